@@ -1,0 +1,30 @@
+//! The only reader of time.
+//!
+//! Everything that decides takes `now` as an argument; the shells get it here. Going through tokio's clock lets a test
+//! with paused time drive shells and cores alike.
+
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::model::{Media, Wall};
+
+/// Now, for decisions and deadlines.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Now on CLOCK_MONOTONIC, the clock that workers stamp media with. The same in every process of this boot.
+pub fn media() -> Media {
+    match clock_gettime(ClockId::CLOCK_MONOTONIC) {
+        Ok(t) => Media(t.tv_sec().saturating_mul(1_000_000_000).saturating_add(t.tv_nsec())),
+        // CLOCK_MONOTONIC exists on every Linux; the origin is the only honest answer if it does not.
+        Err(_) => Media::ZERO,
+    }
+}
+
+/// Now, for people.
+pub fn wall() -> Wall {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

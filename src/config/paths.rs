@@ -1,0 +1,80 @@
+//! Where the processes meet and what they remember.
+
+use std::path::{Path, PathBuf};
+
+use crate::events::Role;
+
+/// The two directories of an instance. `runtime` is emptied at boot (`/run/holdfast`), `state` is kept (`/data/holdfast`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Sockets and locks.
+    pub runtime: PathBuf,
+    /// What survives a reboot.
+    pub state: PathBuf,
+}
+
+impl Paths {
+    /// Names the two directories; creates nothing.
+    pub fn new(runtime: impl AsRef<Path>, state: impl AsRef<Path>) -> Self {
+        Self { runtime: runtime.as_ref().to_owned(), state: state.as_ref().to_owned() }
+    }
+
+    /// Workers hand their access units to the data plane here; the data plane listens.
+    pub fn media_socket(&self) -> PathBuf {
+        self.runtime.join("media.sock")
+    }
+
+    /// Children report to holdfastd here; holdfastd listens.
+    pub fn children_socket(&self) -> PathBuf {
+        self.runtime.join("children.sock")
+    }
+
+    /// The command line talks to holdfastd here; holdfastd listens.
+    pub fn control_socket(&self) -> PathBuf {
+        self.runtime.join("control.sock")
+    }
+
+    /// Held by a POSIX record lock as long as the process lives, so that the kernel can tell who holds the role.
+    pub fn lock(&self, role: &Role) -> PathBuf {
+        self.runtime.join(match role {
+            Role::Supervisor => "holdfastd.lock".to_owned(),
+            Role::Transmit => "transmit.lock".to_owned(),
+            Role::Encode(input) => format!("encode-{input}.lock"),
+        })
+    }
+
+    /// The configuration in force; children read this one.
+    pub fn last_good_config(&self) -> PathBuf {
+        self.state.join("last-good.toml")
+    }
+
+    /// The secrets in force, mode 0600.
+    pub fn last_good_secrets(&self) -> PathBuf {
+        self.state.join("last-good-secrets.toml")
+    }
+
+    /// Present while the operator wants the box on air; survives a power cut.
+    pub fn on_air_wish(&self) -> PathBuf {
+        self.state.join("on-air")
+    }
+
+    /// Where programme time has got to.
+    pub fn programme_time(&self) -> PathBuf {
+        self.state.join("programme-time.json")
+    }
+
+    /// The event log, one JSON object a line, rotated.
+    pub fn event_log(&self) -> PathBuf {
+        self.state.join("events.jsonl")
+    }
+
+    /// Encoded slates, one file per encoder configuration.
+    pub fn slate_dir(&self) -> PathBuf {
+        self.state.join("slate")
+    }
+
+    /// Results of trial encodes.
+    pub fn probe_cache(&self) -> PathBuf {
+        self.state.join("probe.json")
+    }
+}

@@ -1,0 +1,240 @@
+//! What a box can be told to do, as types in which every value is legal.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Codec, FrameRate, InputId, Name, OutputId, RenditionId};
+
+/// Everything the configuration says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The box's name, shown on the slate, the panel and in alerts. Free text, 1–64 characters.
+    pub box_name: String,
+    /// The programme's frame rate: the shared video grid.
+    pub frame_rate: FrameRate,
+    /// Sources in order of preference; at least one.
+    pub inputs: Vec<InputSettings>,
+    /// The stand-in picture.
+    pub slate: SlateSettings,
+    /// Video encodes; at least one. Names are unique and differ from every audio rendition's.
+    pub renditions: Vec<RenditionSettings>,
+    /// RTMP destinations.
+    pub destinations: Vec<DestinationSettings>,
+    /// Local recordings.
+    pub recordings: Vec<RecordingSettings>,
+    /// Who is told when something happens.
+    pub alerts: AlertSettings,
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSettings {
+    /// Its name.
+    pub id: InputId,
+    /// What it is.
+    pub source: Source,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A capture device.
+    V4l2 {
+        /// The device node; `/dev/v4l/by-path/…` keeps its name after a replug.
+        device: PathBuf,
+        /// Where its sound comes from.
+        audio: AudioSource,
+    },
+    /// Any file GStreamer can decode, looped, in real time.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A moving test picture with a machine-readable frame number, and a tone.
+    Pattern,
+}
+
+/// Where a capture device's sound comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AudioSource {
+    /// The ALSA card on the same USB or PCI parent as the video device; silence if there is none.
+    Paired,
+    /// A named ALSA device, e.g. `hw:2,0`.
+    Alsa(String),
+    /// Silence.
+    None,
+}
+
+/// The stand-in picture.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SlateSettings {
+    /// A PNG or JPEG; `None` draws the default with the box's name.
+    pub image: Option<PathBuf>,
+}
+
+/// One video encode with the sound that goes with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenditionSettings {
+    /// Its name.
+    pub id: RenditionId,
+    /// H.264, HEVC or AV1.
+    pub codec: Codec,
+    /// Pixels across; even, 128–7680.
+    pub width: u32,
+    /// Pixels down; even, 96–4320.
+    pub height: u32,
+    /// Bit/s, 50 000–100 000 000.
+    pub bitrate: u32,
+    /// Between keyframes, 0.5–10 s.
+    pub keyframe_interval: Duration,
+    /// Which encoder.
+    pub encoder: EncoderChoice,
+    /// The sound. Renditions with equal audio settings share one audio encode.
+    pub audio: AudioSettings,
+}
+
+/// Which encoder makes a rendition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncoderChoice {
+    /// The first family whose trial encode works, hardware first.
+    Auto,
+    /// This family only (`x264`, `va`, `nvenc`, …; the encoder table's names).
+    Family(Name),
+}
+
+/// One audio encode.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AudioSettings {
+    /// AAC or Opus.
+    pub codec: Codec,
+    /// Bit/s, 32 000–512 000.
+    pub bitrate: u32,
+}
+
+impl AudioSettings {
+    /// The audio rendition's name: `aac-128k`.
+    pub fn rendition(&self) -> RenditionId {
+        let codec = if self.codec == Codec::Opus { "opus" } else { "aac" };
+        RenditionId::new(&format!("{codec}-{}k", self.bitrate / 1000)).expect("letters, digits and a hyphen, under 32")
+    }
+}
+
+impl Settings {
+    /// The distinct audio encodes, in a stable order.
+    pub fn audio_renditions(&self) -> Vec<AudioSettings> {
+        let mut all: Vec<_> = self.renditions.iter().map(|r| r.audio.clone()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The rendition of that name.
+    pub fn rendition(&self, id: &RenditionId) -> Option<&RenditionSettings> {
+        self.renditions.iter().find(|r| &r.id == id)
+    }
+}
+
+/// One RTMP, RTMPS or Enhanced RTMP destination.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DestinationSettings {
+    /// Its name.
+    pub id: OutputId,
+    /// Which rendition it gets.
+    pub rendition: RenditionId,
+    /// Where, without the key.
+    pub url: RtmpUrl,
+    /// The stream key.
+    pub key: Secret,
+    /// What to do while the far end still holds our previous session.
+    pub takeover: Takeover,
+    /// A PEM file with the authority that signed the server's certificate, beside the system's own.
+    pub ca_file: Option<PathBuf>,
+    /// Whether it is used. A disabled destination stays configured.
+    pub enabled: bool,
+}
+
+/// `rtmp[s]://host[:port]/app`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtmpUrl {
+    /// RTMPS.
+    pub tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port; 1935 or 443 when the URL names none.
+    pub port: u16,
+    /// Application, may contain `/` and a query, never empty.
+    pub app: String,
+}
+
+impl fmt::Display for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
+        let bracket = self.host.contains(':');
+        let (open, close) = if bracket { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}://{open}{}{close}", self.host)?;
+        if self.port != if self.tls { 443 } else { 1935 } {
+            write!(f, ":{}", self.port)?;
+        }
+        write!(f, "/{}", self.app)
+    }
+}
+
+/// How a new session replaces an old one that the far end has not let go of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// A second address of the same broadcast; alternate between the two.
+    BackupUrl(RtmpUrl),
+    /// `priority=N` in the key's query; raise N at each attempt (Twitch).
+    PriorityQuery,
+    /// The server replaces the old session by itself.
+    ServerOverrides,
+    /// Ask again, 250 ms to 1 s apart, until the server lets go.
+    RetryUntilFree,
+}
+
+/// A stream key or passphrase. Never shown, logged or serialised.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the wire only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(•••)")
+    }
+}
+
+/// A local recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordingSettings {
+    /// Its name; the first part of its files' names.
+    pub id: OutputId,
+    /// Which rendition it keeps.
+    pub rendition: RenditionId,
+    /// Where the files go.
+    pub directory: PathBuf,
+    /// A new file at the first keyframe after this long, 10 s – 24 h.
+    pub rotate_after: Duration,
+    /// Bytes this recording may occupy; the oldest closed file goes first.
+    pub max_bytes: Option<u64>,
+    /// Bytes that must stay free on the disk; the oldest closed file goes first.
+    pub min_free_bytes: u64,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AlertSettings {
+    /// An `http(s)://` address that gets each alert as a JSON POST. Secret, since such addresses carry tokens.
+    pub webhook: Option<Secret>,
+}

@@ -1,0 +1,17 @@
+//! Everything a human sees or asks for: [`Event`], [`Command`], [`Snapshot`]; and the messages that carry them between
+//! the processes. One JSON object a line on every socket.
+//!
+//! *Invariant:* no secret can be in any of these; the types have no place for one.
+
+mod event;
+mod message;
+mod snapshot;
+
+pub use event::{Event, EventKind, Severity};
+pub use message::{
+    CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Role,
+};
+pub use snapshot::{
+    BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, OutputSnapshot, OutputState, PlaneSnapshot,
+    RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
+};

@@ -1,0 +1,242 @@
+//! The state of the box at one moment, as people look at it. Readers only ever see whole snapshots.
+
+use serde::{Deserialize, Serialize};
+
+use super::Role;
+use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
+
+/// The whole box; built by holdfastd.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoxSnapshot {
+    /// [`super::CONTROL_PROTOCOL`].
+    pub protocol: u32,
+    /// When it was taken.
+    pub at: Wall,
+    /// The box's name.
+    pub box_name: String,
+    /// Holdfast's version.
+    pub version: String,
+    /// The operator's wish.
+    pub on_air: bool,
+    /// Since when the wish holds.
+    pub on_air_since: Option<Wall>,
+    /// The supervised processes.
+    pub children: Vec<ChildSnapshot>,
+    /// The latest from the data plane; `None` while there is none.
+    pub plane: Option<PlaneSnapshot>,
+    /// The latest from each worker.
+    pub workers: Vec<WorkerReport>,
+    /// Why the configuration on disk is not the one in force, if so.
+    pub config_refused: Option<String>,
+}
+
+/// One supervised process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildSnapshot {
+    /// Who.
+    pub role: Role,
+    /// How it is.
+    pub state: ChildState,
+    /// Process id while there is one.
+    pub pid: Option<i32>,
+    /// Starts since holdfastd began, the first included.
+    pub starts: u32,
+    /// Why it last ended.
+    pub last_end: Option<String>,
+}
+
+/// How a supervised process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChildState {
+    /// Not wanted, or not started yet.
+    Stopped,
+    /// Started, not heard from.
+    Starting,
+    /// Heard from.
+    Running,
+    /// Not heard from for too long; being killed.
+    Hung,
+    /// Waiting before the next start.
+    BackingOff,
+    /// Cannot be killed (D state); left alone.
+    Abandoned,
+}
+
+/// The data plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaneSnapshot {
+    /// Whether outputs are wanted.
+    pub on_air: bool,
+    /// Programme time of the newest video frame.
+    pub programme_time: Media,
+    /// What is being sent.
+    pub source: SourceOnAir,
+    /// Why that source.
+    pub source_reason: String,
+    /// Inputs as the data plane sees them.
+    pub inputs: Vec<InputSnapshot>,
+    /// What leaves the switch.
+    pub renditions: Vec<RenditionSnapshot>,
+    /// Destinations.
+    pub outputs: Vec<OutputSnapshot>,
+    /// Recordings.
+    pub recordings: Vec<RecordingSnapshot>,
+}
+
+/// What is being sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceOnAir {
+    /// Nothing can be sent: no live picture and no slate yet.
+    Nothing,
+    /// The slate.
+    Slate,
+    /// A live input.
+    Input(InputId),
+}
+
+/// An input as the data plane sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputSnapshot {
+    /// Which.
+    pub id: InputId,
+    /// A worker is connected.
+    pub connected: bool,
+    /// Milliseconds since its last video unit; `None` if there never was one.
+    pub last_unit_ms: Option<u64>,
+}
+
+/// One encode as it leaves the switch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RenditionSnapshot {
+    /// Which.
+    pub id: RenditionId,
+    /// Its codec.
+    pub codec: Codec,
+    /// Units from live inputs.
+    pub live: u64,
+    /// Units from the slate or silence.
+    pub slate: u64,
+    /// Grid places for which nothing could be sent.
+    pub missing: u64,
+    /// Live units that came too late or off their turn and were dropped.
+    pub late: u64,
+    /// Bit/s over the last second.
+    pub bitrate: u32,
+}
+
+/// How a destination is. Three words, never mixed: *connected* is a session, *acknowledged* is bytes the far end
+/// confirmed, *verified* (later) is a picture somebody looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum OutputState {
+    /// Not wanted: off air or disabled.
+    Off,
+    /// Looking up, connecting or negotiating.
+    Connecting,
+    /// Publishing was accepted and media flows.
+    Publishing,
+    /// Waiting before the next attempt.
+    Waiting {
+        /// Milliseconds until then.
+        retry_in_ms: u64,
+        /// Why the last attempt ended, in words an operator can act on.
+        because: String,
+    },
+    /// Ending cleanly.
+    Stopping,
+}
+
+/// A destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputSnapshot {
+    /// Which.
+    pub id: OutputId,
+    /// Which rendition it gets.
+    pub rendition: RenditionId,
+    /// Where, without the key.
+    pub url: String,
+    /// How it is.
+    pub state: OutputState,
+    /// Sessions begun since the data plane started.
+    pub sessions: u32,
+    /// Units handed to the socket.
+    pub sent: u64,
+    /// Units skipped because this destination could not keep up.
+    pub lost: u64,
+    /// Bytes written to the socket.
+    pub bytes: u64,
+    /// Bytes the far end's TCP confirmed.
+    pub acknowledged: u64,
+    /// Milliseconds of programme waiting for this destination.
+    pub behind_ms: u64,
+}
+
+/// How a recording is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum RecordingState {
+    /// Not wanted.
+    Off,
+    /// Writing.
+    Recording,
+    /// Not writing; tries again by itself.
+    Trouble {
+        /// Why, and what to do.
+        because: String,
+    },
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordingSnapshot {
+    /// Which.
+    pub id: OutputId,
+    /// Which rendition it keeps.
+    pub rendition: RenditionId,
+    /// How it is.
+    pub state: RecordingState,
+    /// The file being written.
+    pub file: Option<String>,
+    /// Bytes written since the data plane started.
+    pub bytes: u64,
+    /// Units lost to a slow or full disk.
+    pub lost: u64,
+    /// Bytes free on its disk.
+    pub free_bytes: Option<u64>,
+}
+
+/// What a worker says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Its input.
+    pub input: InputId,
+    /// In words: `1280x720 30 fps, file demo.mp4`, or what is wrong.
+    pub signal: String,
+    /// Whether picture arrives from the source.
+    pub has_picture: bool,
+    /// Grid places filled by repeating the previous picture.
+    pub repeated: u64,
+    /// Source pictures dropped because two fell on one grid place.
+    pub dropped: u64,
+    /// Drift correction in force between the source's audio clock and ours, parts per million.
+    pub drift_ppm: i32,
+    /// Its encodes.
+    pub streams: Vec<WorkerStream>,
+}
+
+/// One encode in a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStream {
+    /// Which.
+    pub rendition: RenditionId,
+    /// The element, e.g. `x264enc`.
+    pub encoder: String,
+    /// Pictures or packets encoded. Exactly one per grid place, however many outputs there are.
+    pub encoded: u64,
+    /// Units dropped because the data plane did not take them.
+    pub overflowed: u64,
+    /// Milliseconds from grid time to encoded unit, latest.
+    pub latency_ms: u32,
+}

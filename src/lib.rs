@@ -1,0 +1,43 @@
+//! Holdfast: live video that stays on air.
+//!
+//! The rooms, in the order the picture flows through them. A *pure* room decides: it takes `now` as an argument and
+//! does no input or output. The other rooms act: they hold no policy. `tests/tidy.rs` enforces both.
+
+// What flows through every room.                                                                   pure
+pub mod model;
+
+// A picture and its sound come in, on the shared grids.                               (feature "encode")
+pub mod capture;
+
+// Encoded once; carried to the data plane.                    (feature "encode"; the protocol is pure)
+pub mod encode;
+
+// Which source is on air and where to cut; owns programme time.                                    pure
+pub mod switch;
+
+// One producer, many consumers, no copies.                                                         pure
+pub mod distribute;
+
+// Access units become FLV tags and MP4 fragments.                                                  pure
+pub mod mux;
+
+// One session per destination, one thread per recording.
+pub mod output;
+
+// RTMP as a state machine without sockets.                                                         pure
+pub mod rtmp;
+
+// The network as the kernel reports it.
+pub mod link;
+
+// Everything a human sees or asks for.                                                             pure
+pub mod events;
+
+// The configuration file, parsed once into types.                                                  pure
+pub mod config;
+
+// Keeps the processes alive.
+pub mod supervisor;
+
+// The only reader of time.
+pub mod clock;

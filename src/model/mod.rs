@@ -1,0 +1,22 @@
+//! What flows: encoded access units, the times on them, the names of things.
+//!
+//! Pure data. *Invariant:* nothing in this room reads a clock, a socket or a file, and it imports no other room.
+//!
+//! ```text
+//!   worker (CLOCK_MONOTONIC)                       programme time
+//!   ┌───────────────────────┐    switch adds       ┌──────────────────────┐
+//!   │ AccessUnit, pts = n/f │ ── a fixed offset ──►│ same unit, pts' > 0  │──► FLV ms, MP4 ticks, 90 kHz
+//!   └───────────────────────┘                      └──────────────────────┘
+//! ```
+
+mod codec;
+mod grid;
+mod id;
+mod time;
+mod unit;
+
+pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
+pub use grid::{AudioGrid, FrameRate, VideoGrid};
+pub use id::{InputId, Name, NameError, OutputId, RenditionId};
+pub use time::{Media, Wall};
+pub use unit::{AccessUnit, Track};
