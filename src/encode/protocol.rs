@@ -1,0 +1,608 @@
+//! Pure. The worker protocol: how access units get from `holdfast-encode` to `holdfast-transmit`, and wishes back.
+//!
+//! A Unix *stream* socket (`media.sock`, the data plane listens). Every message, in both directions, is a header of
+//! 8 bytes and a body; numbers are big-endian:
+//!
+//! ```text
+//!   0      1      2        4             8
+//!   +------+------+--------+-------------+----------------
+//!   | 0x48 | kind | stream | body length |  body …
+//!   +------+------+--------+-------------+----------------
+//!
+//!   worker -> data plane                         data plane -> worker
+//!   1 Hello   JSON {protocol,input,pid}          65 Welcome        JSON {protocol}
+//!   2 Format  u16 n, n bytes JSON, record        66 ForceKeyframe  JSON {rendition|null}
+//!   3 Unit    flags(1) 0(3) pts(8) dts(8) data   67 SetBitrate     JSON {rendition,bitrate}
+//!   4 Bye     JSON {reason}                      68 Refused        JSON {reason}
+//! ```
+//!
+//! A worker says Hello first and Format before the first Unit of a stream; another Format on the same stream replaces
+//! the first (a parameter-set change). `stream` numbers are the worker's own, 0–63. `flags` bit 0: a decoder can start
+//! here. Times are nanoseconds on CLOCK_MONOTONIC, on the shared grids of [`crate::model`].
+//!
+//! Versions: a peer whose `protocol` differs is told `Refused` (by the data plane) or left (by the worker) and replaced
+//! by the supervisor. Unknown kinds are an error, not skipped: both ends come from the same image.
+//!
+//! *Invariant:* no input makes the decoder panic, allocate more than it was handed, or wait for more than
+//! [`MAX_UNIT`] bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AccessUnit, Codec, CodecConfig, InputId, Media, RenditionId, Track, TrackFormat};
+
+/// Version of this protocol.
+pub const PROTOCOL: u32 = 1;
+/// Largest body of a Unit: a 4K intra picture at the highest bit rate, with room.
+pub const MAX_UNIT: usize = 16 << 20;
+/// Largest body of any other message.
+pub const MAX_TEXT: usize = 64 << 10;
+/// Streams a worker may have.
+pub const MAX_STREAMS: u16 = 64;
+/// Header of every message, bytes.
+pub const HEADER: usize = 8;
+/// Header of a Unit together with the fixed part of its body, bytes.
+pub const UNIT_HEADER: usize = HEADER + UNIT_FIXED;
+
+const MAGIC: u8 = 0x48;
+const UNIT_FIXED: usize = 20;
+const FLAG_KEY: u8 = 1;
+
+/// Worker to data plane.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromWorker {
+    /// The first message.
+    Hello(Hello),
+    /// What a stream's units are; before the first of them and at each change.
+    Format {
+        /// The worker's number for the stream.
+        stream: u16,
+        /// Which encode.
+        rendition: RenditionId,
+        /// The element that makes it, e.g. `x264enc`.
+        encoder: String,
+        /// What a decoder needs.
+        config: Arc<CodecConfig>,
+    },
+    /// One access unit.
+    Unit {
+        /// The worker's number for the stream.
+        stream: u16,
+        /// A decoder can start here.
+        key: bool,
+        /// Presentation time on CLOCK_MONOTONIC.
+        pts: Media,
+        /// Decoding time.
+        dts: Media,
+        /// The bytes, canonical as [`Codec`] states.
+        payload: Bytes,
+    },
+    /// The worker ends on purpose.
+    Bye {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who a worker is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Which input it captures.
+    pub input: InputId,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// Data plane to worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToWorker {
+    /// The answer to Hello.
+    Welcome {
+        /// [`PROTOCOL`].
+        protocol: u32,
+    },
+    /// A keyframe as soon as possible.
+    ForceKeyframe {
+        /// Which encode; `None` means all.
+        rendition: Option<RenditionId>,
+    },
+    /// Another bit rate.
+    SetBitrate {
+        /// Which encode.
+        rendition: RenditionId,
+        /// Bit/s.
+        bitrate: u32,
+    },
+    /// The connection ends; the worker may try again later.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is wrong with a message. The connection is of no more use after any of these.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// The stream is not this protocol, or lost its place.
+    #[error("a message begins with byte {0:#04x}, not {MAGIC:#04x}")]
+    Magic(u8),
+    /// A message this end does not take.
+    #[error("message kind {0} is not known here")]
+    Kind(u8),
+    /// A body longer than its kind allows.
+    #[error("message kind {kind} announces {length} bytes; at most {limit} are allowed")]
+    TooLong {
+        /// The message's kind.
+        kind: u8,
+        /// What it announces.
+        length: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// A body that ends too early or is not what its kind says.
+    #[error("message kind {kind}: {what}")]
+    Body {
+        /// The message's kind.
+        kind: u8,
+        /// What is wrong.
+        what: String,
+    },
+    /// A stream number out of range.
+    #[error("stream {0}; a worker has at most {MAX_STREAMS}")]
+    Stream(u16),
+    /// Something before Hello, or a second Hello.
+    #[error("{0}")]
+    Order(&'static str),
+    /// The other end speaks another version.
+    #[error("protocol version {theirs}; this end speaks {PROTOCOL}")]
+    Version {
+        /// The other end's version.
+        theirs: u32,
+    },
+    /// A unit of a stream that was never described.
+    #[error("a unit of stream {0}, which has no format")]
+    NoFormat(u16),
+}
+
+#[derive(Serialize, Deserialize)]
+struct FormatText {
+    rendition: RenditionId,
+    encoder: String,
+    codec: Codec,
+    format: TrackFormat,
+    bitrate: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReasonText {
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WelcomeText {
+    protocol: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyframeText {
+    rendition: Option<RenditionId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BitrateText {
+    rendition: RenditionId,
+    bitrate: u32,
+}
+
+/// One header and the body that followed it.
+struct Frame {
+    kind: u8,
+    stream: u16,
+    body: Bytes,
+}
+
+/// Takes one whole message off the front of `buffer`, or says that more is needed.
+fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, ProtocolError> {
+    let Some(header) = buffer.first_chunk::<HEADER>() else {
+        return match buffer.first() {
+            Some(&byte) if byte != MAGIC => Err(ProtocolError::Magic(byte)),
+            _ => Ok(None),
+        };
+    };
+    let [magic, kind, s1, s0, l3, l2, l1, l0] = *header;
+    if magic != MAGIC {
+        return Err(ProtocolError::Magic(magic));
+    }
+    let length = u32::from_be_bytes([l3, l2, l1, l0]) as usize;
+    let limit = if kind == 3 { MAX_UNIT + UNIT_FIXED } else { MAX_TEXT };
+    if length > limit {
+        return Err(ProtocolError::TooLong { kind, length, limit });
+    }
+    let stream = u16::from_be_bytes([s1, s0]);
+    if stream >= MAX_STREAMS {
+        return Err(ProtocolError::Stream(stream));
+    }
+    if buffer.len() < HEADER + length {
+        return Ok(None);
+    }
+    buffer.advance(HEADER);
+    Ok(Some(Frame { kind, stream, body: buffer.split_to(length).freeze() }))
+}
+
+fn text<'a, T: Deserialize<'a>>(kind: u8, body: &'a [u8]) -> Result<T, ProtocolError> {
+    serde_json::from_slice(body).map_err(|e| ProtocolError::Body { kind, what: e.to_string() })
+}
+
+fn put_text(out: &mut BytesMut, kind: u8, body: &impl Serialize) {
+    let json = serde_json::to_vec(body).expect("these types have string keys only");
+    put_header(out, kind, 0, json.len());
+    out.put_slice(&json);
+}
+
+fn put_header(out: &mut BytesMut, kind: u8, stream: u16, length: usize) {
+    out.put_u8(MAGIC);
+    out.put_u8(kind);
+    out.put_u16(stream);
+    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+}
+
+/// The bytes that stand before a unit's payload on the wire, so that the payload itself can be written from where it is.
+/// `length` is the payload's, at most [`MAX_UNIT`].
+pub fn unit_header(stream: u16, key: bool, pts: Media, dts: Media, length: usize) -> [u8; UNIT_HEADER] {
+    let mut header = [0; UNIT_HEADER];
+    let mut out = &mut header[..];
+    out.put_u8(MAGIC);
+    out.put_u8(3);
+    out.put_u16(stream);
+    out.put_u32(u32::try_from(length + UNIT_FIXED).unwrap_or(u32::MAX));
+    out.put_u8(if key { FLAG_KEY } else { 0 });
+    out.put_slice(&[0; 3]);
+    out.put_i64(pts.as_nanos());
+    out.put_i64(dts.as_nanos());
+    header
+}
+
+impl FromWorker {
+    /// Takes one whole message off the front of `buffer`; `None` when more bytes are needed. A unit's payload shares
+    /// the buffer's memory.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; drop the connection.
+    pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
+        let Some(Frame { kind, stream, mut body }) = take_frame(buffer)? else {
+            return Ok(None);
+        };
+        let short = |what: &str| ProtocolError::Body { kind, what: what.to_owned() };
+        Ok(Some(match kind {
+            1 => Self::Hello(text(kind, &body)?),
+            2 => {
+                let length = usize::from(body.try_get_u16().map_err(|_| short("no length before its text"))?);
+                if body.len() < length {
+                    return Err(short("ends within its text"));
+                }
+                let json = body.split_to(length);
+                let FormatText { rendition, encoder, codec, format, bitrate } = text(kind, &json)?;
+                if codec.is_video() != matches!(format, TrackFormat::Video(_)) {
+                    return Err(short("codec and format disagree about picture and sound"));
+                }
+                Self::Format {
+                    stream,
+                    rendition,
+                    encoder,
+                    config: Arc::new(CodecConfig { codec, record: body, format, bitrate }),
+                }
+            }
+            3 => {
+                if body.len() < UNIT_FIXED {
+                    return Err(short("ends within its fixed part"));
+                }
+                let flags = body.get_u8();
+                if flags & !FLAG_KEY != 0 {
+                    return Err(short("unknown flags"));
+                }
+                body.advance(3);
+                let (pts, dts) = (Media(body.get_i64()), Media(body.get_i64()));
+                Self::Unit { stream, key: flags & FLAG_KEY != 0, pts, dts, payload: body }
+            }
+            4 => Self::Bye { reason: text::<ReasonText>(kind, &body)?.reason },
+            _ => return Err(ProtocolError::Kind(kind)),
+        }))
+    }
+
+    /// Appends this message to `out`. For units prefer [`unit_header`], which spares the copy.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Hello(hello) => put_text(out, 1, hello),
+            Self::Format { stream, rendition, encoder, config } => {
+                let json = serde_json::to_vec(&FormatText {
+                    rendition: rendition.clone(),
+                    encoder: encoder.clone(),
+                    codec: config.codec,
+                    format: config.format,
+                    bitrate: config.bitrate,
+                })
+                .expect("these types have string keys only");
+                put_header(out, 2, *stream, 2 + json.len() + config.record.len());
+                out.put_u16(u16::try_from(json.len()).unwrap_or(u16::MAX));
+                out.put_slice(&json);
+                out.put_slice(&config.record);
+            }
+            Self::Unit { stream, key, pts, dts, payload } => {
+                out.put_slice(&unit_header(*stream, *key, *pts, *dts, payload.len()));
+                out.put_slice(payload);
+            }
+            Self::Bye { reason } => put_text(out, 4, &ReasonText { reason: reason.clone() }),
+        }
+    }
+}
+
+impl ToWorker {
+    /// Takes one whole message off the front of `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; drop the connection.
+    pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
+        let Some(Frame { kind, body, .. }) = take_frame(buffer)? else {
+            return Ok(None);
+        };
+        Ok(Some(match kind {
+            65 => Self::Welcome { protocol: text::<WelcomeText>(kind, &body)?.protocol },
+            66 => Self::ForceKeyframe { rendition: text::<KeyframeText>(kind, &body)?.rendition },
+            67 => {
+                let BitrateText { rendition, bitrate } = text(kind, &body)?;
+                Self::SetBitrate { rendition, bitrate }
+            }
+            68 => Self::Refused { reason: text::<ReasonText>(kind, &body)?.reason },
+            _ => return Err(ProtocolError::Kind(kind)),
+        }))
+    }
+
+    /// Appends this message to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Welcome { protocol } => put_text(out, 65, &WelcomeText { protocol: *protocol }),
+            Self::ForceKeyframe { rendition } => put_text(out, 66, &KeyframeText { rendition: rendition.clone() }),
+            Self::SetBitrate { rendition, bitrate } => {
+                put_text(out, 67, &BitrateText { rendition: rendition.clone(), bitrate: *bitrate });
+            }
+            Self::Refused { reason } => put_text(out, 68, &ReasonText { reason: reason.clone() }),
+        }
+    }
+}
+
+/// The data plane's side of one worker's connection: checks the order of messages and turns units into [`AccessUnit`]s.
+#[derive(Debug)]
+pub enum Session {
+    /// Connected; nothing heard.
+    AwaitingHello,
+    /// Known.
+    Open {
+        /// Whose picture this is.
+        input: InputId,
+        /// What was described.
+        streams: BTreeMap<u16, (RenditionId, Arc<CodecConfig>)>,
+    },
+}
+
+/// What a worker's message means to the data plane.
+#[derive(Clone, Debug)]
+pub enum Intake {
+    /// The worker said who it is.
+    Opened(Hello),
+    /// A stream was described, or described anew.
+    Described {
+        /// Which encode.
+        rendition: RenditionId,
+        /// The element that makes it.
+        encoder: String,
+    },
+    /// One access unit, on CLOCK_MONOTONIC.
+    Unit(AccessUnit),
+    /// The worker ends on purpose.
+    Ended {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Session {
+    /// Takes the next message in `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; drop the connection, the worker will come again.
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Intake>, ProtocolError> {
+        let Some(message) = FromWorker::decode(buffer)? else {
+            return Ok(None);
+        };
+        Ok(Some(match (&mut *self, message) {
+            (Self::AwaitingHello, FromWorker::Hello(hello)) => {
+                if hello.protocol != PROTOCOL {
+                    return Err(ProtocolError::Version { theirs: hello.protocol });
+                }
+                *self = Self::Open { input: hello.input.clone(), streams: BTreeMap::new() };
+                Intake::Opened(hello)
+            }
+            (Self::AwaitingHello, _) => return Err(ProtocolError::Order("a message before Hello")),
+            (Self::Open { .. }, FromWorker::Hello(_)) => return Err(ProtocolError::Order("a second Hello")),
+            (Self::Open { .. }, FromWorker::Bye { reason }) => Intake::Ended { reason },
+            (Self::Open { streams, .. }, FromWorker::Format { stream, rendition, encoder, config }) => {
+                streams.insert(stream, (rendition.clone(), config));
+                Intake::Described { rendition, encoder }
+            }
+            (Self::Open { input, streams }, FromWorker::Unit { stream, key, pts, dts, payload }) => {
+                let (rendition, config) = streams.get(&stream).ok_or(ProtocolError::NoFormat(stream))?;
+                Intake::Unit(AccessUnit {
+                    input: input.clone(),
+                    rendition: rendition.clone(),
+                    track: if config.codec.is_video() { Track::Video } else { Track::Audio },
+                    pts,
+                    dts,
+                    key,
+                    config: config.clone(),
+                    payload,
+                })
+            }
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{AudioFormat, FrameRate, VideoFormat};
+
+    fn config() -> Arc<CodecConfig> {
+        let format = VideoFormat { width: 640, height: 360, rate: FrameRate::whole(30) };
+        Arc::new(CodecConfig {
+            codec: Codec::H264,
+            record: Bytes::from_static(&[1, 66, 0, 30]),
+            format: TrackFormat::Video(format),
+            bitrate: 800_000,
+        })
+    }
+
+    fn hello() -> FromWorker {
+        FromWorker::Hello(Hello { protocol: PROTOCOL, input: InputId::new("cam").unwrap(), pid: 7 })
+    }
+
+    fn a_conversation() -> Vec<FromWorker> {
+        vec![
+            hello(),
+            FromWorker::Format {
+                stream: 3,
+                rendition: RenditionId::new("main").unwrap(),
+                encoder: "x264enc".into(),
+                config: config(),
+            },
+            FromWorker::Unit {
+                stream: 3,
+                key: true,
+                pts: Media(-5),
+                dts: Media(i64::MAX),
+                payload: Bytes::from_static(b"picture"),
+            },
+            FromWorker::Bye { reason: "asked to".into() },
+        ]
+    }
+
+    #[test]
+    fn every_message_survives_the_wire_cut_at_every_byte() {
+        let mut wire = BytesMut::new();
+        a_conversation().iter().for_each(|m| m.encode(&mut wire));
+        for cut in 0..wire.len() {
+            let mut buffer = BytesMut::from(&wire[..cut]);
+            let mut heard = Vec::new();
+            while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
+                heard.push(message);
+            }
+            buffer.extend_from_slice(&wire[cut..]);
+            while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
+                heard.push(message);
+            }
+            assert_eq!(heard, a_conversation(), "cut at byte {cut}");
+            assert!(buffer.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_wish_survives_the_wire() {
+        let main = RenditionId::new("main").unwrap();
+        let wishes = [
+            ToWorker::Welcome { protocol: PROTOCOL },
+            ToWorker::ForceKeyframe { rendition: None },
+            ToWorker::ForceKeyframe { rendition: Some(main.clone()) },
+            ToWorker::SetBitrate { rendition: main, bitrate: 1_000_000 },
+            ToWorker::Refused { reason: "another worker has this input".into() },
+        ];
+        let mut wire = BytesMut::new();
+        wishes.iter().for_each(|m| m.encode(&mut wire));
+        for wish in wishes {
+            assert_eq!(ToWorker::decode(&mut wire).unwrap(), Some(wish));
+        }
+    }
+
+    #[test]
+    fn a_payload_is_not_copied() {
+        let mut wire = BytesMut::new();
+        a_conversation()[2].encode(&mut wire);
+        let at = wire.as_ptr() as usize + UNIT_HEADER;
+        let Some(FromWorker::Unit { payload, .. }) = FromWorker::decode(&mut wire).unwrap() else { panic!("a unit") };
+        assert_eq!(payload.as_ptr() as usize, at);
+    }
+
+    #[test]
+    fn a_session_turns_messages_into_access_units() {
+        let mut wire = BytesMut::new();
+        a_conversation().iter().for_each(|m| m.encode(&mut wire));
+        let mut session = Session::AwaitingHello;
+        assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Opened(_)))));
+        assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Described { .. }))));
+        let Ok(Some(Intake::Unit(unit))) = session.next(&mut wire) else { panic!("a unit") };
+        assert_eq!((unit.track, unit.key, unit.input.as_str()), (Track::Video, true, "cam"));
+        assert_eq!(unit.config, config());
+        assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Ended { .. }))));
+        assert!(matches!(session.next(&mut wire), Ok(None)));
+    }
+
+    #[test]
+    fn what_is_out_of_order_or_out_of_bounds_is_refused_by_name() {
+        let refused = |messages: &[FromWorker]| {
+            let mut wire = BytesMut::new();
+            messages.iter().for_each(|m| m.encode(&mut wire));
+            let mut session = Session::AwaitingHello;
+            loop {
+                match session.next(&mut wire) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("accepted"),
+                    Err(e) => return e,
+                }
+            }
+        };
+        let unit = a_conversation().remove(2);
+        assert!(matches!(refused(std::slice::from_ref(&unit)), ProtocolError::Order(_)));
+        assert!(matches!(refused(&[hello(), hello()]), ProtocolError::Order(_)));
+        assert_eq!(refused(&[hello(), unit]), ProtocolError::NoFormat(3));
+        let old = FromWorker::Hello(Hello { protocol: 99, input: InputId::new("cam").unwrap(), pid: 7 });
+        assert_eq!(refused(&[old]), ProtocolError::Version { theirs: 99 });
+
+        let of = |bytes: &[u8]| FromWorker::decode(&mut BytesMut::from(bytes)).unwrap_err();
+        assert_eq!(of(b"GET / HTTP/1.1"), ProtocolError::Magic(b'G'));
+        assert_eq!(of(&[MAGIC, 9, 0, 0, 0, 0, 0, 0]), ProtocolError::Kind(9));
+        assert_eq!(of(&[MAGIC, 3, 0, 64, 0, 0, 0, 0]), ProtocolError::Stream(64));
+        assert!(matches!(of(&[MAGIC, 3, 0, 0, 0xff, 0, 0, 0]), ProtocolError::TooLong { kind: 3, .. }));
+        assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 2, 0, 0]), ProtocolError::TooLong { kind: 1, .. }));
+        assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 0, 0, 2, b'{', b'x']), ProtocolError::Body { kind: 1, .. }));
+    }
+
+    #[test]
+    fn a_format_must_say_of_its_codec_what_is_true() {
+        let mut wire = BytesMut::new();
+        let format = TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 1024 });
+        let config = Arc::new(CodecConfig { format, ..CodecConfig::clone(&config()) });
+        let rendition = RenditionId::new("main").unwrap();
+        FromWorker::Format { stream: 0, rendition, encoder: String::new(), config }.encode(&mut wire);
+        assert!(matches!(FromWorker::decode(&mut wire), Err(ProtocolError::Body { kind: 2, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_or_loop(noise in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..80) {
+            let mut framed = BytesMut::new();
+            put_header(&mut framed, kind, 1, noise.len());
+            framed.extend_from_slice(&noise);
+            let mut up = framed.clone();
+            let mut session = Session::AwaitingHello;
+            while let Ok(Some(_)) = session.next(&mut up) {}
+            while let Ok(Some(_)) = ToWorker::decode(&mut framed) {}
+            let _ = FromWorker::decode(&mut BytesMut::from(&noise[..]));
+        }
+    }
+}
