@@ -4,6 +4,7 @@
 //! runs on one thread (recordings write on their own), so a [`Feed`] is shared by reference count, without a lock.
 
 mod feed;
+pub mod rtmp;
 
 use std::sync::Arc;
 
