@@ -4,3 +4,4 @@
 //! `encode`. The worker protocol does not: the data plane speaks it too.
 
 pub mod protocol;
+pub mod session;
