@@ -1,0 +1,78 @@
+# Every target does its own set-up. `make` alone explains them.
+
+CARGO ?= cargo
+# The scenarios run real encoders in real time, so their binaries are optimised; see [profile.ci] in Cargo.toml.
+PROFILE := ci
+# Scenarios share the machine's cores with encoders and servers: one at a time.
+TEST := $(CARGO) test --locked --profile $(PROFILE)
+
+.PHONY: help setup build demo test check tidy soak bench bench-fanout fuzz fuzz-smoke clean
+
+help: ## this list
+	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
+	@echo "make test            every test, the scenarios with real servers among them (20 min on two cores)"
+	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
+	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
+	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
+	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
+	@echo "make fuzz            every parser's fuzz target for SECONDS=60 each"
+	@echo "make build           release binaries in target/release"
+	@echo "make setup           only the set-up of the above: apt, PyPI and npm packages"
+	@echo "make clean           removes target/, .tools/, demo-out/ and results/"
+	@echo
+	@echo "One scenario:        make test ONLY=servers    (any part of a test's name)"
+
+setup:
+	@scripts/setup --test
+
+build:
+	@scripts/setup --build
+	$(CARGO) build --release --locked
+
+DEMO ?=
+demo:
+	@scripts/setup --demo
+	$(CARGO) build --release --locked
+	@target/release/holdfast demo $(DEMO)
+
+ONLY ?=
+test:
+	@scripts/setup --test
+	$(TEST) -- $(ONLY)
+ifeq ($(ONLY),)
+	@$(MAKE) --no-print-directory fuzz-smoke
+	@REPETITIONS=1 scripts/bench-fanout
+endif
+
+check:
+	@scripts/setup --build
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) test --locked --test tidy
+	@test -x .tools/bin/cargo-deny || $(CARGO) install --locked --quiet --root .tools cargo-deny
+	.tools/bin/cargo-deny --offline check bans licenses sources
+
+soak:
+	@scripts/setup --test
+	HOLDFAST_SOAK=1 $(TEST) --test scenarios -- --nocapture
+	@scripts/results-table
+
+bench: bench-fanout
+
+bench-fanout:
+	@scripts/setup --test
+	@scripts/bench-fanout
+
+SECONDS ?= 60
+fuzz:
+	@scripts/setup --build
+	@scripts/fuzz $(SECONDS)
+
+# A bounded run over the committed corpus, for `make test`.
+fuzz-smoke:
+	@scripts/fuzz 5
+
+clean:
+	rm -rf target fuzz/target .tools demo-out results
