@@ -7,3 +7,7 @@
 //! shows the slate.
 
 pub mod blockcode;
+pub mod drift;
+pub mod pace;
+pub mod pattern;
+pub mod tape;
