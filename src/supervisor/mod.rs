@@ -1,1 +1,3 @@
-//! TODO
+//! Keeps the processes alive.
+
+pub mod load;

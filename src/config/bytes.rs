@@ -1,0 +1,34 @@
+//! Amounts of storage: `"50G"` (thousands, as disks are sold) or `"50GiB"`.
+
+use super::quantity::with_unit;
+use super::report::{Complaint, quote};
+
+const UNITS: [(&str, u64); 14] = [
+    ("M", 1_000_000),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("G", 1_000_000_000),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+    ("T", 1_000_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("TiB", 1 << 40),
+    ("k", 1000),
+    ("K", 1000),
+    ("kB", 1000),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
+
+/// Bytes, at least `least`.
+pub(super) fn read(written: &str, least: u64) -> Result<u64, Complaint> {
+    let Some(bytes) = with_unit(written, &UNITS) else {
+        let problem = format!("is {}, not an amount of storage", quote(written));
+        return Err(Complaint::new(problem, "write a number and M, G or T, such as \"50G\""));
+    };
+    if bytes < least {
+        let problem = format!("is {}, too little to record into", quote(written));
+        return Err(Complaint::new(problem, format!("write at least \"{}M\"", least.div_ceil(1_000_000))));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,208 @@
+//! `[[destination]]`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::name::{self, Names};
+use super::report::{Complaint, Report, Reported, nearest};
+use super::secrets::{Key, Secrets};
+use super::section::{Section, boolean, choice, text};
+use super::settings::{DestinationSettings, RenditionSettings, RtmpUrl, Secret, Takeover};
+use super::{path, url};
+use crate::model::{Codec, OutputId, RenditionId};
+
+const MOST: usize = 256;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Strategy {
+    BackupUrl,
+    PriorityQuery,
+    ServerOverrides,
+    RetryUntilFree,
+}
+
+const STRATEGIES: [(&str, Strategy); 4] = [
+    ("backup-url", Strategy::BackupUrl),
+    ("priority-query", Strategy::PriorityQuery),
+    ("server-overrides", Strategy::ServerOverrides),
+    ("retry-until-free", Strategy::RetryUntilFree),
+];
+
+/// Names under which people keep stream keys.
+const KEY_NAMES: [&str; 6] = ["key", "stream_key", "streamkey", "stream-key", "secret", "password"];
+
+/// What destinations and recordings refer to.
+#[derive(Debug)]
+pub(super) struct Context<'c> {
+    pub(super) base: &'c Path,
+    pub(super) rendition_names: &'c Names,
+    /// Empty when one of them is wrong.
+    pub(super) renditions: &'c [RenditionSettings],
+}
+
+/// The destinations; `names` become those of all outputs.
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    context: &Context<'_>,
+    secrets: Option<&(Secrets, &str)>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Result<Vec<DestinationSettings>, Reported> {
+    let sections = root.tables("destination");
+    if sections.len() > MOST {
+        let problem = format!("has {} destinations", sections.len());
+        names.complete = false;
+        return Err(root.complain("destination", &Complaint::new(problem, format!("keep at most {MOST}"))));
+    }
+    if sections.is_empty() && root.has("destination") {
+        names.complete = false;
+    }
+    let mut seen = BTreeMap::new();
+    let mut destinations = Vec::new();
+    for mut section in sections {
+        let destination = read(&mut section, context, secrets, names).and_then(|d| alone(&mut section, d, &mut seen));
+        section.finish(report);
+        destinations.push(destination);
+    }
+    destinations.into_iter().collect()
+}
+
+fn read(
+    section: &mut Section<'_>,
+    context: &Context<'_>,
+    secrets: Option<&(Secrets, &str)>,
+    names: &mut Names,
+) -> Result<DestinationSettings, Reported> {
+    let name = names.take(section, "destination", "youtube");
+    let rendition = read_rendition(section, context).and_then(|id| carried_by_rtmp(section, context, id));
+    let url = section.required("url", "url = \"rtmps://host/app\"", |v| url::read(text(v)?));
+    let takeover = read_takeover(section, url.as_ref().ok());
+    let ca_file =
+        section.optional("ca_file", |v| path::read(text(v)?, context.base)).and_then(|file| match (&file, &url) {
+            (Some(_), Ok(url)) if !url.tls => {
+                let complaint = Complaint::new("has no effect on an rtmp:// address", "remove it, or write rtmps://");
+                Err(section.complain("ca_file", &complaint))
+            }
+            _ => Ok(file),
+        });
+    let enabled = section.or("enabled", true, boolean);
+    section.refuse(
+        &KEY_NAMES,
+        &Complaint::new(
+            "does not belong in this file",
+            "move it to the secrets file: [destination.NAME] and below it key = \"…\"",
+        ),
+    );
+    let key = match &name {
+        Ok(name) => read_key(section, name.as_str(), enabled, secrets),
+        Err(Reported) => Err(Reported),
+    };
+    Ok(DestinationSettings {
+        id: OutputId(name?),
+        rendition: rendition?,
+        url: url?,
+        key: key?,
+        takeover: takeover?,
+        ca_file: ca_file?,
+        enabled: enabled?,
+    })
+}
+
+/// `rendition`, which must be one of those that the file declares.
+pub(super) fn read_rendition(section: &mut Section<'_>, context: &Context<'_>) -> Result<RenditionId, Reported> {
+    let names = context.rendition_names;
+    let example = names.iter().next().unwrap_or("main");
+    let id = section.required("rendition", &format!("rendition = \"{example}\""), name::read)?;
+    if names.contains(id.as_str()) || !names.complete {
+        return Ok(RenditionId(id));
+    }
+    let remedy = match nearest(id.as_str(), names.iter()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("choose from {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
+    };
+    Err(section.complain("rendition", &Complaint::new(format!("\"{id}\" does not exist"), remedy)))
+}
+
+/// Plain RTMP has no code for Opus; servers that know Enhanced RTMP's are those that take HEVC or AV1 as well.
+fn carried_by_rtmp(section: &mut Section<'_>, context: &Context<'_>, id: RenditionId) -> Result<RenditionId, Reported> {
+    match context.renditions.iter().find(|r| r.id == id) {
+        Some(r) if r.codec == Codec::H264 && r.audio.codec == Codec::Opus => {
+            let problem = format!("\"{id}\" has H.264 with Opus, which plain RTMP cannot carry");
+            let remedy = "give that rendition AAC, or HEVC or AV1, or use it for recordings only";
+            Err(section.complain("rendition", &Complaint::new(problem, remedy)))
+        }
+        _ => Ok(id),
+    }
+}
+
+fn read_takeover(section: &mut Section<'_>, url: Option<&RtmpUrl>) -> Result<Takeover, Reported> {
+    let strategy = section.or("takeover", Strategy::RetryUntilFree, |v| choice(v, &STRATEGIES, &[]));
+    let Ok(strategy) = strategy else {
+        section.pass_over(&["backup_url"]);
+        return Err(Reported);
+    };
+    let backup = section.optional("backup_url", |v| url::read(text(v)?))?;
+    match (strategy, backup) {
+        (Strategy::BackupUrl, Some(backup)) if Some(&backup) == url => {
+            let complaint =
+                Complaint::new("is the same as url", "write the service's backup address, or choose another takeover");
+            Err(section.complain("backup_url", &complaint))
+        }
+        (Strategy::BackupUrl, Some(backup)) => Ok(Takeover::BackupUrl(backup)),
+        (Strategy::BackupUrl, None) => Err(section.lacks(&Complaint::new(
+            "has takeover \"backup-url\" but no backup_url",
+            "add backup_url = \"rtmps://…\", or choose another takeover",
+        ))),
+        (_, Some(_)) => {
+            let complaint =
+                Complaint::new("is not used by this takeover", "add takeover = \"backup-url\", or remove it");
+            Err(section.complain("backup_url", &complaint))
+        }
+        (Strategy::PriorityQuery, None) => Ok(Takeover::PriorityQuery),
+        (Strategy::ServerOverrides, None) => Ok(Takeover::ServerOverrides),
+        (Strategy::RetryUntilFree, None) => Ok(Takeover::RetryUntilFree),
+    }
+}
+
+/// The stream key from the secrets file; a disabled destination may do without.
+fn read_key(
+    section: &mut Section<'_>,
+    name: &str,
+    enabled: Result<bool, Reported>,
+    secrets: Option<&(Secrets, &str)>,
+) -> Result<Secret, Reported> {
+    let found = secrets.map_or(Key::Absent, |(secrets, _)| secrets.key(name));
+    match (found, secrets) {
+        (Key::Given(key), _) => Ok(key),
+        (Key::Wrong, _) => Err(Reported),
+        (Key::Absent, _) if enabled == Ok(false) => Ok(Secret::default()),
+        (Key::Absent, Some((_, file))) => Err(section.lacks(&Complaint::new(
+            "has no stream key",
+            format!("add [destination.{name}] and below it key = \"…\" to {file}, or write enabled = false"),
+        ))),
+        (Key::Absent, None) => Err(section.lacks(&Complaint::new(
+            "has no stream key, since there is no secrets file",
+            format!("write one with [destination.{name}] and below it key = \"…\", or write enabled = false"),
+        ))),
+    }
+}
+
+/// Two sessions with one key throw each other out.
+fn alone(
+    section: &mut Section<'_>,
+    destination: DestinationSettings,
+    seen: &mut BTreeMap<(String, String), OutputId>,
+) -> Result<DestinationSettings, Reported> {
+    if !destination.enabled {
+        return Ok(destination);
+    }
+    let place = (destination.url.to_string(), destination.key.reveal().to_owned());
+    match seen.insert(place, destination.id.clone()) {
+        None => Ok(destination),
+        Some(other) => {
+            let problem =
+                format!("and stream key are those of destination \"{other}\"; they would throw each other off");
+            Err(section.complain("url", &Complaint::new(problem, "remove one or write enabled = false")))
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! TOML text to [`Settings`].
+//!
+//! Every part of the file is read even when another is wrong, so that an operator sees all mistakes at once.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::destination::Context;
+use super::name::Names;
+use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
+use super::secrets::Secrets;
+use super::section::{Section, text};
+use super::settings::{AlertSettings, Settings, SlateSettings};
+use super::{destination, frame_rate, input, path, recording, rendition};
+use crate::model::FrameRate;
+
+/// Longest text that is looked at, bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Longest line, bytes; a longer one is no configuration but something else under its name.
+const MAX_LINE: usize = 4096;
+/// The key for the directory at which relative paths start.
+const PATHS_FROM: &str = "paths_from";
+
+/// Reads a configuration. `main` and `secrets` are each the name to use in messages and the text. Relative paths start
+/// at `base`, unless the text has `paths_from` (see [`with_paths_from`]).
+///
+/// # Errors
+/// Every mistake of both texts, each with its place and its remedy, and never with a secret.
+pub fn parse(base: &Path, main: (&str, &str), secrets: Option<(&str, &str)>) -> Result<Settings, ConfigErrors> {
+    let mut main_report = Report::new(main.0, without_bom(main.1));
+    let mut secrets_report = secrets.map(|(name, text)| Report::new(name, without_bom(text)));
+
+    let found_secrets = secrets_report.as_mut().map(|report| (Secrets::read(report), report.file()));
+    let (settings, outputs) = read_main(base, found_secrets.as_ref(), &mut main_report);
+    if let (Some(report), Some((secrets, _))) = (&mut secrets_report, &found_secrets)
+        && outputs.complete
+    {
+        secrets.compare(&outputs, report);
+    }
+    verdict(std::iter::once(main_report).chain(secrets_report))?;
+    settings.map_err(|Reported| ConfigErrors::unexplained(main.0))
+}
+
+/// `text` with the line that makes its relative paths start at `directory` wherever it is copied to; unchanged if it
+/// has such a line.
+pub fn with_paths_from(text: &str, directory: &Path) -> String {
+    let text = without_bom(text);
+    let (document, _) = DeTable::parse_recoverable(text);
+    if document.get_ref().contains_key(PATHS_FROM) {
+        return text.to_owned();
+    }
+    let directory = toml::Value::String(directory.to_string_lossy().into_owned());
+    format!("{PATHS_FROM} = {directory}\n{text}")
+}
+
+/// The text of `report` as a table; what cannot be understood has been reported. `None` if it is not worth looking at.
+pub(super) fn document<'a>(report: &mut Report<'a>) -> Option<DeTable<'a>> {
+    let text = report.text();
+    if text.len() > MAX_BYTES {
+        report.syntax(0, format!("the file is larger than {} KiB; is this the right file?", MAX_BYTES >> 10));
+        return None;
+    }
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.len() > MAX_LINE {
+            report.syntax(at, format!("the line is longer than {MAX_LINE} characters; is this the right file?"));
+            return None;
+        }
+        at += line.len();
+    }
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        // The message is the parser's own words about TOML; it never contains what it found.
+        let (at, message) = (error.span().map_or(0, |span| span.start), error.message().replace('\n', ", "));
+        report.syntax(at, format!("{message}; {}", syntax_remedy(&message)));
+    }
+    Some(document.into_inner())
+}
+
+/// What to do about a syntax error, by the beginning of toml's words for it.
+fn syntax_remedy(message: &str) -> &'static str {
+    const REMEDIES: [(&str, &str); 10] = [
+        ("string values must be quoted", "put the value in double quotes"),
+        ("duplicate key", "each may be there once; a list's tables have two brackets, as in [[input]]"),
+        ("unclosed table", "close the header with ]"),
+        ("unclosed array", "close the list with ]"),
+        ("key with no value", "write key = value"),
+        ("invalid basic string", "close the text with the same quote it begins with"),
+        ("missing escaped value", "write \\\\ for a backslash"),
+        ("invalid boolean", "write true or false"),
+        ("unexpected leading zero", "write the number without it"),
+        ("missing comma", "put commas between the values, and close the list or table"),
+    ];
+    let found = REMEDIES.iter().find(|(words, _)| message.starts_with(words));
+    found.map_or("lines are key = value, [table] or # comment", |(_, remedy)| remedy)
+}
+
+/// The settings, and the names of all destinations and recordings, wrong ones included.
+fn read_main(
+    base: &Path,
+    secrets: Option<&(Secrets, &str)>,
+    report: &mut Report<'_>,
+) -> (Result<Settings, Reported>, Names) {
+    let mut outputs = Names::new();
+    let Some(document) = document(report) else {
+        outputs.complete = false;
+        return (Err(Reported), outputs);
+    };
+    outputs.complete = report.is_well_formed();
+    let mut root = Section::new(&document, 0, "the configuration");
+    let base = root.or(PATHS_FROM, base.to_owned(), |v| path::read_absolute(text(v)?, "\"/etc/holdfast\""));
+    let base = base.unwrap_or_else(|Reported| PathBuf::from("/"));
+
+    let box_name = read_box(&mut root, report);
+    let frame_rate = read_programme(&mut root, report);
+    let inputs = input::read_all(&mut root, &base, report);
+    let slate = read_slate(&mut root, &base, report);
+    let (renditions, rendition_names) = rendition::read_all(&mut root, report);
+    let context = Context {
+        base: &base,
+        rendition_names: &rendition_names,
+        renditions: renditions.as_deref().unwrap_or_default(),
+    };
+    let destinations = destination::read_all(&mut root, &context, secrets, &mut outputs, report);
+    let recordings = recording::read_all(&mut root, &context, &mut outputs, report);
+    read_alerts(&mut root, report);
+    root.finish(report);
+
+    let settings = || {
+        Ok(Settings {
+            box_name: box_name?,
+            frame_rate: frame_rate?,
+            inputs: inputs?,
+            slate: slate?,
+            renditions: renditions?,
+            destinations: destinations?,
+            recordings: recordings?,
+            alerts: AlertSettings { webhook: secrets.and_then(|(secrets, _)| secrets.webhook.clone()) },
+        })
+    };
+    (settings(), outputs)
+}
+
+fn read_box(root: &mut Section<'_>, report: &mut Report<'_>) -> Result<String, Reported> {
+    const USUAL: &str = "Holdfast";
+    let Some(mut section) = root.table("box", "write [box] with one bracket, once")? else {
+        return Ok(USUAL.to_owned());
+    };
+    let name = section.or("name", USUAL.to_owned(), |v| {
+        let name = text(v)?;
+        let length = name.chars().count();
+        if !(1..=64).contains(&length) {
+            return Err(Complaint::new(format!("is {length} characters long"), "write 1 to 64"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(Complaint::new(
+                format!("is {}, with a control character", quote(name)),
+                "write it on one line",
+            ));
+        }
+        Ok(name.to_owned())
+    });
+    section.finish(report);
+    name
+}
+
+fn read_programme(root: &mut Section<'_>, report: &mut Report<'_>) -> Result<FrameRate, Reported> {
+    let usual = FrameRate::whole(30);
+    let Some(mut section) = root.table("programme", "write [programme] with one bracket, once")? else {
+        return Ok(usual);
+    };
+    let rate = section.or("frame_rate", usual, frame_rate::read);
+    section.finish(report);
+    rate
+}
+
+fn read_slate(root: &mut Section<'_>, base: &Path, report: &mut Report<'_>) -> Result<SlateSettings, Reported> {
+    let Some(mut section) = root.table("slate", "write [slate] with one bracket, once")? else {
+        return Ok(SlateSettings::default());
+    };
+    let image = section.optional("image", |v| path::read(text(v)?, base));
+    section.finish(report);
+    Ok(SlateSettings { image: image? })
+}
+
+/// `[alerts]` may be there, to be found, but its one key is a secret.
+fn read_alerts(root: &mut Section<'_>, report: &mut Report<'_>) {
+    if let Ok(Some(mut section)) = root.table("alerts", "write [alerts] with one bracket, once") {
+        let remedy = "move it to the secrets file, below [alerts]: such addresses carry tokens";
+        section.refuse(&["webhook"], &Complaint::new("does not belong in this file", remedy));
+        section.finish(report);
+    }
+}
+
+fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}

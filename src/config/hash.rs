@@ -1,0 +1,78 @@
+//! Which part of the settings each process runs with, as a short hash.
+
+use std::fmt::Write;
+
+use ring::digest::{Context, SHA256};
+
+use super::settings::Settings;
+use crate::events::Role;
+
+impl Settings {
+    /// 16 hexadecimal digits that change exactly when something changes that `role` depends on:
+    ///
+    /// - a worker on its own input, the frame rate and the renditions;
+    /// - the data plane on the box's name, the inputs' names and order, the frame rate, the slate, the renditions, the
+    ///   destinations with their keys and the recordings;
+    /// - holdfastd on everything.
+    ///
+    /// A worker whose input is gone gets a hash that no running worker has. Secrets go in through SHA-256, cut to 64
+    /// bits, so that a hash on a socket or in a log tells that a key changed but not what it is. Equal only between
+    /// processes of the same version, since it covers the types' `Debug` form.
+    pub fn hash_for(&self, role: &Role) -> String {
+        let mut hash = Hash(Context::new(&SHA256));
+        hash.part("role", role);
+        hash.part("frame rate", &self.frame_rate);
+        hash.part("renditions", &self.renditions);
+        match role {
+            Role::Encode(id) => hash.part("input", &self.inputs.iter().find(|i| &i.id == id)),
+            Role::Transmit => {
+                hash.part("inputs", &self.inputs.iter().map(|i| &i.id).collect::<Vec<_>>());
+                self.hash_outputs(&mut hash);
+            }
+            Role::Supervisor => {
+                hash.part("inputs", &self.inputs);
+                self.hash_outputs(&mut hash);
+                hash.secret(self.alerts.webhook.as_ref().map_or("", |webhook| webhook.reveal()));
+            }
+        }
+        hash.finish()
+    }
+
+    fn hash_outputs(&self, hash: &mut Hash) {
+        hash.part("box", &self.box_name);
+        hash.part("slate", &self.slate);
+        hash.part("destinations", &self.destinations);
+        for destination in &self.destinations {
+            hash.secret(destination.key.reveal());
+        }
+        hash.part("recordings", &self.recordings);
+    }
+}
+
+/// A SHA-256 in progress. Each part goes in with its length, so that no two sequences of parts look alike.
+struct Hash(Context);
+
+impl Hash {
+    /// What `Debug` shows, which for a secret is nothing.
+    fn part(&mut self, label: &str, value: &impl std::fmt::Debug) {
+        self.bytes(label.as_bytes());
+        self.bytes(format!("{value:?}").as_bytes());
+    }
+
+    fn secret(&mut self, secret: &str) {
+        self.bytes(secret.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> String {
+        let mut text = String::with_capacity(16);
+        for byte in self.0.finish().as_ref().iter().take(8) {
+            let _infallible = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}

@@ -1,0 +1,128 @@
+//! `[[input]]`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::name::Names;
+use super::path;
+use super::report::{Complaint, Report, Reported, nearest, quote};
+use super::section::{Section, choice, text};
+use super::settings::{AudioSource, InputSettings, Source};
+use crate::model::InputId;
+
+const MOST: usize = 16;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    V4l2,
+    File,
+    Pattern,
+}
+
+const KINDS: [(&str, Kind); 3] = [("v4l2", Kind::V4l2), ("file", Kind::File), ("pattern", Kind::Pattern)];
+const ALIASES: [(&str, &str); 6] =
+    [("v4l", "v4l2"), ("hdmi", "v4l2"), ("capture", "v4l2"), ("video", "file"), ("movie", "file"), ("test", "pattern")];
+
+/// The sources in order of preference; at least one.
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Result<Vec<InputSettings>, Reported> {
+    let sections = root.tables("input");
+    if sections.is_empty() && !root.has("input") {
+        return Err(root.lacks(&Complaint::new(
+            "has no [[input]]",
+            "add one; name = \"test\" and kind = \"pattern\" works without a camera",
+        )));
+    }
+    if sections.len() > MOST {
+        let problem = format!("has {} inputs", sections.len());
+        return Err(root.complain("input", &Complaint::new(problem, format!("keep at most {MOST}"))));
+    }
+    let mut names = Names::new();
+    let mut devices = BTreeSet::new();
+    let mut inputs = Vec::new();
+    for mut section in sections {
+        let input = read(&mut section, base, &mut names, &mut devices);
+        section.finish(report);
+        inputs.push(input);
+    }
+    inputs.into_iter().collect()
+}
+
+fn read(
+    section: &mut Section<'_>,
+    base: &Path,
+    names: &mut Names,
+    devices: &mut BTreeSet<PathBuf>,
+) -> Result<InputSettings, Reported> {
+    let name = names.take(section, "input", "camera").and_then(|name| match name.as_str() {
+        "slate" => {
+            Err(section.complain("name", &Complaint::new("\"slate\" means the stand-in picture", "choose another")))
+        }
+        _ => Ok(name),
+    });
+    let kind = section.required("kind", "kind = \"v4l2\", \"file\" or \"pattern\"", |v| choice(v, &KINDS, &ALIASES));
+    let source = match kind {
+        Ok(Kind::V4l2) => read_v4l2(section, devices),
+        Ok(Kind::File) => {
+            not_for(section, "file", &["device", "audio"]);
+            section
+                .required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base))
+                .map(|path| Source::File { path })
+        }
+        Ok(Kind::Pattern) => {
+            not_for(section, "pattern", &["device", "audio", "path"]);
+            Ok(Source::Pattern)
+        }
+        Err(Reported) => {
+            section.pass_over(&["device", "audio", "path"]);
+            Err(Reported)
+        }
+    };
+    Ok(InputSettings { id: InputId(name?), source: source? })
+}
+
+fn read_v4l2(section: &mut Section<'_>, devices: &mut BTreeSet<PathBuf>) -> Result<Source, Reported> {
+    not_for(section, "v4l2", &["path"]);
+    let device = section
+        .required("device", "device = \"/dev/video0\", or better its name under /dev/v4l/by-path", |v| {
+            path::read_absolute(text(v)?, "\"/dev/video0\", or better its name under /dev/v4l/by-path")
+        })
+        .and_then(|device| {
+            if devices.insert(device.clone()) {
+                return Ok(device);
+            }
+            let complaint = Complaint::new("is in use by another input", "give each input its own device");
+            Err(section.complain("device", &complaint))
+        });
+    let audio = section.or("audio", AudioSource::Paired, read_audio);
+    Ok(Source::V4l2 { device: device?, audio: audio? })
+}
+
+fn read_audio(value: &DeValue<'_>) -> Result<AudioSource, Complaint> {
+    let written = text(value)?;
+    match written {
+        "paired" => Ok(AudioSource::Paired),
+        "none" => Ok(AudioSource::None),
+        "default" => Ok(AudioSource::Alsa(written.to_owned())),
+        _ if written.contains(':') && written.len() <= 128 && written.chars().all(|c| c.is_ascii_graphic()) => {
+            Ok(AudioSource::Alsa(written.to_owned()))
+        }
+        _ => {
+            let remedy = match nearest(written, ["paired", "none"]) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "choose \"paired\", \"none\" or an ALSA device such as \"hw:2,0\"".to_owned(),
+            };
+            Err(Complaint::new(format!("is {}, not a source of sound", quote(written)), remedy))
+        }
+    }
+}
+
+fn not_for(section: &mut Section<'_>, kind: &str, keys: &[&'static str]) {
+    let complaint = Complaint::new(format!("means nothing for kind \"{kind}\""), "remove it, or change the kind");
+    section.refuse(keys, &complaint);
+}

@@ -1,0 +1,180 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+use crate::events::Role;
+use crate::model::{Codec, FrameRate, InputId};
+
+fn example() -> Settings {
+    let base = Path::new("/etc/holdfast");
+    match parse(base, ("example.toml", EXAMPLE), Some(("example-secrets.toml", EXAMPLE_SECRETS))) {
+        Ok(settings) => settings,
+        Err(errors) => panic!("the example is refused:\n{errors}"),
+    }
+}
+
+#[test]
+fn the_example_says_what_its_comments_say() {
+    let settings = example();
+    assert_eq!(settings.frame_rate, FrameRate::whole(30));
+    assert_eq!(settings.inputs.len(), 3);
+    assert_eq!(settings.inputs[1].source, Source::File { path: PathBuf::from("/etc/holdfast/film.mp4") });
+    assert_eq!(settings.slate.image, Some(PathBuf::from("/etc/holdfast/slate.png")));
+    let main = &settings.renditions[0];
+    assert_eq!((main.codec, main.width, main.height, main.bitrate), (Codec::H264, 1280, 720, 4_000_000));
+    assert_eq!(main.keyframe_interval, Duration::from_secs(2));
+    assert_eq!(settings.audio_renditions().len(), 1, "equal sounds are encoded once");
+    let youtube = &settings.destinations[0];
+    assert_eq!(youtube.key.reveal(), "abcd-1234-efgh-5678-ijkl");
+    assert!(matches!(&youtube.takeover, Takeover::BackupUrl(url) if url.app == "live2?backup=1"), "{youtube:?}");
+    assert!(!settings.destinations[1].enabled);
+    let archive = &settings.recordings[0];
+    assert_eq!((archive.max_bytes, archive.min_free_bytes), (Some(50_000_000_000), 1_000_000_000));
+    assert!(settings.alerts.webhook.is_some());
+}
+
+#[test]
+fn the_least_configuration_gets_the_documented_defaults() {
+    let text =
+        "[[input]]\nname='t'\nkind='pattern'\n[[rendition]]\nname='m'\ncodec='av1'\nsize='640x360'\nbitrate='1M'\n";
+    let settings = parse(Path::new("/"), ("c", text), None).unwrap();
+    assert_eq!(settings.box_name, "Holdfast");
+    assert_eq!(settings.frame_rate, FrameRate::whole(30));
+    assert_eq!(settings.renditions[0].keyframe_interval, Duration::from_secs(2));
+    assert_eq!(settings.renditions[0].encoder, EncoderChoice::Auto);
+    assert_eq!(settings.renditions[0].audio, AudioSettings { codec: Codec::Opus, bitrate: 96_000 });
+    assert_eq!(settings.slate, SlateSettings::default());
+}
+
+/// The roles whose hash changes when `change` is made to the example.
+fn told_of(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+    let roles = [
+        ("camera", Role::Encode(InputId::new("camera").unwrap())),
+        ("film", Role::Encode(InputId::new("film").unwrap())),
+        ("transmit", Role::Transmit),
+        ("supervisor", Role::Supervisor),
+    ];
+    let (before, mut after) = (example(), example());
+    change(&mut after);
+    roles.iter().filter(|(_, role)| before.hash_for(role) != after.hash_for(role)).map(|(name, _)| *name).collect()
+}
+
+#[test]
+fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
+    assert_eq!(told_of(|_| ()), [""; 0]);
+    assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs.swap(1, 2)), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.recordings.clear()), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
+}
+
+#[test]
+fn a_key_moved_from_one_destination_to_another_is_a_change() {
+    let keys = |a: &str, b: &str| {
+        let (a, b) = (Secret::new(a), Secret::new(b));
+        move |s: &mut Settings| (s.destinations[0].key, s.destinations[1].key) = (a, b)
+    };
+    let (mut one, mut other) = (example(), example());
+    keys("ab", "c")(&mut one);
+    keys("a", "bc")(&mut other);
+    assert_ne!(one.hash_for(&Role::Transmit), other.hash_for(&Role::Transmit));
+}
+
+#[test]
+#[ignore = "x"]
+fn text_that_nests_deeply_is_refused_on_a_small_stack() {
+    let deep_keys = |n: usize| vec!["a"; n].join(".");
+    let mut inline = String::new();
+    for _ in 0..79 {
+        inline.push_str(&format!("{{{} =\n", deep_keys(79)));
+    }
+    let texts = [
+        format!("a = {}", "[".repeat(4000)),
+        format!("a = {}", "[\n".repeat(400_000)),
+        format!("a = {}", "{a=\n".repeat(200_000)),
+        format!("[{}]\n{} = 1", deep_keys(2000), deep_keys(2000)),
+        format!("a = {inline}1{}", "\n}".repeat(79)),
+    ];
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+        for text in &texts {
+            assert!(parse(Path::new("/"), ("c", text), Some(("s", text))).is_err());
+        }
+    });
+    thread.unwrap().join().unwrap();
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces that get further into the reader than noise would.
+    fn pieces() -> impl Strategy<Value = String> {
+        let words =
+            EXAMPLE.split_inclusive(char::is_whitespace).chain(EXAMPLE_SECRETS.split_inclusive(char::is_whitespace));
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        let piece =
+            prop_oneof![8 => prop::sample::select(words), 1 => any::<String>(), 1 => "[\\[\\]{}=\"'.,\n0-9a-z-]{0,8}"];
+        prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
+    }
+
+    /// The example with one line replaced.
+    fn mutants() -> impl Strategy<Value = String> {
+        let lines: Vec<&str> = EXAMPLE.lines().collect();
+        (0..lines.len(), prop_oneof![pieces(), prop::sample::select(lines.clone()).prop_map(str::to_owned)]).prop_map(
+            move |(at, instead)| {
+                let line = |(i, line): (usize, &&str)| if i == at { instead.clone() } else { (*line).to_owned() };
+                lines.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+            },
+        )
+    }
+
+    fn check(main: &str, secrets: &str) {
+        if let Err(errors) = parse(Path::new("/etc"), ("main", main), Some(("secrets", secrets))) {
+            assert!(!errors.errors.is_empty());
+            for error in &errors.errors {
+                assert!(!error.message.contains("defect in Holdfast"), "a refusal without a reason");
+                assert!(!error.message.chars().any(char::is_control), "{error}");
+                let text = if error.file == "main" { main } else { secrets };
+                assert!(error.line >= 1 && error.line <= text.split('\n').count(), "{error}: no such line");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+        #[test]
+        fn is_refused_in_words_or_accepted(main in prop_oneof![pieces(), mutants()], secrets in pieces()) {
+            check(&main, &secrets);
+        }
+
+        #[test]
+        fn of_noise_is_refused_in_words(main in any::<String>(), secrets in any::<String>()) {
+            check(&main, &secrets);
+        }
+
+        /// Whatever stands in the secrets file, no message repeats it.
+        #[test]
+        fn of_secrets_is_never_repeated(shape in 0usize..9) {
+            let secret = "ZQXJ-0123-WVUT-4567";
+            let secrets = [
+                format!("[destination.youtube]\nkey = {secret}\n"),
+                format!("[destination.youtube]\nkey = \"{secret} \"\n"),
+                format!("[destination.{secret}]\nkey = \"a\"\n"),
+                format!("[destination]\n\"{secret}\" = 1\n"),
+                format!("\"{secret}\" = 1\n"),
+                format!("[destination.youtube]\n\"{secret}\" = \"\"\n"),
+                format!("[alerts]\nwebhook = \"{secret}\"\n"),
+                format!("destination = \"{secret}\"\n"),
+                format!("{secret}\n"),
+            ];
+            let errors = parse(Path::new("/etc"), ("main", EXAMPLE), Some(("secrets", &secrets[shape]))).unwrap_err();
+            prop_assert!(!errors.to_string().contains("ZQXJ"), "{errors}");
+        }
+    }
+}
