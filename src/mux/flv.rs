@@ -242,11 +242,11 @@ impl StreamFacts {
         let number = |n: u32| Fact::Number(f64::from(n));
         let video_id = match self.video {
             Codec::H264 => u32::from(AVC),
-            other => u32::from_be_bytes(fourcc(other)),
+            Codec::Hevc | Codec::Av1 | Codec::Aac | Codec::Opus => u32::from_be_bytes(fourcc(self.video)),
         };
         let audio_id = match self.audio {
             Codec::Aac => 10,
-            other => u32::from_be_bytes(fourcc(other)),
+            Codec::Opus | Codec::H264 | Codec::Hevc | Codec::Av1 => u32::from_be_bytes(fourcc(self.audio)),
         };
         vec![
             ("duration", number(0)),

@@ -191,7 +191,10 @@ fn every_sequence_can_be_ended() {
         assert_eq!(tags.iter().map(|t| t.timestamp_ms).collect::<Vec<_>>(), [200, 200]);
         match video(&tags[0]).header.data {
             VideoTagHeaderData::Legacy(header) => {
-                assert!(matches!(header, LegacyVideoTagHeader::AvcPacket(LegacyVideoTagHeaderAvcPacket::EndOfSequence)))
+                assert!(matches!(
+                    header,
+                    LegacyVideoTagHeader::AvcPacket(LegacyVideoTagHeaderAvcPacket::EndOfSequence)
+                ));
             }
             VideoTagHeaderData::Enhanced(_) => assert_eq!(enhanced(&tags[0]).1, VideoPacket::SequenceEnd),
         }
