@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 use crate::model::{Media, Wall};
 
@@ -21,6 +22,16 @@ pub fn media() -> Media {
         // CLOCK_MONOTONIC exists on every Linux; the origin is the only honest answer if it does not.
         Err(_) => Media::ZERO,
     }
+}
+
+/// Blocks this thread until CLOCK_MONOTONIC reads `time`; returns at once when it is past. For threads that keep a
+/// media grid; everything else waits in tokio.
+pub fn sleep_until(time: Media) {
+    let deadline = TimeSpec::from_duration(time.to_duration());
+    // A signal may end the wait early; the deadline is absolute, so waiting again costs nothing.
+    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &deadline)
+        == Err(nix::errno::Errno::EINTR)
+    {}
 }
 
 /// Now, for people.

@@ -1,7 +1,12 @@
 //! A picture and its sound come in and are put on the shared grids.
 //!
-//! Sources ([`blockcode`]-marked pattern, file, V4L2 + ALSA) come and go; what leaves this room is one picture per place
-//! on the video grid and one unbroken run of samples on the audio grid.
+//! ```text
+//!   pattern ───────────────────────────────┐
+//!   file ── decode ahead ── FilePace, Tape ┼─► Source: "the picture of place n?" "the sound of samples s…?"
+//!   live ── LiveQueue, ring + Drift ───────┘              asked by the grid thread of the encode worker
+//! ```
+//!
+//! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
 //!
 //! *Invariant:* this room never invents a picture: where the source gave none, nothing is delivered and the data plane
 //! shows the slate.
@@ -11,3 +16,40 @@ pub mod drift;
 pub mod pace;
 pub mod pattern;
 pub mod tape;
+
+#[cfg(feature = "encode")]
+mod alsa;
+#[cfg(feature = "encode")]
+pub mod canvas;
+#[cfg(feature = "encode")]
+mod file;
+#[cfg(feature = "encode")]
+mod live;
+#[cfg(feature = "encode")]
+pub mod pipeline;
+#[cfg(feature = "encode")]
+mod signal;
+#[cfg(feature = "encode")]
+pub mod source;
+
+/// Why a pipeline could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Something GStreamer does not have here.
+    #[error("GStreamer has no {0}; install the plugin packages that INSTALL names")]
+    Missing(String),
+    /// Two elements that should fit do not.
+    #[error("{0} does not fit its neighbour in the pipeline")]
+    Link(&'static str),
+}
+
+/// What happened to a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It delivers; what it is, in words.
+    Signal(String),
+    /// It does not deliver; why, in words. It is tried again.
+    Lost(String),
+    /// A driver does not let go; only the end of this process frees it.
+    Stuck(String),
+}

@@ -1,0 +1,285 @@
+//! A file as a source: decoded ahead of time, looped for ever, paced by its own timestamps.
+//!
+//! ```text
+//!   filesrc ─ decodebin ┬─ videoconvertscale ─ appsink ─► 2 pictures ─► FilePace (12)  ┐ read by the
+//!                       └─ audioconvert ─ resample ─ appsink ─► 1 s ──► Tape (≤ 1.5 s) ┘ grid thread
+//! ```
+//!
+//! The decoder runs until the queues are full and waits. At the end of the file it seeks back to the start while the
+//! queues play out, so the loop has no seam; a pipeline that cannot seek, or failed, is replaced. Every pass begins
+//! where the last one ended on a time line that only grows, and picture and sound are placed on it by timestamp.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::canvas::{audio_caps, samples_of, video_caps};
+use super::pace::{Counts, FilePace};
+use super::pipeline::{element, error_text, pipeline, running_time, sink, stop};
+use super::tape::{SAMPLE_RATE, Sample, Tape};
+use super::{Notice, SourceError};
+use crate::model::{Media, VideoFormat, VideoGrid};
+
+/// Sound to have in hand; beyond it the decoder waits.
+const SOUND_AHEAD: usize = SAMPLE_RATE as usize;
+/// Sound in hand after which a file that has shown no picture is taken to have none.
+const SOUND_ONLY_AFTER: usize = SAMPLE_RATE as usize * 9 / 10;
+/// Waits after failed passes, doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// See [`FIRST_PAUSE`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A looping file, as the grid thread sees it.
+#[derive(Debug)]
+pub(super) struct FileSource {
+    pictures: Receiver<(Media, gst::Buffer)>,
+    sounds: Receiver<(Media, Vec<Sample>)>,
+    pace: FilePace<gst::Buffer>,
+    tape: Tape,
+    /// Dropped with the source, which ends the decoder's thread.
+    _alive: SyncSender<()>,
+}
+
+impl FileSource {
+    /// Starts decoding `path` in the background. A file that is missing or broken is tried again and again, and said
+    /// so through `notices`.
+    pub(super) fn open(path: &Path, canvas: VideoFormat, notices: SyncSender<Notice>) -> Self {
+        let (picture_out, pictures) = sync_channel(2);
+        let (sound_out, sounds) = sync_channel(48);
+        let (alive, ended) = sync_channel(0);
+        let decoder =
+            Decoder { path: path.to_owned(), canvas, picture_out, sound_out, line: Arc::default(), notices, ended };
+        std::thread::spawn(move || decoder.run());
+        Self { pictures, sounds, pace: FilePace::new(VideoGrid(canvas.rate)), tape: Tape::default(), _alive: alive }
+    }
+
+    /// The picture for the grid place at `time`.
+    pub(super) fn picture(&mut self, time: Media) -> Option<&gst::Buffer> {
+        while self.pace.has_room() {
+            let Ok((at, buffer)) = self.pictures.try_recv() else { break };
+            self.pace.arrive(at, buffer);
+        }
+        self.pace.at(time)
+    }
+
+    /// The sound from sample number `at` of the grid on.
+    pub(super) fn sound(&mut self, at: i64, out: &mut [Sample]) {
+        while self.tape.len() < SOUND_AHEAD {
+            let Ok((time, samples)) = self.sounds.try_recv() else { break };
+            self.tape.write(time.to_ticks(SAMPLE_RATE), &samples);
+        }
+        if self.pace.origin().is_none() && self.tape.len() >= SOUND_ONLY_AFTER {
+            let start = Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0));
+            self.pace.begin_at(start);
+        }
+        match self.pace.origin() {
+            Some(origin) => {
+                self.tape.read(at - origin.to_ticks(SAMPLE_RATE), out);
+            }
+            None => out.fill([0.0; 2]),
+        }
+    }
+
+    /// What happened to pictures.
+    pub(super) fn counts(&self) -> Counts {
+        self.pace.counts()
+    }
+}
+
+/// Where the passes lie on the file's time line.
+#[derive(Debug, Default)]
+struct Line {
+    /// Where the pass in hand begins.
+    start: AtomicI64,
+    /// Where the last picture or sound so far ends.
+    end: AtomicI64,
+}
+
+impl Line {
+    fn place(&self, at: i64, duration: i64) -> Media {
+        let at = self.start.load(Ordering::Acquire).saturating_add(at);
+        self.end.fetch_max(at.saturating_add(duration), Ordering::AcqRel);
+        Media(at)
+    }
+
+    fn next_pass(&self) {
+        self.start.store(self.end.load(Ordering::Acquire), Ordering::Release);
+    }
+}
+
+struct Decoder {
+    path: PathBuf,
+    canvas: VideoFormat,
+    picture_out: SyncSender<(Media, gst::Buffer)>,
+    sound_out: SyncSender<(Media, Vec<Sample>)>,
+    line: Arc<Line>,
+    notices: SyncSender<Notice>,
+    ended: Receiver<()>,
+}
+
+/// How a pipeline's life ended.
+enum End {
+    /// The source was dropped.
+    Stopped,
+    /// It could not go back to the start, though it played.
+    CannotSeek,
+    /// It failed.
+    Failed(String),
+}
+
+impl Decoder {
+    fn run(self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let before = self.line.end.load(Ordering::Acquire);
+            match self.play() {
+                Ok(End::Stopped) => return,
+                Ok(End::CannotSeek) => {}
+                Ok(End::Failed(why)) => self.say(Notice::Lost(format!("file {}: {why}", self.path.display()))),
+                Err(e) => self.say(Notice::Lost(format!("file {}: {e}", self.path.display()))),
+            }
+            self.line.next_pass();
+            if self.line.end.load(Ordering::Acquire) > before {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            // The sender is never used, so this is a wait that ends early when the source is dropped.
+            if !matches!(self.ended.recv_timeout(pause), Err(std::sync::mpsc::RecvTimeoutError::Timeout)) {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn say(&self, notice: Notice) {
+        // A full box means that nobody has read the last notices yet; those say the same.
+        let _ = self.notices.try_send(notice);
+    }
+
+    /// Plays the file round and round in one pipeline.
+    fn play(&self) -> Result<End, SourceError> {
+        let pipeline = self.build()?;
+        let bus = pipeline.bus().ok_or(SourceError::Missing("bus".to_owned()))?;
+        let started = pipeline.set_state(gst::State::Playing);
+        let end = loop {
+            let message = bus.timed_pop_filtered(
+                gst::ClockTime::from_mseconds(100),
+                &[gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::StateChanged],
+            );
+            if self.ended.try_recv() == Err(TryRecvError::Disconnected) {
+                break End::Stopped;
+            }
+            match message.as_ref().map(|m| m.view()) {
+                Some(gst::MessageView::Error(error)) => break End::Failed(error_text(error)),
+                Some(gst::MessageView::Eos(_)) => {
+                    self.line.next_pass();
+                    let again = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+                    if pipeline.seek_simple(again, gst::ClockTime::ZERO).is_err() {
+                        break End::CannotSeek;
+                    }
+                }
+                None if started.is_err() => break End::Failed("cannot be opened".to_owned()),
+                _ => {}
+            }
+        };
+        // A sender that waits for room must see the end of its channel or room; unblock by stopping the flow first.
+        if !stop(&pipeline) {
+            return Ok(End::Failed("the decoder does not stop".to_owned()));
+        }
+        Ok(end)
+    }
+
+    fn build(&self) -> Result<gst::Pipeline, SourceError> {
+        let pipeline = pipeline("file");
+        let source = element("filesrc")?;
+        source.set_property("location", self.path.to_string_lossy().as_ref());
+        let decoder = element("decodebin")?;
+        pipeline.add_many([&source, &decoder]).map_err(|_| SourceError::Link("filesrc"))?;
+        source.link(&decoder).map_err(|_| SourceError::Link("decodebin"))?;
+
+        let branches = Branches {
+            pipeline: pipeline.downgrade(),
+            canvas: self.canvas,
+            picture_out: self.picture_out.clone(),
+            sound_out: self.sound_out.clone(),
+            line: self.line.clone(),
+        };
+        decoder.connect_pad_added(move |_, pad| branches.attach(pad));
+        Ok(pipeline)
+    }
+}
+
+/// Grows the pipeline as the decoder finds streams: the first picture, the first sound; others are left alone.
+struct Branches {
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
+    canvas: VideoFormat,
+    picture_out: SyncSender<(Media, gst::Buffer)>,
+    sound_out: SyncSender<(Media, Vec<Sample>)>,
+    line: Arc<Line>,
+}
+
+impl Branches {
+    fn attach(&self, pad: &gst::Pad) {
+        let Some(pipeline) = self.pipeline.upgrade() else { return };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let kind = caps.structure(0).map_or("", |s| s.name().as_str());
+        let branch = match kind {
+            "video/x-raw" if pipeline.by_name("pictures").is_none() => self.pictures(),
+            "audio/x-raw" if pipeline.by_name("sounds").is_none() => self.sounds(),
+            _ => return,
+        };
+        let linked = branch.and_then(|elements| {
+            pipeline.add_many(&elements).map_err(|_| SourceError::Link("file branch"))?;
+            gst::Element::link_many(&elements).map_err(|_| SourceError::Link("file branch"))?;
+            let first = elements.first().and_then(|e| e.static_pad("sink")).ok_or(SourceError::Link("file branch"))?;
+            pad.link(&first).map_err(|_| SourceError::Link("file branch"))?;
+            elements
+                .iter()
+                .try_for_each(gst::Element::sync_state_with_parent)
+                .map_err(|_| SourceError::Link("file branch"))
+        });
+        if let Err(e) = linked {
+            gst::element_error!(pipeline, gst::CoreError::Negotiation, ("{e}"));
+        }
+    }
+
+    fn pictures(&self) -> Result<Vec<gst::Element>, SourceError> {
+        let scale = element("videoconvertscale")?;
+        scale.set_property("add-borders", true);
+        let (line, out, grid) = (self.line.clone(), self.picture_out.clone(), VideoGrid(self.canvas.rate));
+        let sink = sink(&video_caps(self.canvas, false), move |sample| {
+            let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer_owned()) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let duration = buffer.duration().map_or(grid.interval().as_nanos(), nanos);
+            out.send((line.place(time, duration), buffer)).map_err(|_| gst::FlowError::Eos)?;
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_property("name", "pictures");
+        Ok(vec![scale, sink.upcast()])
+    }
+
+    fn sounds(&self) -> Result<Vec<gst::Element>, SourceError> {
+        let (line, out) = (self.line.clone(), self.sound_out.clone());
+        let sink = sink(&audio_caps(), move |sample| {
+            let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer()) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let samples = samples_of(buffer);
+            let duration = i64::try_from(samples.len()).unwrap_or(0) * 1_000_000_000 / i64::from(SAMPLE_RATE);
+            out.send((line.place(time, duration), samples)).map_err(|_| gst::FlowError::Eos)?;
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_property("name", "sounds");
+        Ok(vec![element("audioconvert")?, element("audioresample")?, sink.upcast()])
+    }
+}
+
+fn nanos(time: gst::ClockTime) -> i64 {
+    i64::try_from(time.nseconds()).unwrap_or(0)
+}

@@ -1,0 +1,332 @@
+//! A capture device as a source: picture from V4L2, sound from ALSA, each with a clock of its own. Not verified on
+//! hardware.
+//!
+//! ```text
+//!   v4l2src ─ decodebin ─ videoconvertscale ─ appsink ─► 4 pictures ─► LiveQueue ─► the grid
+//!   (second descriptor: signal events)  ─────────────► no signal: its pictures are not taken
+//!   alsasrc ─ audioconvert ─ resample ─ appsink ─► 0.5 s ─► ring ─► Drift + slip ─► the grid
+//! ```
+//!
+//! Each pipeline has a thread that builds it, watches it, and builds it anew after any error, with a growing pause. The
+//! encoders never notice.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Adjustable, FixedAsync, Resampler, Slip};
+
+use super::canvas::{audio_caps, samples_of, video_caps};
+use super::drift::{Drift, Step};
+use super::pace::{Counts, LiveQueue};
+use super::pipeline::{element, error_text, pipeline, sink, stop};
+use super::signal::{Signal, SignalWatch};
+use super::tape::Sample;
+use super::{Notice, SourceError, alsa};
+use crate::clock;
+use crate::config::AudioSource;
+use crate::model::{Media, VideoFormat};
+
+/// Samples that are played at a time.
+pub(super) const BLOCK: usize = 480;
+/// Sound to have in the ring: 40 ms, more than a sound card's period and a busy machine's delay.
+const SOUND_TARGET: usize = 1920;
+/// Pauses before a failed pipeline is built again, doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// See [`FIRST_PAUSE`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A signal must have stayed the same for this long before the pipeline is built anew for it.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// A capture device, as the grid thread sees it.
+#[derive(Debug)]
+pub(super) struct LiveSource {
+    pictures: Receiver<(Media, gst::Buffer)>,
+    queue: LiveQueue<gst::Buffer>,
+    sounds: Receiver<Vec<Sample>>,
+    ring: VecDeque<Sample>,
+    drift: Drift,
+    slip: Option<Slip<f32>>,
+    /// Dropped with the source, which ends its threads.
+    _alive: (SyncSender<()>, SyncSender<()>),
+}
+
+impl LiveSource {
+    /// Starts capturing in the background.
+    pub(super) fn open(device: &Path, audio: &AudioSource, canvas: VideoFormat, notices: &SyncSender<Notice>) -> Self {
+        let (picture_out, pictures) = sync_channel(4);
+        let (sound_out, sounds) = sync_channel(50);
+        let (alive, ended) = sync_channel(0);
+        let (alive_too, ended_too) = sync_channel(0);
+        let video = Video { device: device.to_owned(), canvas, picture_out, notices: notices.clone() };
+        std::thread::spawn(move || keep_up(&ended, &video.notices.clone(), || video.play(&ended)));
+        let audio = Audio { device: device.to_owned(), source: audio.clone(), sound_out, notices: notices.clone() };
+        if audio.source != AudioSource::None {
+            std::thread::spawn(move || keep_up(&ended_too, &audio.notices.clone(), || audio.play(&ended_too)));
+        }
+        Self {
+            pictures,
+            queue: LiveQueue::default(),
+            sounds,
+            ring: VecDeque::new(),
+            drift: Drift::new(SOUND_TARGET),
+            slip: Slip::new(BLOCK, 2, FixedAsync::Output).ok(),
+            _alive: (alive, alive_too),
+        }
+    }
+
+    /// The picture for the grid place at `time`.
+    pub(super) fn picture(&mut self, time: Media) -> Option<&gst::Buffer> {
+        while let Ok((arrived, buffer)) = self.pictures.try_recv() {
+            self.queue.arrive(buffer, arrived);
+        }
+        self.queue.at(time)
+    }
+
+    /// The next [`BLOCK`] samples.
+    pub(super) fn sound(&mut self, out: &mut [Sample]) {
+        while let Ok(samples) = self.sounds.try_recv() {
+            self.ring.extend(samples);
+        }
+        out.fill([0.0; 2]);
+        let (Step::Play { ppm, discard }, Some(slip)) = (self.drift.step(self.ring.len(), BLOCK), &mut self.slip)
+        else {
+            return;
+        };
+        self.ring.drain(..discard.min(self.ring.len()));
+        // Output over input: to play slower is to make more of the same. Out of range it takes the nearest limit.
+        let _ = slip.set_resample_ratio(1.0 + ppm / 1e6, false);
+        let needed = slip.input_frames_next().min(self.ring.len());
+        let taken: Vec<f32> = self.ring.drain(..needed).flatten().collect();
+        let flat = out.as_flattened_mut();
+        if let (Ok(from), Ok(mut to)) =
+            (InterleavedSlice::new(&taken, 2, needed), InterleavedSlice::new_mut(flat, 2, BLOCK))
+        {
+            // Fewer samples than it asked for leave the block silent; the controller keeps that from happening.
+            let _ = slip.process_into_buffer(&from, &mut to, None);
+        }
+    }
+
+    /// What happened to pictures.
+    pub(super) fn counts(&self) -> Counts {
+        self.queue.counts()
+    }
+
+    /// Correction of the sound's clock in force, parts per million.
+    pub(super) fn drift_ppm(&self) -> i32 {
+        self.drift.ppm()
+    }
+}
+
+/// How a pipeline's life ended.
+enum End {
+    /// The source was dropped.
+    Stopped,
+    /// The signal changed, so it must be built anew.
+    SignalChanged,
+    /// It failed, after having delivered something or not.
+    Failed { why: String, delivered: bool },
+}
+
+/// Plays again and again until the source is dropped.
+fn keep_up(ended: &Receiver<()>, notices: &SyncSender<Notice>, mut play: impl FnMut() -> Result<End, SourceError>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let why = match play() {
+            Ok(End::Stopped) => return,
+            Ok(End::SignalChanged) => {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            Ok(End::Failed { why, delivered }) => {
+                if delivered {
+                    pause = FIRST_PAUSE;
+                }
+                why
+            }
+            Err(e) => e.to_string(),
+        };
+        // A full box means that nobody has read the last notices yet; those say the same.
+        let _ = notices.try_send(Notice::Lost(why));
+        if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+struct Video {
+    device: PathBuf,
+    canvas: VideoFormat,
+    picture_out: SyncSender<(Media, gst::Buffer)>,
+    notices: SyncSender<Notice>,
+}
+
+impl Video {
+    fn play(&self, ended: &Receiver<()>) -> Result<End, SourceError> {
+        let mut watch = SignalWatch::open(&self.device).ok();
+        if let Some(Signal::None(why)) = watch.as_mut().map(SignalWatch::signal) {
+            return self.wait_for_signal(watch, why, ended);
+        }
+        let pipeline = self.build()?;
+        let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
+        let mut delivered = false;
+        let end = loop {
+            let message = bus.as_ref().and_then(|bus| {
+                bus.timed_pop_filtered(
+                    gst::ClockTime::from_mseconds(50),
+                    &[gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::AsyncDone],
+                )
+            });
+            if ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                break End::Stopped;
+            }
+            if watch.as_mut().is_some_and(SignalWatch::changed) {
+                break End::SignalChanged;
+            }
+            let why = match message.as_ref().map(|m| m.view()) {
+                Some(gst::MessageView::Error(error)) => error_text(error),
+                Some(gst::MessageView::Eos(_)) => "ended".to_owned(),
+                None if started.is_err() => "cannot be opened".to_owned(),
+                Some(gst::MessageView::AsyncDone(_)) => {
+                    delivered = true;
+                    let _ = self.notices.try_send(Notice::Signal(self.describe(&pipeline)));
+                    continue;
+                }
+                _ => continue,
+            };
+            break End::Failed { why: format!("capture {}: {why}", self.device.display()), delivered };
+        };
+        if !stop(&pipeline) {
+            let stuck = format!("capture {} does not let go of its driver", self.device.display());
+            let _ = self.notices.try_send(Notice::Stuck(stuck));
+        }
+        Ok(end)
+    }
+
+    /// A receiver without a signal may deliver noise or nothing; neither is a picture.
+    fn wait_for_signal(&self, watch: Option<SignalWatch>, why: &str, ended: &Receiver<()>) -> Result<End, SourceError> {
+        let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {why}", self.device.display())));
+        let mut watch = watch;
+        loop {
+            if ended.recv_timeout(SETTLE) != Err(RecvTimeoutError::Timeout) {
+                return Ok(End::Stopped);
+            }
+            if !matches!(watch.as_mut().map(SignalWatch::signal), Some(Signal::None(_))) {
+                return Ok(End::SignalChanged);
+            }
+        }
+    }
+
+    fn describe(&self, pipeline: &gst::Pipeline) -> String {
+        let caps = pipeline.by_name("capture").and_then(|e| e.static_pad("src")).and_then(|pad| pad.current_caps());
+        let format = caps.as_ref().and_then(|caps| caps.structure(0)).map_or_else(String::new, |s| {
+            let side = |name| s.get::<i32>(name).unwrap_or(0);
+            let rate = s.get::<gst::Fraction>("framerate").map_or(0.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
+            format!("{}x{} {rate:.2} fps, ", side("width"), side("height"))
+        });
+        format!("{format}capture {}", self.device.display())
+    }
+
+    fn build(&self) -> Result<gst::Pipeline, SourceError> {
+        let pipeline = pipeline("capture");
+        let source = element("v4l2src")?;
+        source.set_property("name", "capture");
+        source.set_property("device", self.device.to_string_lossy().as_ref());
+        // No caps filter here: a device that changes its size under fixed caps ends with not-negotiated.
+        let decoder = element("decodebin")?;
+        let scale = element("videoconvertscale")?;
+        scale.set_property("add-borders", true);
+        let out = self.picture_out.clone();
+        let sink = sink(&video_caps(self.canvas, false), move |sample| {
+            // A copy, since the buffer may be the driver's, which has few.
+            let copy = sample.buffer().and_then(|buffer| buffer.copy_deep().ok());
+            match copy.map(|buffer| out.try_send((clock::media(), buffer))) {
+                Some(Err(TrySendError::Disconnected(_))) => Err(gst::FlowError::Eos),
+                // A full channel means that the grid thread is late; it takes the newest four then.
+                _ => Ok(gst::FlowSuccess::Ok),
+            }
+        });
+        pipeline.add_many([&source, &decoder, &scale, sink.upcast_ref()]).map_err(|_| SourceError::Link("v4l2src"))?;
+        source.link(&decoder).map_err(|_| SourceError::Link("v4l2src"))?;
+        scale.link(&sink).map_err(|_| SourceError::Link("videoconvertscale"))?;
+        let into = scale.static_pad("sink").ok_or(SourceError::Link("videoconvertscale"))?;
+        decoder.connect_pad_added(move |_, pad| {
+            // A second picture stream, or a failure, which the bus reports.
+            let _ = pad.link(&into);
+        });
+        Ok(pipeline)
+    }
+}
+
+struct Audio {
+    device: PathBuf,
+    source: AudioSource,
+    sound_out: SyncSender<Vec<Sample>>,
+    notices: SyncSender<Notice>,
+}
+
+impl Audio {
+    fn play(&self, ended: &Receiver<()>) -> Result<End, SourceError> {
+        let card = match &self.source {
+            AudioSource::Alsa(name) => Some(name.clone()),
+            AudioSource::Paired => alsa::paired_card(Path::new("/sys"), &self.device),
+            AudioSource::None => None,
+        };
+        let Some(card) = card else {
+            // A capture without sound is silent, which is not a fault; it may get a card at the next plug.
+            return Ok(match ended.recv_timeout(LONGEST_PAUSE) {
+                Err(RecvTimeoutError::Timeout) => End::SignalChanged,
+                _ => End::Stopped,
+            });
+        };
+        let pipeline = self.build(&card)?;
+        let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
+        let end = loop {
+            let message = bus.as_ref().and_then(|bus| {
+                bus.timed_pop_filtered(
+                    gst::ClockTime::from_mseconds(100),
+                    &[gst::MessageType::Error, gst::MessageType::Eos],
+                )
+            });
+            if ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                break End::Stopped;
+            }
+            let why = match message.as_ref().map(|m| m.view()) {
+                Some(gst::MessageView::Error(error)) => error_text(error),
+                None if started.is_ok() => continue,
+                _ => "ended".to_owned(),
+            };
+            break End::Failed { why: format!("sound {card}: {why}"), delivered: false };
+        };
+        if !stop(&pipeline) {
+            let _ = self.notices.try_send(Notice::Stuck(format!("sound {card} does not let go of its driver")));
+        }
+        Ok(end)
+    }
+
+    fn build(&self, card: &str) -> Result<gst::Pipeline, SourceError> {
+        let pipeline = pipeline("sound");
+        let source = element("alsasrc")?;
+        source.set_property("device", card);
+        source.set_property("provide-clock", false);
+        // Our own controller keeps it in step; alsasrc must not correct as well.
+        source.set_property_from_str("slave-method", "none");
+        let (convert, resample) = (element("audioconvert")?, element("audioresample")?);
+        let out = self.sound_out.clone();
+        let sink = sink(&audio_caps(), move |sample| {
+            match out.try_send(sample.buffer().map(samples_of).unwrap_or_default()) {
+                Err(TrySendError::Disconnected(_)) => Err(gst::FlowError::Eos),
+                _ => Ok(gst::FlowSuccess::Ok),
+            }
+        });
+        let chain = [&source, &convert, &resample, sink.upcast_ref()];
+        pipeline.add_many(chain).map_err(|_| SourceError::Link("alsasrc"))?;
+        gst::Element::link_many(chain).map_err(|_| SourceError::Link("alsasrc"))?;
+        Ok(pipeline)
+    }
+}

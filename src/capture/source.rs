@@ -1,0 +1,164 @@
+//! One source as the grid thread sees it: asked for the picture of a place and for the sound of a run of samples, it
+//! answers at once with what it has.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
+
+use super::canvas::{video_caps, video_info};
+use super::file::FileSource;
+use super::live::LiveSource;
+use super::pace::Counts;
+use super::pattern::{Canvas, Pattern, Tone};
+use super::tape::Sample;
+use super::{Notice, SourceError};
+use crate::config;
+use crate::model::{Media, VideoFormat, VideoGrid};
+
+/// A running source.
+#[derive(Debug)]
+pub struct Source {
+    kind: Kind,
+    notices: Receiver<Notice>,
+    /// What the source was last heard to be.
+    description: String,
+    has_picture: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Pattern(PatternSource),
+    File(FileSource),
+    Live(LiveSource),
+}
+
+/// What there is to say about a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// In words.
+    pub description: String,
+    /// Whether the last place had a picture.
+    pub has_picture: bool,
+    /// What happened to its pictures.
+    pub counts: Counts,
+    /// Correction of its sound's clock in force, parts per million.
+    pub drift_ppm: i32,
+}
+
+/// Notices that may wait; when full, the newest are lost, since they repeat.
+const NOTICES: usize = 16;
+
+impl Source {
+    /// Starts a source in the background. Its pictures are brought to `canvas`.
+    ///
+    /// # Errors
+    /// [`SourceError`] when this GStreamer lacks something basic. A source that is merely absent is not an error; it
+    /// is tried again for ever.
+    pub fn open(settings: &config::Source, canvas: VideoFormat) -> Result<Self, SourceError> {
+        let (say, notices) = sync_channel(NOTICES);
+        let (kind, description) = match settings {
+            config::Source::Pattern => (Kind::Pattern(PatternSource::new(canvas)?), "pattern".to_owned()),
+            config::Source::File { path } => {
+                (Kind::File(FileSource::open(path, canvas, say)), format!("file {}", path.display()))
+            }
+            config::Source::V4l2 { device, audio } => {
+                (Kind::Live(LiveSource::open(device, audio, canvas, &say)), format!("capture {}", device.display()))
+            }
+        };
+        Ok(Self { kind, notices, description, has_picture: false })
+    }
+
+    /// How much earlier than its time sound can be had: a made or decoded source's is there in advance, so that its
+    /// encoded packets need not come later than the pictures they belong to.
+    pub fn sound_lead(&self) -> Media {
+        match self.kind {
+            Kind::Pattern(_) | Kind::File(_) => Media::from_millis(20),
+            Kind::Live(_) => Media::ZERO,
+        }
+    }
+
+    /// The picture of grid place `n`, at `time`; `None` where the source has none.
+    pub fn picture(&mut self, n: i64, time: Media) -> Option<&gst::Buffer> {
+        let picture = match &mut self.kind {
+            Kind::Pattern(pattern) => pattern.picture(n),
+            Kind::File(file) => file.picture(time),
+            Kind::Live(live) => live.picture(time),
+        };
+        self.has_picture = picture.is_some();
+        picture
+    }
+
+    /// The sound from sample number `at` of the grid on; silence where there is none.
+    pub fn sound(&mut self, at: i64, out: &mut [Sample]) {
+        match &mut self.kind {
+            Kind::Pattern(pattern) => pattern.tone.fill(at, out),
+            Kind::File(file) => file.sound(at, out),
+            Kind::Live(live) => live.sound(out),
+        }
+    }
+
+    /// The next thing that happened to the source.
+    pub fn notice(&mut self) -> Option<Notice> {
+        let notice = self.notices.try_recv().ok()?;
+        match &notice {
+            Notice::Signal(text) | Notice::Lost(text) => self.description.clone_from(text),
+            Notice::Stuck(_) => {}
+        }
+        Some(notice)
+    }
+
+    /// How it is.
+    pub fn status(&self) -> SourceStatus {
+        let (counts, drift_ppm) = match &self.kind {
+            Kind::Pattern(_) => (Counts::default(), 0),
+            Kind::File(file) => (file.counts(), 0),
+            Kind::Live(live) => (live.counts(), live.drift_ppm()),
+        };
+        SourceStatus { description: self.description.clone(), has_picture: self.has_picture, counts, drift_ppm }
+    }
+}
+
+/// Draws each picture for its place when it is asked for, into buffers that are used again.
+#[derive(Debug)]
+struct PatternSource {
+    pattern: Pattern,
+    tone: Tone,
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+    shown: Option<gst::Buffer>,
+}
+
+impl PatternSource {
+    fn new(canvas: VideoFormat) -> Result<Self, SourceError> {
+        let info = video_info(canvas).ok_or(SourceError::Missing("I420 video".to_owned()))?;
+        let pool = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
+        let mut config = pool.config();
+        let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
+        config.set_params(Some(&video_caps(canvas, true)), size, 0, 0);
+        pool.set_config(config).map_err(|_| SourceError::Missing("buffer pool".to_owned()))?;
+        pool.set_active(true).map_err(|_| SourceError::Missing("buffer pool".to_owned()))?;
+        let pattern = Pattern::new(canvas.width, canvas.height, VideoGrid(canvas.rate));
+        Ok(Self { pattern, tone: Tone::default(), info, pool, shown: None })
+    }
+
+    fn picture(&mut self, n: i64) -> Option<&gst::Buffer> {
+        let mut buffer = self.pool.acquire_buffer(None).ok()?;
+        {
+            let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.get_mut()?, &self.info).ok()?;
+            let strides = [0, 1, 2].map(|plane| usize::try_from(self.info.stride()[plane]).unwrap_or(0));
+            let [y, u, v, _] = frame.planes_data_mut();
+            self.pattern.draw(n, &mut Canvas { planes: [y, u, v], strides });
+        }
+        self.shown = Some(buffer);
+        self.shown.as_ref()
+    }
+}
+
+impl Drop for PatternSource {
+    fn drop(&mut self) {
+        // Buffers still in use go back to the heap when they are done with; nothing more can be done about a failure.
+        let _ = self.pool.set_active(false);
+    }
+}
