@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::destination::Context;
 use super::name::Names;
@@ -46,8 +46,8 @@ pub fn parse(base: &Path, main: (&str, &str), secrets: Option<(&str, &str)>) -> 
 /// has such a line.
 pub fn with_paths_from(text: &str, directory: &Path) -> String {
     let text = without_bom(text);
-    let (document, _) = DeTable::parse_recoverable(text);
-    if document.get_ref().contains_key(PATHS_FROM) {
+    let document = Document(DeTable::parse_recoverable(text).0.into_inner());
+    if document.table().contains_key(PATHS_FROM) {
         return text.to_owned();
     }
     let directory = toml::Value::String(directory.to_string_lossy().into_owned());
@@ -55,7 +55,7 @@ pub fn with_paths_from(text: &str, directory: &Path) -> String {
 }
 
 /// The text of `report` as a table; what cannot be understood has been reported. `None` if it is not worth looking at.
-pub(super) fn document<'a>(report: &mut Report<'a>) -> Option<DeTable<'a>> {
+pub(super) fn document<'a>(report: &mut Report<'a>) -> Option<Document<'a>> {
     let text = report.text();
     if text.len() > MAX_BYTES {
         report.syntax(0, format!("the file is larger than {} KiB; is this the right file?", MAX_BYTES >> 10));
@@ -75,7 +75,32 @@ pub(super) fn document<'a>(report: &mut Report<'a>) -> Option<DeTable<'a>> {
         let (at, message) = (error.span().map_or(0, |span| span.start), error.message().replace('\n', ", "));
         report.syntax(at, format!("{message}; {}", syntax_remedy(&message)));
     }
-    Some(document.into_inner())
+    Some(Document(document.into_inner()))
+}
+
+/// A document, possibly nested thousands of levels deep by an enemy of the stack.
+#[derive(Debug)]
+pub(super) struct Document<'a>(DeTable<'a>);
+
+impl<'a> Document<'a> {
+    pub(super) fn table(&self) -> &DeTable<'a> {
+        &self.0
+    }
+}
+
+/// Takes the levels apart one by one; the tables' own drop would call itself for each level.
+impl Drop for Document<'_> {
+    fn drop(&mut self) {
+        let mut left = vec![DeValue::Table(std::mem::take(&mut self.0))];
+        while let Some(value) = left.pop() {
+            match value {
+                DeValue::Table(table) => left.extend(table.into_iter().map(|(_, value)| value.into_inner())),
+                DeValue::Array(array) => left.extend(array.into_iter().map(toml::Spanned::into_inner)),
+                DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) => {}
+                DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+            }
+        }
+    }
 }
 
 /// What to do about a syntax error, by the beginning of toml's words for it.
@@ -108,7 +133,7 @@ fn read_main(
         return (Err(Reported), outputs);
     };
     outputs.complete = report.is_well_formed();
-    let mut root = Section::new(&document, 0, "the configuration");
+    let mut root = Section::new(document.table(), 0, "the configuration");
     let base = root.or(PATHS_FROM, base.to_owned(), |v| path::read_absolute(text(v)?, "\"/etc/holdfast\""));
     let base = base.unwrap_or_else(|Reported| PathBuf::from("/"));
 

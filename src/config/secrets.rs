@@ -43,7 +43,7 @@ impl Secrets {
         let mut secrets = Self::default();
         let Some(document) = document(report) else { return secrets };
         secrets.complete = report.is_well_formed();
-        let mut root = Section::new(&document, 0, "secrets").secret();
+        let mut root = Section::new(document.table(), 0, "secrets").secret();
         if let Ok(Some(mut destinations)) = root.table("destination", SHAPE) {
             for (name, mut section) in destinations.each_table("[destination.…]", SHAPE) {
                 let at = section.at();

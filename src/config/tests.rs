@@ -86,7 +86,6 @@ fn a_key_moved_from_one_destination_to_another_is_a_change() {
 }
 
 #[test]
-#[ignore = "x"]
 fn text_that_nests_deeply_is_refused_on_a_small_stack() {
     let deep_keys = |n: usize| vec!["a"; n].join(".");
     let mut inline = String::new();
