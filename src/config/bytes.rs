@@ -1,7 +1,10 @@
 //! Amounts of storage: `"50G"` (thousands, as disks are sold) or `"50GiB"`.
 
+use toml::de::DeValue;
+
 use super::quantity::with_unit;
 use super::report::{Complaint, quote};
+use super::section::text_like;
 
 const UNITS: [(&str, u64); 14] = [
     ("M", 1_000_000),
@@ -21,7 +24,8 @@ const UNITS: [(&str, u64); 14] = [
 ];
 
 /// Bytes, at least `least`.
-pub(super) fn read(written: &str, least: u64) -> Result<u64, Complaint> {
+pub(super) fn read(value: &DeValue<'_>, least: u64) -> Result<u64, Complaint> {
+    let written = text_like(value, "write it in quotes with its unit M, G or T, such as \"50G\"")?;
     let Some(bytes) = with_unit(written, &UNITS) else {
         let problem = format!("is {}, not an amount of storage", quote(written));
         return Err(Complaint::new(problem, "write a number and M, G or T, such as \"50G\""));

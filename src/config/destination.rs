@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::name::{self, Names};
-use super::report::{Complaint, Report, Reported, nearest};
+use super::report::{Absent, Complaint, Report, Reported, nearest};
 use super::secrets::{Key, Secrets};
 use super::section::{Section, boolean, choice, text};
 use super::settings::{DestinationSettings, RenditionSettings, RtmpUrl, Secret, Takeover};
@@ -149,10 +149,13 @@ fn read_takeover(section: &mut Section<'_>, url: Option<&RtmpUrl>) -> Result<Tak
             Err(section.complain("backup_url", &complaint))
         }
         (Strategy::BackupUrl, Some(backup)) => Ok(Takeover::BackupUrl(backup)),
-        (Strategy::BackupUrl, None) => Err(section.lacks(&Complaint::new(
-            "has takeover \"backup-url\" but no backup_url",
-            "add backup_url = \"rtmps://…\", or choose another takeover",
-        ))),
+        (Strategy::BackupUrl, None) => Err(section.lacks(
+            Absent::Other,
+            &Complaint::new(
+                "has takeover \"backup-url\" but no backup_url",
+                "add backup_url = \"rtmps://…\", or choose another takeover",
+            ),
+        )),
         (_, Some(_)) => {
             let complaint =
                 Complaint::new("is not used by this takeover", "add takeover = \"backup-url\", or remove it");
@@ -175,15 +178,21 @@ fn read_key(
     match (found, secrets) {
         (Key::Given(key), _) => Ok(key),
         (Key::Wrong, _) => Err(Reported),
-        (Key::Absent, _) if enabled == Ok(false) => Ok(Secret::default()),
-        (Key::Absent, Some((_, file))) => Err(section.lacks(&Complaint::new(
-            "has no stream key",
-            format!("add [destination.{name}] and below it key = \"…\" to {file}, or write enabled = false"),
-        ))),
-        (Key::Absent, None) => Err(section.lacks(&Complaint::new(
-            "has no stream key, since there is no secrets file",
-            format!("write one with [destination.{name}] and below it key = \"…\", or write enabled = false"),
-        ))),
+        (Key::Absent, _) if !enabled? => Ok(Secret::default()),
+        (Key::Absent, Some((_, file))) => Err(section.lacks(
+            Absent::Other,
+            &Complaint::new(
+                "has no stream key",
+                format!("add [destination.{name}] and below it key = \"…\" to {file}, or write enabled = false"),
+            ),
+        )),
+        (Key::Absent, None) => Err(section.lacks(
+            Absent::Other,
+            &Complaint::new(
+                "has no stream key, since there is no secrets file",
+                format!("write one with [destination.{name}] and below it key = \"…\", or write enabled = false"),
+            ),
+        )),
     }
 }
 

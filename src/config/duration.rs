@@ -3,11 +3,15 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::quantity::thousandths;
 use super::report::{Complaint, quote};
+use super::section::text_like;
 
 /// A duration within `range`.
-pub(super) fn read(written: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Complaint> {
+pub(super) fn read(value: &DeValue<'_>, range: &RangeInclusive<Duration>) -> Result<Duration, Complaint> {
+    let written = text_like(value, "write it in quotes with its unit ms, s, m or h, such as \"2s\"")?;
     let limits = format!("write a time from \"{}\" to \"{}\"", show(*range.start()), show(*range.end()));
     let Some(duration) = parse(written.trim()) else {
         let remedy = format!("{limits}, with its unit: ms, s, m or h");

@@ -71,9 +71,7 @@ pub(super) fn document<'a>(report: &mut Report<'a>) -> Option<Document<'a>> {
     }
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        // The message is the parser's own words about TOML; it never contains what it found.
-        let (at, message) = (error.span().map_or(0, |span| span.start), error.message().replace('\n', ", "));
-        report.syntax(at, format!("{message}; {}", syntax_remedy(&message)));
+        report.syntax(error.span().map_or(0, |span| span.start), in_plain_words(error.message()));
     }
     Some(Document(document.into_inner()))
 }
@@ -103,22 +101,28 @@ impl Drop for Document<'_> {
     }
 }
 
-/// What to do about a syntax error, by the beginning of toml's words for it.
-fn syntax_remedy(message: &str) -> &'static str {
-    const REMEDIES: [(&str, &str); 10] = [
-        ("string values must be quoted", "put the value in double quotes"),
-        ("duplicate key", "each may be there once; a list's tables have two brackets, as in [[input]]"),
-        ("unclosed table", "close the header with ]"),
-        ("unclosed array", "close the list with ]"),
-        ("key with no value", "write key = value"),
-        ("invalid basic string", "close the text with the same quote it begins with"),
-        ("missing escaped value", "write \\\\ for a backslash"),
-        ("invalid boolean", "write true or false"),
-        ("unexpected leading zero", "write the number without it"),
-        ("missing comma", "put commas between the values, and close the list or table"),
+/// A syntax error with its remedy, from toml's words for it. Those never contain what stands in the text.
+fn in_plain_words(message: &str) -> String {
+    const PLAIN: [(&str, &str); 10] = [
+        ("string values must be quoted", "the value is not in quotes; put it in double quotes"),
+        (
+            "duplicate key",
+            "this stands here for the second time; remove one, or write lists with two brackets: [[input]]",
+        ),
+        ("unclosed table", "the header is not closed; close it with ]"),
+        ("unclosed array", "the list is not closed; close it with ]"),
+        ("key with no value", "the key has no value; write key = value"),
+        ("invalid basic string", "the text is not closed; end it with the quote it begins with"),
+        ("missing escaped value", "a backslash means something special here; write \\\\ for a backslash"),
+        ("invalid boolean", "this is neither true nor false; write true or false, in lower case"),
+        ("unexpected leading zero", "the number begins with a zero; write it without"),
+        ("missing comma", "a comma is missing; put commas between the values, and close the list or table"),
     ];
-    let found = REMEDIES.iter().find(|(words, _)| message.starts_with(words));
-    found.map_or("lines are key = value, [table] or # comment", |(_, remedy)| remedy)
+    let plain = PLAIN.iter().find(|(words, _)| message.starts_with(words)).map(|(_, plain)| (*plain).to_owned());
+    plain.unwrap_or_else(|| {
+        let message = message.replace('\n', ", ");
+        format!("{message}; write lines as key = value, [table] or # comment")
+    })
 }
 
 /// The settings, and the names of all destinations and recordings, wrong ones included.

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::name::Names;
 use super::path;
-use super::report::{Complaint, Report, Reported, nearest, quote};
+use super::report::{Absent, Complaint, Report, Reported, nearest, quote};
 use super::section::{Section, choice, text};
 use super::settings::{AudioSource, InputSettings, Source};
 use crate::model::InputId;
@@ -33,10 +33,10 @@ pub(super) fn read_all(
 ) -> Result<Vec<InputSettings>, Reported> {
     let sections = root.tables("input");
     if sections.is_empty() && !root.has("input") {
-        return Err(root.lacks(&Complaint::new(
-            "has no [[input]]",
-            "add one; name = \"test\" and kind = \"pattern\" works without a camera",
-        )));
+        return Err(root.lacks(
+            Absent::Key("input"),
+            &Complaint::new("has no [[input]]", "add one; kind = \"pattern\" works without a camera"),
+        ));
     }
     if sections.len() > MOST {
         let problem = format!("has {} inputs", sections.len());

@@ -51,11 +51,9 @@ pub(super) fn read(value: &DeValue<'_>) -> Result<Name, Complaint> {
     Name::new(written).map_err(|error| {
         let reason = error.to_string();
         let (problem, remedy) = reason.split_once("; ").unwrap_or((&reason, "choose another"));
-        match slug(written) {
-            Some(slug) => Complaint::new(problem, format!("did you mean \"{slug}\"?")),
-            None if written.is_empty() => Complaint::new(problem, remedy),
-            None => Complaint::new(format!("{} {problem}", quote(written)), remedy),
-        }
+        let remedy = slug(written).map_or_else(|| remedy.to_owned(), |slug| format!("did you mean \"{slug}\"?"));
+        let problem = if written.is_empty() { problem.to_owned() } else { format!("{} {problem}", quote(written)) };
+        Complaint::new(problem, remedy)
     })
 }
 

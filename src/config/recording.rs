@@ -42,10 +42,9 @@ fn read(section: &mut Section<'_>, context: &Context<'_>, names: &mut Names) -> 
     let rendition = read_rendition(section, context);
     let directory =
         section.required("directory", "directory = \"/data/recordings\"", |v| path::read(text(v)?, context.base));
-    let rotate_after =
-        section.or("rotate_after", Duration::from_secs(600), |v| duration::read(text(v)?, &ROTATE_AFTER));
-    let max_bytes = section.optional("max_size", |v| bytes::read(text(v)?, LEAST_QUOTA));
-    let min_free_bytes = section.or("min_free", 1_000_000_000, |v| bytes::read(text(v)?, 0));
+    let rotate_after = section.or("rotate_after", Duration::from_secs(600), |v| duration::read(v, &ROTATE_AFTER));
+    let max_bytes = section.optional("max_size", |v| bytes::read(v, LEAST_QUOTA));
+    let min_free_bytes = section.or("min_free", 1_000_000_000, |v| bytes::read(v, 0));
     Ok(RecordingSettings {
         id: OutputId(name?),
         rendition: rendition?,

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::name::{self, Names};
-use super::report::{Complaint, Report, Reported};
-use super::section::{Section, choice, text};
+use super::report::{Absent, Complaint, Report, Reported};
+use super::section::{Section, choice};
 use super::settings::{AudioSettings, EncoderChoice, RenditionSettings};
 use super::{bitrate, duration, size};
 use crate::model::{Codec, Name, RenditionId};
@@ -42,10 +42,13 @@ pub(super) fn read_all(
     if sections.is_empty() {
         names.complete = false;
         if !root.has("rendition") {
-            root.lacks(&Complaint::new(
-                "has no [[rendition]]",
-                "add one with name, codec, size and bitrate, so that there is something to send",
-            ));
+            root.lacks(
+                Absent::Key("rendition"),
+                &Complaint::new(
+                    "has no [[rendition]]",
+                    "add one with name, codec, size and bitrate, so that there is something to send",
+                ),
+            );
         }
         return (Err(Reported), names);
     }
@@ -74,10 +77,10 @@ fn read(section: &mut Section<'_>, names: &mut Names, report: &mut Report<'_>) -
     });
     let codec =
         section.required("codec", "codec = \"h264\", \"hevc\" or \"av1\"", |v| choice(v, &VIDEO, &VIDEO_ALIASES));
-    let size = section.required("size", "size = \"1280x720\"", |v| size::read(text(v)?));
+    let size = section.required("size", "size = \"1280x720\"", size::read);
     let bitrate = section.required("bitrate", "bitrate = \"4M\"", |v| bitrate::read(v, &VIDEO_BITRATE));
     let keyframe_interval =
-        section.or("keyframe_interval", Duration::from_secs(2), |v| duration::read(text(v)?, &KEYFRAME_INTERVAL));
+        section.or("keyframe_interval", Duration::from_secs(2), |v| duration::read(v, &KEYFRAME_INTERVAL));
     let encoder = section.or("encoder", EncoderChoice::Auto, |v| {
         let family = name::read(v)?;
         Ok(if family.as_str() == "auto" { EncoderChoice::Auto } else { EncoderChoice::Family(family) })

@@ -80,10 +80,20 @@ pub(super) struct Reported;
 pub(super) struct Problem {
     /// Byte offset into the text.
     pub(super) at: usize,
-    /// Something is absent. Not told when the text has syntax errors: the parser may have skipped what is there.
-    pub(super) absence: bool,
+    /// Something is absent, this key if it is one. Not told when the text has syntax errors: the parser may have
+    /// skipped what is there.
+    pub(super) absence: Option<Absent>,
     /// The message without its place.
     pub(super) message: String,
+}
+
+/// What is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// This key of a section. Not told when the section has an unknown key that is probably meant to be it.
+    Key(&'static str),
+    /// Something that another line or the other file should have.
+    Other,
 }
 
 /// The mistakes of one file.
@@ -110,7 +120,7 @@ impl<'a> Report<'a> {
 
     /// A mistake in the notation itself.
     pub(super) fn syntax(&mut self, at: usize, message: String) {
-        self.syntax.push(Problem { at, absence: false, message });
+        self.syntax.push(Problem { at, absence: None, message });
     }
 
     pub(super) fn add(&mut self, problem: Problem) {
@@ -134,7 +144,7 @@ impl<'a> Report<'a> {
         let rest = self
             .problems
             .into_iter()
-            .filter(|p| !(broken && p.absence) && bad_lines.binary_search(&lines.place(p.at).0).is_err());
+            .filter(|p| !(broken && p.absence.is_some()) && bad_lines.binary_search(&lines.place(p.at).0).is_err());
         let mut all: Vec<Problem> = syntax.into_iter().chain(rest).collect();
         all.sort_by_key(|p| p.at);
         let error = |p: Problem| {
@@ -197,9 +207,10 @@ pub(super) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c s
     }
     let lower = text.to_ascii_lowercase();
     let allowed = if lower.chars().count() <= 3 { 1 } else { 2 };
+    let part = |c: &str| (c.contains(&lower) && lower.len() >= 3) || (lower.contains(c) && c.len() >= 3);
     candidates
         .into_iter()
-        .map(|c| (if c.contains(&lower) && lower.len() >= 3 { 0 } else { strsim::damerau_levenshtein(&lower, c) }, c))
+        .map(|c| (if part(c) { 0 } else { strsim::damerau_levenshtein(&lower, c) }, c))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
@@ -240,9 +251,9 @@ mod tests {
         let mut report = Report::new("f", "one\ntwo\nthree\n");
         report.syntax(5, "broken".to_owned());
         report.syntax(6, "broken again".to_owned());
-        report.add(Problem { at: 4, absence: false, message: "same line".to_owned() });
-        report.add(Problem { at: 0, absence: true, message: "missing".to_owned() });
-        report.add(Problem { at: 8, absence: false, message: "elsewhere".to_owned() });
+        report.add(Problem { at: 4, absence: None, message: "same line".to_owned() });
+        report.add(Problem { at: 0, absence: Some(Absent::Other), message: "missing".to_owned() });
+        report.add(Problem { at: 8, absence: None, message: "elsewhere".to_owned() });
         let told: Vec<_> = verdict([report]).unwrap_err().errors.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["f:2:2: broken", "f:3:1: elsewhere"]);
     }

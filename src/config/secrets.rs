@@ -51,7 +51,10 @@ impl Secrets {
                 section.finish(report);
                 secrets.keys.insert(name.to_owned(), Entry { at, key });
             }
+            secrets.complete &= !destinations.is_wrong();
             destinations.hand_over(report);
+        } else {
+            secrets.complete &= !root.is_wrong();
         }
         if let Ok(Some(mut alerts)) = root.table("alerts", "write [alerts] on a line of its own") {
             secrets.webhook = alerts.optional("webhook", webhook).ok().flatten();
@@ -81,7 +84,7 @@ impl Secrets {
                 None => "remove it, or add the [[destination]] to the main file".to_owned(),
             };
             let message = format!("[destination.…]: there is no destination of this name; {remedy}");
-            report.add(Problem { at: entry.at, absence: false, message });
+            report.add(Problem { at: entry.at, absence: None, message });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::report::{Complaint, Problem, Report, Reported, nearest, quote};
+use super::report::{Absent, Complaint, Problem, Report, Reported, nearest, quote};
 
 /// A table, where it stands, and what is wrong with it so far.
 #[derive(Debug)]
@@ -92,7 +92,9 @@ impl<'a> Section<'a> {
     ) -> Result<T, Reported> {
         match self.optional(key, read)? {
             Some(value) => Ok(value),
-            None => Err(self.lacks(&Complaint::new(format!("has no {key}"), format!("add {example}")))),
+            None => {
+                Err(self.lacks(Absent::Key(key), &Complaint::new(format!("has no {key}"), format!("add {example}"))))
+            }
         }
     }
 
@@ -100,14 +102,14 @@ impl<'a> Section<'a> {
     pub(super) fn complain(&mut self, key: &str, complaint: &Complaint) -> Reported {
         let at = self.table.get(key).map_or(self.at, |value| value.span().start);
         let message = format!("{}: {key} {}; {}", self.place, complaint.problem, complaint.remedy);
-        self.problems.push(Problem { at, absence: false, message });
+        self.problems.push(Problem { at, absence: None, message });
         Reported
     }
 
     /// Says what the section as a whole lacks.
-    pub(super) fn lacks(&mut self, complaint: &Complaint) -> Reported {
+    pub(super) fn lacks(&mut self, what: Absent, complaint: &Complaint) -> Reported {
         let message = format!("{} {}; {}", self.place, complaint.problem, complaint.remedy);
-        self.problems.push(Problem { at: self.at, absence: true, message });
+        self.problems.push(Problem { at: self.at, absence: Some(what), message });
         Reported
     }
 
@@ -117,7 +119,7 @@ impl<'a> Section<'a> {
             self.refused.push(key);
             if let Some((name, _)) = self.table.get_key_value(*key) {
                 let message = format!("{}: {key} {}; {}", self.place, complaint.problem, complaint.remedy);
-                self.problems.push(Problem { at: name.span().start, absence: false, message });
+                self.problems.push(Problem { at: name.span().start, absence: None, message });
             }
         }
     }
@@ -170,14 +172,14 @@ impl<'a> Section<'a> {
                 sections.push((name.get_ref().as_ref(), section));
             } else {
                 let message = format!("{}: this is not a table; {remedy}", self.place);
-                self.problems.push(Problem { at: name.span().start, absence: false, message });
+                self.problems.push(Problem { at: name.span().start, absence: None, message });
             }
         }
         sections
     }
 
     fn complain_shape(&mut self, key: &str, at: usize, problem: &str, remedy: &str) -> Reported {
-        self.problems.push(Problem { at, absence: false, message: format!("{key} {problem}; {remedy}") });
+        self.problems.push(Problem { at, absence: None, message: format!("{key} {problem}; {remedy}") });
         Reported
     }
 
@@ -188,16 +190,23 @@ impl<'a> Section<'a> {
             if self.known.contains(&key) || self.refused.contains(&key) {
                 continue;
             }
-            let remedy = match nearest(key, self.known.iter().copied()) {
+            let near = nearest(key, self.known.iter().copied());
+            let remedy = match near {
                 Some(near) => format!("did you mean {near}?"),
                 None if self.known.is_empty() => "remove it".to_owned(),
                 None => format!("remove it, or choose from {}", self.known.join(", ")),
             };
+            self.problems.retain(|p| near.is_none_or(|near| p.absence != Some(Absent::Key(near))));
             let shown = if self.secret { String::new() } else { format!(" {}", quote(key)) };
             let message = format!("{}: unknown key{shown}; {remedy}", self.place);
-            self.problems.push(Problem { at: name.span().start, absence: false, message });
+            self.problems.push(Problem { at: name.span().start, absence: None, message });
         }
         self.hand_over(report);
+    }
+
+    /// Whether anything in it was found wrong so far.
+    pub(super) fn is_wrong(&self) -> bool {
+        !self.problems.is_empty()
     }
 
     /// Hands over what was found, without looking for unknown keys.
@@ -215,6 +224,11 @@ fn header(key: usize, value: usize) -> usize {
 
 /// Text in quotes.
 pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Complaint> {
+    text_like(value, "put the value in double quotes")
+}
+
+/// Text in quotes; `remedy` is for anything else.
+pub(super) fn text_like<'v>(value: &'v DeValue<'_>, remedy: &str) -> Result<&'v str, Complaint> {
     value.as_str().ok_or_else(|| {
         let found = match value.type_str() {
             "integer" | "float" => "a number",
@@ -223,7 +237,7 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Complaint> {
             "array" => "a list",
             _ => "a table",
         };
-        Complaint::new(format!("is {found}, not text"), "put the value in double quotes")
+        Complaint::new(format!("is {found}, not text"), remedy)
     })
 }
 
@@ -249,5 +263,5 @@ pub(super) fn choice<T: Clone>(
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("choose from {}", names().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
     };
-    Err(Complaint::new(format!("is {}, which is not a choice", quote(written)), remedy))
+    Err(Complaint::new(format!("is {}, which is not known here", quote(written)), remedy))
 }

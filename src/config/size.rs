@@ -1,9 +1,13 @@
 //! Picture sizes: `"1280x720"`.
 
+use toml::de::DeValue;
+
 use super::report::{Complaint, quote};
+use super::section::text_like;
 
 /// Width and height in pixels: even (4:2:0 colour), 128–7680 by 96–4320.
-pub(super) fn read(written: &str) -> Result<(u32, u32), Complaint> {
+pub(super) fn read(value: &DeValue<'_>) -> Result<(u32, u32), Complaint> {
+    let written = text_like(value, "write width x height in quotes, such as \"1280x720\"")?;
     let parts = written.split_once(['x', 'X', '×']).map(|(w, h)| (w.trim().parse(), h.trim().parse()));
     let Some((Ok(width), Ok(height))) = parts else {
         let remedy = match written.trim_end_matches(['p', 'i']) {
