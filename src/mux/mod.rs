@@ -1,5 +1,26 @@
 //! Access units become what a container or a wire wants: FLV tags, MP4 fragments.
 //!
-//! *Invariant:* payload bytes are passed on by reference; a muxer writes only the bytes around them.
+//! ```text
+//!   encoder's buffer ──canonical──► AccessUnit ──flv───► RTMP
+//!   (Annex B, ADTS, …)   │                     └─fmp4──► recording
+//!                        └ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
+//! ```
+//!
+//! *Invariant:* payload bytes are passed on by reference; a muxer writes only the bytes around them. No input, however
+//! malformed, panics a parser or makes it allocate more than a small multiple of the input's own length.
 
+pub mod aac;
+pub mod av1;
+pub mod avc;
+pub mod canonical;
 pub mod flv;
+pub mod hevc;
+pub mod nal;
+pub mod opus;
+
+mod bits;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixtures;
+
+pub use error::MuxError;
