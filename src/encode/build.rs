@@ -1,0 +1,313 @@
+//! From the table to a GStreamer element that is ready to be linked.
+
+use std::sync::Once;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::config::AudioSettings;
+use crate::model::{Codec, Name};
+
+use super::error::EncoderError;
+use super::table::{self, Element, Input, Version, VideoJob};
+
+/// A video encoder, set up and not yet linked.
+#[derive(Debug)]
+pub struct BuiltEncoder {
+    /// The element.
+    pub element: gst::Element,
+    /// Its factory's name, e.g. `x264enc`.
+    pub factory: String,
+    /// Its family, e.g. `x264`.
+    pub family: Name,
+    /// The layout it must be fed, at the job's size and rate.
+    pub input_format: gstreamer_video::VideoFormat,
+    /// What it must be fed: put this in a capsfilter before it.
+    pub input_caps: gst::Caps,
+    /// What it must yield, whole access units: put this in a capsfilter after it.
+    pub output_caps: gst::Caps,
+    entry: &'static Element,
+    job: VideoJob,
+}
+
+impl BuiltEncoder {
+    /// Asks for another bit rate, bit/s, while running. Takes effect within the next frames; see
+    /// [`table::Change`] for what it does to the stream and how often it is worth doing.
+    pub fn set_bitrate(&self, bps: u32) {
+        let job = VideoJob { bitrate: bps, ..self.job };
+        let settings = self.entry.settings(&job, cores());
+        for wanted in self.entry.bitrate.properties {
+            if let Some((name, text)) = settings.iter().find(|(name, _)| name == wanted)
+                && let Err(e) = set(&self.element, &self.factory, name, text)
+            {
+                gst::warning!(gst::CAT_RUST, "{e}");
+            }
+        }
+    }
+
+    /// How its bit rate changes while it runs.
+    pub fn change(&self) -> table::Change {
+        self.entry.bitrate.change
+    }
+}
+
+/// Starts GStreamer, once.
+///
+/// # Errors
+/// [`EncoderError::Gstreamer`].
+pub fn init() -> Result<(), EncoderError> {
+    gst::init().map_err(|e| EncoderError::Gstreamer(e.to_string()))?;
+    // The trial decides what works here, so that the loader's own warnings say nothing an operator could use.
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| gst::log::set_default_threshold(gst::DebugLevel::Error));
+    Ok(())
+}
+
+/// The installed GStreamer.
+pub fn gstreamer_version() -> Version {
+    let (major, minor, ..) = gst::version();
+    Version(major, minor)
+}
+
+/// Processors that this process may use.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// Makes `family`'s encoder for `job`.
+///
+/// # Errors
+/// [`EncoderError`] says whether the family, the plugin or a setting is what is missing.
+pub fn build_video(job: &VideoJob, family: &Name) -> Result<BuiltEncoder, EncoderError> {
+    init()?;
+    let version = gstreamer_version();
+    let known =
+        table::family(family.as_str()).ok_or_else(|| EncoderError::UnknownFamily(family.as_str().to_owned()))?;
+    if !known.makes(job.codec) {
+        return Err(EncoderError::WrongCodec { family: family.as_str().to_owned(), codec: job.codec });
+    }
+    let entry = known
+        .elements(job.codec, version)
+        .find(|e| gst::ElementFactory::find(e.factory).is_some())
+        .ok_or_else(|| not_registered(known, job.codec, version))?;
+    let element = make(entry.factory)?;
+    for (name, text) in entry.settings(job, cores()) {
+        set(&element, entry.factory, name, &text)?;
+    }
+    let input_format = match entry.input {
+        Input::Nv12 => gstreamer_video::VideoFormat::Nv12,
+        Input::I420 => gstreamer_video::VideoFormat::I420,
+    };
+    let field = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let input_caps = gst::Caps::builder("video/x-raw")
+        .field("format", input_format.to_str())
+        .field("width", field(job.width))
+        .field("height", field(job.height))
+        .field("framerate", gst::Fraction::new(field(job.rate.num), field(job.rate.den)))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .build();
+    Ok(BuiltEncoder {
+        element,
+        factory: entry.factory.to_owned(),
+        family: family.clone(),
+        input_format,
+        input_caps,
+        output_caps: output_caps(job.codec),
+        entry,
+        job: *job,
+    })
+}
+
+/// Makes an audio encoder: `avenc_aac` or else `voaacenc`, or `opusenc` with 20 ms frames. AAC comes as raw access
+/// units with an AudioSpecificConfig in the caps' `codec_data`. Feed it through `audioconvert`: they differ in sample format.
+///
+/// # Errors
+/// [`EncoderError`] says which plugin is missing.
+pub fn build_audio(settings: &AudioSettings) -> Result<gst::Element, EncoderError> {
+    init()?;
+    let bitrate = settings.bitrate.to_string();
+    let (factories, options): (&[&str], &[(&str, &str)]) = match settings.codec {
+        Codec::Opus => (
+            &["opusenc"],
+            &[
+                ("frame-size", "20"),
+                ("bitrate-type", "constrained-vbr"),
+                ("audio-type", "generic"),
+                ("complexity", "8"),
+            ],
+        ),
+        Codec::Aac | Codec::H264 | Codec::Hevc | Codec::Av1 => (&["avenc_aac", "voaacenc"], &[]),
+    };
+    let Some(factory) = factories.iter().find(|f| gst::ElementFactory::find(f).is_some()) else {
+        return Err(EncoderError::NotRegistered {
+            family: settings.codec.label().to_owned(),
+            elements: factories.join(", "),
+            remedy: "; install gstreamer1.0-libav (AAC) and gstreamer1.0-plugins-base (Opus)".to_owned(),
+        });
+    };
+    let element = make(factory)?;
+    set(&element, factory, "bitrate", &bitrate)?;
+    for (name, text) in options {
+        set(&element, factory, name, text)?;
+    }
+    Ok(element)
+}
+
+/// What [`build_audio`]'s element must yield.
+pub fn audio_output_caps(codec: Codec) -> gst::Caps {
+    output_caps(codec)
+}
+
+/// Whole access units in one form per codec; the muxers make them canonical.
+fn output_caps(codec: Codec) -> gst::Caps {
+    match codec {
+        Codec::H264 => annex_b("video/x-h264"),
+        Codec::Hevc => annex_b("video/x-h265"),
+        Codec::Av1 => {
+            gst::Caps::builder("video/x-av1").field("stream-format", "obu-stream").field("alignment", "tu").build()
+        }
+        Codec::Aac => gst::Caps::builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw").build(),
+        Codec::Opus => gst::Caps::new_empty_simple("audio/x-opus"),
+    }
+}
+
+fn annex_b(name: &str) -> gst::Caps {
+    gst::Caps::builder(name).field("stream-format", "byte-stream").field("alignment", "au").build()
+}
+
+fn make(factory: &str) -> Result<gst::Element, EncoderError> {
+    gst::ElementFactory::make(factory).build().map_err(|e| refused(factory, &e))
+}
+
+fn refused(factory: &str, why: &dyn std::fmt::Display) -> EncoderError {
+    EncoderError::Element { factory: factory.to_owned(), why: why.to_string() }
+}
+
+fn not_registered(family: &table::Family, codec: Codec, version: Version) -> EncoderError {
+    let names: Vec<_> = family.elements(codec, version).map(|e| e.factory).collect();
+    let Version(major, minor) = version;
+    let (elements, remedy) = if names.is_empty() {
+        let since = family.elements.iter().filter(|e| e.codec == codec).map(|e| e.since).min();
+        let Version(a, b) = since.unwrap_or(version);
+        let all: Vec<_> = family.elements.iter().filter(|e| e.codec == codec).map(|e| e.factory).collect();
+        (all.join(", "), format!("; it came with GStreamer {a}.{b}, and this is {major}.{minor}"))
+    } else {
+        (names.join(", "), plugin_remedy(family))
+    };
+    EncoderError::NotRegistered { family: family.name.to_owned(), elements, remedy }
+}
+
+/// Hardware plugins register their elements only when they find the hardware, so a missing element has two causes.
+fn plugin_remedy(family: &table::Family) -> String {
+    let plugin = match family.name {
+        "va" | "va-lp" => "va",
+        "nvenc" => "nvcodec",
+        "qsv" => "qsv",
+        "v4l2m2m" => "video4linux2",
+        "rkmpp" => "rockchipmpp",
+        "x264" => "x264",
+        "openh264" => "openh264",
+        "x265" => "x265",
+        "svtav1" => "svtav1",
+        _ => "aom",
+    };
+    if gst::Registry::get().find_plugin(plugin).is_none() {
+        return format!("; the plugin {plugin:?} is not installed");
+    }
+    match family.kind {
+        table::Kind::Hardware => format!("; the plugin {plugin:?} is installed but finds no such hardware or driver"),
+        table::Kind::Software => format!("; the plugin {plugin:?} is installed without this element"),
+    }
+}
+
+/// Sets a property from text, never panicking: an element from another tree may lack it, or bound it otherwise. A number
+/// out of the property's range becomes the nearest in it.
+fn set(element: &gst::Element, factory: &str, name: &str, text: &str) -> Result<(), EncoderError> {
+    let refuse = |why: String| EncoderError::Element { factory: factory.to_owned(), why };
+    let spec = element.find_property(name).ok_or_else(|| refuse(format!("has no property {name:?}")))?;
+    if !spec.flags().contains(gst::glib::ParamFlags::WRITABLE)
+        || spec.flags().contains(gst::glib::ParamFlags::CONSTRUCT_ONLY)
+    {
+        return Err(refuse(format!("property {name:?} cannot be set")));
+    }
+    let value = gst::glib::Value::deserialize_with_pspec(&in_range(&spec, text), &spec)
+        .map_err(|_| refuse(format!("property {name:?} does not take {text:?}")))?;
+    element.set_property_from_value(name, &value);
+    Ok(())
+}
+
+fn in_range(spec: &gst::glib::ParamSpec, text: &str) -> String {
+    use gst::glib::{ParamSpecInt, ParamSpecInt64, ParamSpecUInt, ParamSpecUInt64};
+    let Ok(n) = text.parse::<i128>() else { return text.to_owned() };
+    let bounds: Option<(i128, i128)> = if let Some(s) = spec.downcast_ref::<ParamSpecUInt>() {
+        Some((s.minimum().into(), s.maximum().into()))
+    } else if let Some(s) = spec.downcast_ref::<ParamSpecInt>() {
+        Some((s.minimum().into(), s.maximum().into()))
+    } else if let Some(s) = spec.downcast_ref::<ParamSpecUInt64>() {
+        Some((s.minimum().into(), s.maximum().into()))
+    } else if let Some(s) = spec.downcast_ref::<ParamSpecInt64>() {
+        Some((s.minimum().into(), s.maximum().into()))
+    } else {
+        None
+    };
+    bounds.map_or_else(|| text.to_owned(), |(low, high)| n.clamp(low, high).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::encode::table::Kind;
+    use crate::model::FrameRate;
+    use std::time::Duration;
+
+    fn job(codec: Codec) -> VideoJob {
+        VideoJob {
+            codec,
+            width: 320,
+            height: 180,
+            rate: FrameRate::whole(30),
+            bitrate: 300_000,
+            keyframe_interval: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn every_installed_software_encoder_takes_every_setting_of_the_table() {
+        init().unwrap();
+        let mut built = Vec::new();
+        for family in table::FAMILIES.iter().filter(|f| f.kind == Kind::Software) {
+            for element in family.elements.iter().filter(|e| e.exists_in(gstreamer_version())) {
+                if gst::ElementFactory::find(element.factory).is_none() {
+                    continue;
+                }
+                let encoder = build_video(&job(element.codec), &Name::new(family.name).unwrap()).unwrap();
+                encoder.set_bitrate(250_000);
+                built.push(encoder.factory);
+            }
+        }
+        assert!(built.contains(&"x264enc".to_owned()), "only {built:?} could be built");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_remedy() {
+        init().unwrap();
+        let nvenc = table::family("nvenc").unwrap();
+        let missing = not_registered(nvenc, Codec::Av1, Version(1, 22)).to_string();
+        assert!(missing.contains("nvav1enc") && missing.contains("came with GStreamer 1.26"), "{missing}");
+        let missing = not_registered(nvenc, Codec::H264, Version(1, 24)).to_string();
+        assert!(missing.contains("nvcudah264enc, nvh264enc") && missing.contains("\"nvcodec\""), "{missing}");
+        let wrong = build_video(&job(Codec::Av1), &Name::new("x264").unwrap()).unwrap_err();
+        assert_eq!(wrong.to_string(), "x264 does not make AV1");
+        let unknown = build_video(&job(Codec::Av1), &Name::new("x266").unwrap()).unwrap_err();
+        assert!(unknown.to_string().contains("no encoder family \"x266\""), "{unknown}");
+    }
+
+    #[test]
+    fn both_sounds_can_be_made() {
+        for codec in [Codec::Aac, Codec::Opus] {
+            let element = build_audio(&AudioSettings { codec, bitrate: 96_000 }).unwrap();
+            assert!(element.find_property("bitrate").is_some());
+        }
+    }
+}
