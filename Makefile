@@ -51,8 +51,7 @@ check:
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked --test tidy
-	@test -x .tools/bin/cargo-deny || $(CARGO) install --locked --quiet --root .tools cargo-deny
-	.tools/bin/cargo-deny --offline check bans licenses sources
+	@CARGO="$(CARGO)" scripts/deny
 
 soak:
 	@scripts/setup --test

@@ -3,6 +3,8 @@
 //! Everything that decides takes `now` as an argument; the shells get it here. Going through tokio's clock lets a test
 //! with paused time drive shells and cores alike.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place that may read a clock")]
+
 use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;

@@ -5,6 +5,8 @@
 
 // A test says what it expected by panicking.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+// Real processes live in real time.
+#![allow(clippy::disallowed_methods)]
 
 mod support;
 
