@@ -1,0 +1,454 @@
+//! One stream: which place comes next, who fills it, and where to cut.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Thresholds;
+use super::epoch::{AHEAD, Epoch};
+use super::grid::Grid;
+use super::latency::Latency;
+use super::programme::Output;
+use super::report::Reason;
+use crate::events::RenditionSnapshot;
+use crate::model::{AccessUnit, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track};
+
+/// One stream of the programme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Its name.
+    pub rendition: RenditionId,
+    /// Its codec; decides its grid.
+    pub codec: Codec,
+}
+
+/// What stands in for a stream: a loop of access units without times of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlateClip {
+    /// For which stream.
+    pub rendition: RenditionId,
+    /// What a decoder needs.
+    pub config: Arc<CodecConfig>,
+    /// One GOP, the keyframe first; for sound one packet of steady silence.
+    pub units: Vec<Bytes>,
+}
+
+/// Why a slate cannot be used. The stream goes on with the one it had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SlateError {
+    /// No such stream.
+    #[error("the programme has no rendition {0}")]
+    NoSuchRendition(RenditionId),
+    /// Made for another codec.
+    #[error("the slate of {rendition} is {found:?}, but the rendition is {wanted:?}; it has to be made again")]
+    Codec {
+        /// Which stream.
+        rendition: RenditionId,
+        /// Its codec.
+        wanted: Codec,
+        /// The clip's.
+        found: Codec,
+    },
+    /// Nothing in it.
+    #[error("the slate of {0} is empty; it has to be made again")]
+    Empty(RenditionId),
+}
+
+/// A stream's place in time and who fills it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    rendition: RenditionId,
+    codec: Codec,
+    grid: Grid,
+    /// Programme time minus worker time.
+    offset: Media,
+    /// The next place to fill, on the workers' grid. Everything before it was sent or is counted as missing.
+    next: i64,
+    source: Source,
+    clip: Option<SlateClip>,
+    latency: Latency,
+    /// When a keyframe was last asked for.
+    asked: Option<Media>,
+    /// Places the slate has filled since the stream was last live.
+    filled: u64,
+    counts: Counts,
+    rate: ByteRate,
+    thresholds: Thresholds,
+    slate: InputId,
+}
+
+/// Who fills the stream.
+#[derive(Debug)]
+enum Source {
+    /// Nobody: no slate, no live unit.
+    Nothing,
+    /// The slate.
+    Slate {
+        /// The clip's next unit.
+        position: usize,
+        /// The next place goes out at this time at the latest, whatever the pace.
+        latest: Media,
+    },
+    /// This input.
+    Live {
+        /// Which.
+        input: InputId,
+        /// When its last unit came.
+        arrived: Media,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    live: u64,
+    slate: u64,
+    missing: u64,
+    late: u64,
+}
+
+/// What became of a live unit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It went out.
+    Passed,
+    /// It went out after a hole, and a decoder cannot make sense of it.
+    PassedBroken,
+    /// It went out, and its input is on air from here on.
+    Cut(Reason),
+    /// It cannot be cut to: it is not a keyframe.
+    NotAKey,
+    /// It came too late, too early or twice.
+    OffTurn,
+}
+
+impl Stream {
+    pub(super) fn new(
+        settings: StreamSettings,
+        rate: FrameRate,
+        epoch: &Epoch,
+        thresholds: Thresholds,
+        slate: InputId,
+    ) -> Self {
+        let grid = Grid::of(settings.codec, rate);
+        let offset = epoch.offset();
+        Self {
+            rendition: settings.rendition,
+            codec: settings.codec,
+            grid,
+            offset,
+            next: grid.at_or_after(epoch.floor() - offset),
+            source: Source::Nothing,
+            clip: None,
+            latency: Latency::new(),
+            asked: None,
+            filled: 0,
+            counts: Counts::default(),
+            rate: ByteRate::default(),
+            thresholds,
+            slate,
+        }
+    }
+
+    pub(super) fn rendition(&self) -> &RenditionId {
+        &self.rendition
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        self.codec.is_video()
+    }
+
+    pub(super) fn takes(&self, unit: &AccessUnit) -> bool {
+        let track = if self.is_video() { Track::Video } else { Track::Audio };
+        self.rendition == unit.rendition && self.codec == unit.config.codec && track == unit.track
+    }
+
+    /// The input this stream is live from.
+    pub(super) fn live(&self) -> Option<&InputId> {
+        match &self.source {
+            Source::Live { input, .. } => Some(input),
+            Source::Nothing | Source::Slate { .. } => None,
+        }
+    }
+
+    pub(super) fn is_slate(&self) -> bool {
+        matches!(self.source, Source::Slate { .. })
+    }
+
+    /// Where the next place lies, in worker time.
+    pub(super) fn next_time(&self) -> Media {
+        self.grid.time_of(self.next)
+    }
+
+    /// Where the last place lies, in worker time.
+    pub(super) fn last_time(&self) -> Media {
+        self.grid.time_of(self.next - 1)
+    }
+
+    /// Programme time of the last place sent; `None` before the first.
+    pub(super) fn reached(&self) -> Option<Media> {
+        (self.counts.live + self.counts.slate > 0).then(|| self.last_time() + self.offset)
+    }
+
+    /// A unit of an input that is on air here, or that may be cut to.
+    pub(super) fn offer(&mut self, unit: AccessUnit, now: Media, may_cut: bool, out: &mut VecDeque<Output>) -> Fate {
+        let place = self.grid.nearest(unit.pts);
+        let time = self.grid.time_of(place);
+        self.latency.sample(time, now);
+        if place < self.next || time > now + AHEAD {
+            self.counts.late += 1;
+            return Fate::OffTurn;
+        }
+        if self.live() == Some(&unit.input) {
+            let hole = place > self.next;
+            if hole && self.is_video() {
+                self.skip_to(place);
+            } else {
+                self.fill_to(place, now, out);
+            }
+            let broken = hole && !unit.key;
+            self.pass(unit, now, out);
+            return if broken { Fate::PassedBroken } else { Fate::Passed };
+        }
+        if !unit.key {
+            self.counts.late += 1;
+            return Fate::NotAKey;
+        }
+        if !may_cut {
+            self.counts.late += 1;
+            return Fate::OffTurn;
+        }
+        if self.live().is_some() {
+            self.fall(now);
+        }
+        self.fill_to(place, now, out);
+        let reason = Reason::InHand {
+            input: unit.input.clone(),
+            rendition: self.rendition.clone(),
+            latency: now - time,
+            filled: std::mem::take(&mut self.filled),
+        };
+        self.pass(unit, now, out);
+        Fate::Cut(reason)
+    }
+
+    /// Live units end here: the slate goes on, its first unit within one interval.
+    pub(super) fn fall(&mut self, now: Media) {
+        self.latency.silent();
+        self.source = match self.clip {
+            Some(_) => Source::Slate { position: 0, latest: now + self.grid.interval() },
+            None => Source::Nothing,
+        };
+    }
+
+    /// Loads a slate. True if it went on air at once.
+    ///
+    /// # Errors
+    /// [`SlateError`] if it cannot stand in for this stream.
+    pub(super) fn load(&mut self, clip: SlateClip, now: Media) -> Result<bool, SlateError> {
+        if clip.config.codec != self.codec {
+            let (wanted, found) = (self.codec, clip.config.codec);
+            return Err(SlateError::Codec { rendition: clip.rendition, wanted, found });
+        }
+        if clip.units.is_empty() {
+            return Err(SlateError::Empty(clip.rendition));
+        }
+        let changed = self.clip.as_ref() != Some(&clip);
+        self.clip = Some(clip);
+        match &mut self.source {
+            Source::Nothing => {
+                // Nothing was being sent, so there is nothing to catch up with: the first place whose turn is still to come.
+                self.skip_to(self.grid.at_or_before(now - self.hold()) + 1);
+                let latest = (now + self.grid.interval()).max(self.next_time());
+                self.source = Source::Slate { position: 0, latest };
+                Ok(true)
+            }
+            Source::Slate { position, .. } => {
+                if changed {
+                    *position = 0;
+                }
+                Ok(false)
+            }
+            Source::Live { .. } => Ok(false),
+        }
+    }
+
+    /// When the slate's next unit goes out.
+    pub(super) fn due(&self) -> Option<Media> {
+        match self.source {
+            Source::Slate { latest, .. } => Some((self.next_time() + self.hold()).min(latest)),
+            Source::Nothing | Source::Live { .. } => None,
+        }
+    }
+
+    /// Sends the slate's next unit, whose time has come.
+    pub(super) fn fill_one(&mut self, now: Media, out: &mut VecDeque<Output>) {
+        let Some(due) = self.due() else { return };
+        if now - due > self.thresholds.longest_fill {
+            self.skip_to(self.grid.at_or_before(now - self.hold()));
+            self.source = Source::Slate { position: 0, latest: now };
+        }
+        self.send_slate(now, out);
+        // Where the pace slackens because the hold was raised, a place takes two intervals, not more.
+        let slowest = due + self.grid.interval() + self.grid.interval();
+        if let Source::Slate { latest, .. } = &mut self.source {
+            *latest = slowest;
+        }
+    }
+
+    /// When live units have been missing for too long.
+    pub(super) fn stall_deadline(&self) -> Option<Media> {
+        match self.source {
+            Source::Live { arrived, .. } => {
+                let expected = (self.next_time() + self.latency.recent()).max(arrived + self.grid.interval());
+                Some(expected + self.allowed())
+            }
+            Source::Nothing | Source::Slate { .. } => None,
+        }
+    }
+
+    /// The evidence of a stall, if there is one.
+    pub(super) fn stalled(&self, now: Media) -> Option<Reason> {
+        match &self.source {
+            Source::Live { input, arrived } if self.stall_deadline().is_some_and(|at| at <= now) => {
+                Some(Reason::Stalled {
+                    input: input.clone(),
+                    rendition: self.rendition.clone(),
+                    silent: now - *arrived,
+                    latency: self.latency.recent(),
+                    allowed: self.allowed(),
+                })
+            }
+            Source::Nothing | Source::Slate { .. } | Source::Live { .. } => None,
+        }
+    }
+
+    /// The switch itself did not run until `now`: the silence so far is not the worker's, and what waits in the socket is
+    /// backlog.
+    pub(super) fn forgive(&mut self, now: Media) {
+        if let Source::Live { arrived, .. } = &mut self.source {
+            *arrived = now;
+            self.latency.fresh_from(now);
+        }
+    }
+
+    /// Whether to ask for a keyframe; at most once every [`Thresholds::ask_again`].
+    pub(super) fn may_ask(&mut self, now: Media) -> bool {
+        let may = self.asked.is_none_or(|asked| now - asked >= self.thresholds.ask_again);
+        if may {
+            self.asked = Some(now);
+        }
+        may
+    }
+
+    /// Another worker is to fill this stream: it may be asked at once, and what it captured before does not tell its latency.
+    pub(super) fn expect_another(&mut self, now: Media) {
+        self.asked = None;
+        self.latency.fresh_from(now);
+    }
+
+    pub(super) fn snapshot(&self, now: Media) -> RenditionSnapshot {
+        let Counts { live, slate, missing, late } = self.counts;
+        let bitrate = self.rate.bits_per_second(now);
+        RenditionSnapshot { id: self.rendition.clone(), codec: self.codec, live, slate, missing, late, bitrate }
+    }
+
+    /// How long after a place's time the slate sends it.
+    fn hold(&self) -> Media {
+        self.latency.recent() + self.grid.interval()
+    }
+
+    fn allowed(&self) -> Media {
+        let intervals = Media(self.grid.interval().0.saturating_mul(i64::from(self.thresholds.stall_intervals)));
+        intervals.max(self.thresholds.stall)
+    }
+
+    /// Leaves the places before `place` empty.
+    fn skip_to(&mut self, place: i64) {
+        if let Ok(missing @ 1..) = u64::try_from(place - self.next) {
+            self.counts.missing += missing;
+            self.next = place;
+        }
+    }
+
+    /// Fills the places before `place` from the slate, or leaves them empty if there is none or they are too many.
+    fn fill_to(&mut self, place: i64, now: Media, out: &mut VecDeque<Output>) {
+        let gap = self.grid.time_of(place) - self.next_time();
+        if self.clip.is_some() && gap <= self.thresholds.longest_fill {
+            while self.next < place {
+                self.send_slate(now, out);
+            }
+        }
+        self.skip_to(place);
+    }
+
+    fn send_slate(&mut self, now: Media, out: &mut VecDeque<Output>) {
+        let Some(clip) = &self.clip else { return };
+        let mut only = 0;
+        let position = match &mut self.source {
+            Source::Slate { position, .. } => position,
+            // Between two live units: a hole in the sound.
+            Source::Nothing | Source::Live { .. } => &mut only,
+        };
+        let index = *position % clip.units.len();
+        *position = index + 1;
+        let Some(payload) = clip.units.get(index) else { return };
+        let pts = self.grid.time_of(self.next) + self.offset;
+        let unit = AccessUnit {
+            input: self.slate.clone(),
+            rendition: self.rendition.clone(),
+            track: if self.codec.is_video() { Track::Video } else { Track::Audio },
+            pts,
+            dts: pts,
+            key: index == 0 || !self.codec.is_video(),
+            config: clip.config.clone(),
+            payload: payload.clone(),
+        };
+        self.counts.slate += 1;
+        self.filled += 1;
+        self.send(unit, now, out);
+    }
+
+    fn pass(&mut self, mut unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) {
+        let reorder = unit.pts - unit.dts;
+        unit.pts = self.grid.time_of(self.next) + self.offset;
+        unit.dts = unit.pts - reorder;
+        self.source = Source::Live { input: unit.input.clone(), arrived: now };
+        self.counts.live += 1;
+        self.send(unit, now, out);
+    }
+
+    fn send(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) {
+        self.rate.count(unit.payload.len(), now);
+        self.next += 1;
+        out.push_back(Output::Unit(Arc::new(unit)));
+    }
+}
+
+/// Bytes of the last second, in tenths.
+#[derive(Debug, Default)]
+struct ByteRate {
+    tenths: [u64; 10],
+    newest: i64,
+}
+
+impl ByteRate {
+    fn count(&mut self, bytes: usize, now: Media) {
+        let tenth = now.0.div_euclid(100_000_000);
+        for gone in (self.newest + 1..=tenth).rev().take(10) {
+            self.tenths[Self::slot(gone)] = 0;
+        }
+        self.newest = self.newest.max(tenth);
+        self.tenths[Self::slot(tenth)] += bytes as u64;
+    }
+
+    fn bits_per_second(&self, now: Media) -> u32 {
+        let tenth = now.0.div_euclid(100_000_000);
+        let bytes: u64 = (tenth - 9..=tenth).filter(|t| *t <= self.newest).map(|t| self.tenths[Self::slot(t)]).sum();
+        u32::try_from(bytes * 8).unwrap_or(u32::MAX)
+    }
+
+    fn slot(tenth: i64) -> usize {
+        usize::try_from(tenth.rem_euclid(10)).unwrap_or(0)
+    }
+}
