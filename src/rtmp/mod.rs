@@ -18,6 +18,7 @@ pub mod chunk;
 pub mod command;
 pub mod handshake;
 mod outbox;
+pub mod policy;
 pub mod redirect;
 pub mod session;
 pub mod trouble;
