@@ -260,6 +260,13 @@ impl Policy {
         Ok(Attempt { url, name: self.name() })
     }
 
+    /// The session that was publishing has gone before the one at `url`, where the server sent us, was there.
+    pub fn moving(&mut self, url: RtmpUrl, now: Instant) {
+        if matches!(self.phase, Phase::Publishing { .. }) {
+            self.phase = Phase::Attempting { since: now, url };
+        }
+    }
+
     /// The session at `url` has taken over from the one that was publishing.
     pub fn moved(&mut self, url: RtmpUrl, now: Instant) {
         if matches!(self.phase, Phase::Publishing { .. }) {
@@ -268,7 +275,7 @@ impl Policy {
     }
 
     /// The stream name of the next session.
-    fn name(&mut self) -> Secret {
+    pub fn name(&mut self) -> Secret {
         if self.takeover != Takeover::PriorityQuery {
             return self.key.clone();
         }

@@ -1,0 +1,185 @@
+//! A session on a socket.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::sleep_until;
+
+use super::socket::{Socket, TcpState, lost_how};
+use crate::clock;
+use crate::mux::flv::StreamFacts;
+use crate::rtmp::policy::Attempt;
+use crate::rtmp::session::{Publication, Session, SessionEvent};
+use crate::rtmp::trouble::Trouble;
+
+/// Most units in one batch: a second of a programme that has some catching up to do.
+pub(super) const BATCH_UNITS: u64 = 32;
+/// Bytes after which a batch is full, so that one that catches up does not hold more of the ring than the socket takes.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
+/// Slices handed to one writev: a header and a payload for each unit of a batch, and then some.
+const SLICES: usize = 80;
+/// Servers say little.
+const READ_BUFFER: usize = 4096;
+
+/// A session, the socket it runs on, and the bytes between them.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    pub(super) session: Session,
+    input: Box<[u8; READ_BUFFER]>,
+    closing: Closing,
+    /// Written bytes may wait in the TLS layer.
+    unflushed: bool,
+    /// Bytes written.
+    pub(super) written: u64,
+    /// Asked to reconnect before publishing was accepted.
+    pub(super) redirected_early: Option<SessionEvent>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Both ways are open.
+    No,
+    /// Once everything is written, so that the far end reads it to the end.
+    WhenWritten,
+    /// Our way is closed.
+    Closed,
+}
+
+impl Connection {
+    /// Connects and negotiates until publishing is accepted.
+    pub(super) async fn open(
+        attempt: Attempt,
+        facts: StreamFacts,
+        ca_file: Option<&Path>,
+        mut random: fastrand::Rng,
+    ) -> Result<Self, Trouble> {
+        let Attempt { url, name } = attempt;
+        let socket = Socket::connect(&url, ca_file).await?;
+        let publication = Publication { app: url.app.clone(), tc_url: url.to_string(), name, facts };
+        let mut connection = Self {
+            socket,
+            session: Session::new(publication, &mut random, clock::now()),
+            input: Box::new([0; READ_BUFFER]),
+            closing: Closing::No,
+            unflushed: false,
+            written: 0,
+            redirected_early: None,
+        };
+        loop {
+            match connection.next_event().await {
+                SessionEvent::Publishing => return Ok(connection),
+                SessionEvent::Ended(trouble) => return Err(trouble),
+                event @ SessionEvent::ReconnectRequested { .. } => connection.redirected_early = Some(event),
+                // Nobody has asked for an end.
+                SessionEvent::EndedCleanly => {}
+            }
+        }
+    }
+
+    /// Reads, writes and waits until something happens.
+    pub(super) async fn next_event(&mut self) -> SessionEvent {
+        loop {
+            if let Some(event) = self.session.poll_event() {
+                return event;
+            }
+            match self.session.poll_timeout() {
+                Some((deadline, _)) => tokio::select! {
+                    biased;
+                    () = self.turn() => {}
+                    () = sleep_until(deadline.into()) => self.session.handle_timeout(clock::now()),
+                },
+                None => self.turn().await,
+            }
+        }
+    }
+
+    /// Ends the session after what is in the outbox, then closes.
+    pub(super) fn close_when_written(&mut self) {
+        self.closing = Closing::WhenWritten;
+    }
+
+    /// Whether everything is written, so that the outbox may be filled again.
+    pub(super) fn is_drained(&mut self) -> bool {
+        self.session.outbox().is_empty()
+    }
+
+    /// What the kernel knows.
+    pub(super) fn state(&mut self) -> TcpState {
+        let state = self.socket.state();
+        TcpState { outstanding: state.outstanding || !self.is_drained(), ..state }
+    }
+
+    /// Leaves without a word, and without what has not been sent.
+    pub(super) fn reset_on_close(&self) {
+        self.socket.reset_on_close();
+    }
+
+    /// Moves bytes both ways; returns when the outbox has been emptied or the session was told something. A broken
+    /// connection is told to the session.
+    pub(super) async fn turn(&mut self) {
+        if let Err(error) = poll_fn(|context| self.poll_turn(context)).await {
+            self.session.handle_closed(lost_how(&error), clock::now());
+        }
+    }
+
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_drained() {
+            match self.poll_write(context) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => {
+                    // What the server said before it closed says more than a broken pipe.
+                    let _ = self.poll_read(context);
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {}
+            }
+        }
+        if self.unflushed && self.socket.poll_flush(context)?.is_ready() {
+            self.unflushed = false;
+        }
+        if self.closing == Closing::WhenWritten
+            && !self.unflushed
+            && self.is_drained()
+            && self.socket.poll_shutdown(context)?.is_ready()
+        {
+            self.closing = Closing::Closed;
+        }
+        self.poll_read(context)
+    }
+
+    /// Ready when the outbox is empty.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let outbox = self.session.outbox();
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (place, slice) in slices.iter_mut().zip(outbox.slices()) {
+                *place = IoSlice::new(slice);
+                count += 1;
+            }
+            if count == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let written = ready!(self.socket.poll_write(context, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written as u64;
+            self.unflushed = self.socket.buffers();
+            self.session.outbox().advance(written);
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let count = ready!(self.socket.poll_read(context, &mut self.input[..]))?;
+        let now = clock::now();
+        match self.input.get(..count) {
+            Some([]) | None => self.session.handle_closed("closed by the server", now),
+            Some(bytes) => self.session.handle_input(bytes, now),
+        }
+        Poll::Ready(Ok(()))
+    }
+}

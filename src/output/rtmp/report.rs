@@ -1,0 +1,180 @@
+//! What a destination tells people: its snapshot, and events that do not repeat themselves.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::config::{DestinationSettings, RtmpUrl};
+use crate::events::{Event, EventKind, OutputSnapshot, OutputState, Role, Severity};
+use crate::output::EventSink;
+use crate::rtmp::policy::{Concern, Phase};
+use crate::rtmp::trouble::Trouble;
+
+/// The same trouble is told again after this long.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+/// Lost units are added up and told at most this often.
+const LAG_EVERY: Duration = Duration::from_secs(10);
+
+/// Writes the snapshot and the events of one destination.
+pub(super) struct Report {
+    name: String,
+    snapshot: watch::Sender<OutputSnapshot>,
+    events: EventSink,
+    told: Option<Told>,
+    lag: Lag,
+    /// Bytes confirmed in sessions before the current one.
+    acknowledged_before: u64,
+}
+
+/// The trouble the operator knows of.
+struct Told {
+    code: &'static str,
+    at: Instant,
+    /// Times it has happened since it was told.
+    untold: u64,
+}
+
+#[derive(Default)]
+struct Lag {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Report {
+    pub(super) fn new(settings: &DestinationSettings, events: EventSink) -> (Self, watch::Receiver<OutputSnapshot>) {
+        let (snapshot, receiver) = watch::channel(OutputSnapshot {
+            id: settings.id.clone(),
+            rendition: settings.rendition.clone(),
+            url: shown(&settings.url),
+            state: OutputState::Off,
+            sessions: 0,
+            sent: 0,
+            lost: 0,
+            bytes: 0,
+            acknowledged: 0,
+            behind_ms: 0,
+        });
+        let name = settings.id.to_string();
+        (Self { name, snapshot, events, told: None, lag: Lag::default(), acknowledged_before: 0 }, receiver)
+    }
+
+    /// Shows where the destination is in its life.
+    pub(super) fn phase(&self, phase: &Phase, configured: &RtmpUrl, now: Instant) {
+        let state = match phase {
+            Phase::Off => OutputState::Off,
+            Phase::Waiting { because: None, .. } | Phase::Attempting { .. } => OutputState::Connecting,
+            Phase::Waiting { until, because: Some(trouble) } => OutputState::Waiting {
+                retry_in_ms: u64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX),
+                because: trouble.in_words(configured),
+            },
+            Phase::Publishing { .. } => OutputState::Publishing,
+            Phase::Ending => OutputState::Stopping,
+        };
+        self.snapshot.send_if_modified(|snapshot| {
+            let differs = snapshot.state != state;
+            snapshot.state = state;
+            differs
+        });
+    }
+
+    /// Counts, without waking anybody.
+    pub(super) fn count(&self, sent: u64, bytes: u64) {
+        self.snapshot.send_if_modified(|snapshot| {
+            snapshot.sent += sent;
+            snapshot.bytes += bytes;
+            false
+        });
+    }
+
+    /// How far the far end and this reader have come.
+    pub(super) fn progress(&self, acknowledged: u64, behind: Duration) {
+        let acknowledged = self.acknowledged_before + acknowledged;
+        let behind_ms = u64::try_from(behind.as_millis()).unwrap_or(u64::MAX);
+        self.snapshot.send_if_modified(|snapshot| {
+            let differs = (snapshot.acknowledged, snapshot.behind_ms) != (acknowledged, behind_ms);
+            (snapshot.acknowledged, snapshot.behind_ms) = (acknowledged, behind_ms);
+            differs
+        });
+    }
+
+    /// A session is publishing.
+    pub(super) fn publishing(&mut self, url: &RtmpUrl) {
+        self.snapshot.send_modify(|snapshot| snapshot.sessions += 1);
+        let sessions = self.snapshot.borrow().sessions;
+        let failed = self.told.take().map_or(0, |told| told.untold + 1);
+        let reason = format!("publishing to {}", shown(url));
+        let event = self.event(EventKind::OutputPublishing, Severity::Info, reason);
+        (self.events)(event.with("session", sessions).with("failures_before", failed));
+    }
+
+    /// A session is over, with what its far end confirmed.
+    pub(super) fn session_over(&mut self, acknowledged: u64) {
+        self.acknowledged_before += acknowledged;
+        self.progress(0, Duration::ZERO);
+    }
+
+    /// It ended because it was told to.
+    pub(super) fn ended_cleanly(&mut self) {
+        self.told = None;
+        let event = self.event(EventKind::OutputDown, Severity::Info, "ended as asked".to_owned());
+        (self.events)(event);
+    }
+
+    /// An attempt or a session failed. The same failure again is told once a minute.
+    pub(super) fn failed(&mut self, trouble: &Trouble, concern: Concern, wait: Duration, url: &RtmpUrl, now: Instant) {
+        let mut untold = 0;
+        if let Some(told) = &mut self.told
+            && told.code == trouble.code()
+        {
+            told.untold += 1;
+            if now.saturating_duration_since(told.at) < REPEAT_AFTER {
+                return;
+            }
+            untold = told.untold;
+        }
+        self.told = Some(Told { code: trouble.code(), at: now, untold: 0 });
+        let severity = match concern {
+            Concern::MayPass => Severity::Warning,
+            Concern::NeedsOperator => Severity::Alert,
+        };
+        let event = self.event(EventKind::OutputDown, severity, trouble.in_words(url));
+        let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        (self.events)(event.with("trouble", trouble.code()).with("retry_in_ms", retry_in_ms).with("again", untold));
+    }
+
+    /// Units fell out of the ring before this destination took them.
+    pub(super) fn lagged(&mut self, units: u64, now: Instant) {
+        self.snapshot.send_if_modified(|snapshot| {
+            snapshot.lost += units;
+            false
+        });
+        self.lag.untold += units;
+        if self.lag.told.is_some_and(|told| now.saturating_duration_since(told) < LAG_EVERY) {
+            return;
+        }
+        self.lag.told = Some(now);
+        let units = std::mem::take(&mut self.lag.untold);
+        let reason = "too slow for this bit rate: went on at a later keyframe".to_owned();
+        let event = self.event(EventKind::OutputLagged, Severity::Warning, reason);
+        (self.events)(event.with("units_lost", units));
+    }
+
+    /// Something else about this destination.
+    pub(super) fn note(&self, reason: String) {
+        (self.events)(self.event(EventKind::Note, Severity::Info, reason));
+    }
+
+    fn event(&self, kind: EventKind, severity: Severity, reason: String) -> Event {
+        Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, self.name.clone(), reason)
+    }
+}
+
+/// An address as people may see it: a query may carry a token.
+pub(super) fn shown(url: &RtmpUrl) -> String {
+    let text = url.to_string();
+    match text.split_once('?') {
+        Some((before, _)) => format!("{before}?•••"),
+        None => text,
+    }
+}

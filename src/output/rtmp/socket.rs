@@ -1,0 +1,231 @@
+//! TCP and TLS sockets: making them, and reading what the kernel knows about them.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
+
+use super::tls;
+use crate::config::RtmpUrl;
+use crate::rtmp::trouble::Trouble;
+
+/// How long a name look-up may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long TCP may take, over all addresses of a name; likewise TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Head start of one address over the next (RFC 8305 §5, "Connection Attempt Delay").
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 6;
+/// Most bytes the kernel may hold that are not on the wire yet; the rest waits in the ring, where it can still be
+/// skipped. This also bounds the socket's memory when the far end stops reading, without fixing SO_SNDBUF, which would
+/// switch off the kernel's own tuning and cap the bit rate on long paths.
+const NOT_SENT_LOW_WATER: u32 = 128 << 10;
+/// Backstop: the kernel gives a connection up when nothing is confirmed for this long.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connected socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What the kernel knows about a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TcpState {
+    /// Bytes the far end's TCP confirmed.
+    pub(super) acknowledged: u64,
+    /// Whether bytes wait to be sent or confirmed.
+    pub(super) outstanding: bool,
+}
+
+impl Socket {
+    /// Looks the name up, connects, and negotiates TLS where the address asks for it.
+    pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>) -> Result<Self, Trouble> {
+        let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
+        let addresses = match timeout(LOOKUP_TIMEOUT, lookup_host((url.host.as_str(), url.port))).await {
+            Ok(Ok(addresses)) => alternating(addresses.collect()),
+            Ok(Err(_)) | Err(_) => return Err(Trouble::NameLookup),
+        };
+        let stream = timeout(CONNECT_TIMEOUT, race(addresses)).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
+        match config {
+            None => Ok(Self::Plain(stream)),
+            Some(config) => {
+                let negotiation = tls::negotiate(config, &url.host, stream);
+                let stream = timeout(CONNECT_TIMEOUT, negotiation).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
+                Ok(Self::Tls(Box::new(stream)))
+            }
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Whether written bytes may sit in a buffer of ours until [`Self::poll_flush`].
+    pub(super) const fn buffers(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let poll = match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, &mut buffer),
+        };
+        poll.map_ok(|()| buffer.filled().len())
+    }
+
+    pub(super) fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+
+    /// Closes with a reset when dropped: what the kernel still holds is thrown away, and the far end is told so instead
+    /// of finding out.
+    pub(super) fn reset_on_close(&self) {
+        // Fails only on a socket that is gone already.
+        let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Asks the kernel.
+    pub(super) fn state(&self) -> TcpState {
+        let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+        let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+        // SAFETY: the descriptor is open for as long as `self` lives; the kernel writes at most `length` bytes to
+        // `info`, which has that size.
+        let done = unsafe {
+            libc::getsockopt(
+                self.tcp().as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        if done != 0 {
+            return TcpState::default();
+        }
+        // SAFETY: all-zero bytes are a valid `tcp_info` (integers only), so it is initialised however much was written.
+        let info = unsafe { info.assume_init() };
+        TcpState {
+            acknowledged: info.tcpi_bytes_acked,
+            outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
+        }
+    }
+}
+
+/// One address of each family in turn, beginning with the one the resolver prefers (RFC 8305 §4).
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first);
+    let mut other = other.into_iter();
+    let mut ordered: Vec<_> = preferred.into_iter().flat_map(|p| [Some(p), other.next()]).flatten().collect();
+    ordered.extend(other);
+    ordered.truncate(MAX_ADDRESSES);
+    ordered
+}
+
+/// The first address that answers, each getting a head start over the next.
+async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, Trouble> {
+    let mut attempts = JoinSet::new();
+    let mut left = addresses.into_iter();
+    let mut trouble = None;
+    loop {
+        let more = left.next().map(|address| attempts.spawn(connect(address))).is_some();
+        let outcome = tokio::select! {
+            outcome = attempts.join_next() => outcome,
+            () = sleep(NEXT_ADDRESS_AFTER), if more => continue,
+        };
+        match outcome {
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            Some(Ok(Err(error))) => trouble = trouble.or(Some(connect_trouble(&error))),
+            // Connecting does not panic, and nothing aborts it but dropping the set.
+            Some(Err(_)) => {}
+            None => return Err(trouble.unwrap_or(Trouble::NameLookup)),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    socket.set_nodelay(true)?;
+    {
+        let socket = SockRef::from(&socket);
+        socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    }
+    socket.connect(address).await
+}
+
+fn connect_trouble(error: &io::Error) -> Trouble {
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => Trouble::ConnectionRefused,
+        Some(libc::ETIMEDOUT) => Trouble::ConnectTimeout,
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EHOSTDOWN | libc::EADDRNOTAVAIL) => {
+            Trouble::Unreachable
+        }
+        _ => Trouble::ConnectionLost { how: lost_how(error) },
+    }
+}
+
+/// How a connection broke, in a few words.
+pub(super) fn lost_how(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ECONNRESET) => "reset by the server",
+        Some(libc::EPIPE) => "closed by the server",
+        Some(libc::ETIMEDOUT) => "the network stopped carrying it",
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EHOSTDOWN) => "the network is gone",
+        Some(_) => "the system reports an error",
+        // TLS without close_notify ends up here.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "closed by the server",
+        None => "secure connection broken",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_none_is_lost() {
+        let parse = |list: &[&str]| list.iter().map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let all = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1"]);
+        assert_eq!(alternating(all), parse(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "[::3]:1"]));
+        let all = parse(&["127.0.0.1:1", "[::1]:1", "[::2]:1"]);
+        assert_eq!(alternating(all), parse(&["127.0.0.1:1", "[::1]:1", "[::2]:1"]));
+        assert_eq!(alternating(Vec::new()), []);
+    }
+}
