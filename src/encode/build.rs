@@ -26,6 +26,8 @@ pub struct BuiltEncoder {
     pub input_caps: gst::Caps,
     /// What it must yield, whole access units: put this in a capsfilter after it.
     pub output_caps: gst::Caps,
+    /// Settings of the table that this element has not got and can do without.
+    pub left_out: Vec<&'static str>,
     entry: &'static Element,
     job: VideoJob,
 }
@@ -35,11 +37,8 @@ impl BuiltEncoder {
     /// [`table::Change`] for what it does to the stream and how often it is worth doing.
     pub fn set_bitrate(&self, bps: u32) {
         let job = VideoJob { bitrate: bps, ..self.job };
-        let settings = self.entry.settings(&job, cores());
-        for wanted in self.entry.bitrate.properties {
-            if let Some((name, text)) = settings.iter().find(|(name, _)| name == wanted)
-                && let Err(e) = set(&self.element, &self.factory, name, text)
-            {
+        for property in self.entry.bitrate.properties.iter().filter_map(|name| self.entry.property(name)) {
+            if let Err(e) = set(&self.element, &self.factory, property.name, &property.value.render(&job, cores())) {
                 gst::warning!(gst::CAT_RUST, "{e}");
             }
         }
@@ -86,14 +85,38 @@ pub fn build_video(job: &VideoJob, family: &Name) -> Result<BuiltEncoder, Encode
     if !known.makes(job.codec) {
         return Err(EncoderError::WrongCodec { family: family.as_str().to_owned(), codec: job.codec });
     }
-    let entry = known
-        .elements(job.codec, version)
-        .find(|e| gst::ElementFactory::find(e.factory).is_some())
-        .ok_or_else(|| not_registered(known, job.codec, version))?;
-    let element = make(entry.factory)?;
-    for (name, text) in entry.settings(job, cores()) {
-        set(&element, entry.factory, name, &text)?;
+    let mut refusal = not_registered(known, job.codec, version);
+    let registered = known.elements(job.codec, version).filter(|e| gst::ElementFactory::find(e.factory).is_some());
+    for entry in registered {
+        match set_up(entry, job) {
+            Ok((element, left_out)) => return Ok(built(entry, element, left_out, job, family)),
+            Err(e) => refusal = e,
+        }
     }
+    Err(refusal)
+}
+
+/// The element with its settings, and the names of those that it has not got and can do without.
+fn set_up(entry: &Element, job: &VideoJob) -> Result<(gst::Element, Vec<&'static str>), EncoderError> {
+    let element = make(entry.factory)?;
+    let mut left_out = Vec::new();
+    for property in entry.properties {
+        if !property.required && element.find_property(property.name).is_none() {
+            left_out.push(property.name);
+            continue;
+        }
+        set(&element, entry.factory, property.name, &property.value.render(job, cores()))?;
+    }
+    Ok((element, left_out))
+}
+
+fn built(
+    entry: &'static Element,
+    element: gst::Element,
+    left_out: Vec<&'static str>,
+    job: &VideoJob,
+    family: &Name,
+) -> BuiltEncoder {
     let input_format = match entry.input {
         Input::Nv12 => gstreamer_video::VideoFormat::Nv12,
         Input::I420 => gstreamer_video::VideoFormat::I420,
@@ -106,8 +129,9 @@ pub fn build_video(job: &VideoJob, family: &Name) -> Result<BuiltEncoder, Encode
         .field("framerate", gst::Fraction::new(field(job.rate.num), field(job.rate.den)))
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
         .build();
-    Ok(BuiltEncoder {
+    BuiltEncoder {
         element,
+        left_out,
         factory: entry.factory.to_owned(),
         family: family.clone(),
         input_format,
@@ -115,7 +139,7 @@ pub fn build_video(job: &VideoJob, family: &Name) -> Result<BuiltEncoder, Encode
         output_caps: output_caps(job.codec),
         entry,
         job: *job,
-    })
+    }
 }
 
 /// Makes an audio encoder: `avenc_aac` or else `voaacenc`, or `opusenc` with 20 ms frames. AAC comes as raw access
@@ -283,10 +307,26 @@ mod tests {
                 }
                 let encoder = build_video(&job(element.codec), &Name::new(family.name).unwrap()).unwrap();
                 encoder.set_bitrate(250_000);
+                assert!(encoder.left_out.is_empty(), "{}: {:?}", encoder.factory, encoder.left_out);
                 built.push(encoder.factory);
             }
         }
         assert!(built.contains(&"x264enc".to_owned()), "only {built:?} could be built");
+    }
+
+    #[test]
+    fn the_committed_property_lists_are_what_this_gstreamer_has() {
+        init().unwrap();
+        let Version(major, minor) = gstreamer_version();
+        let release = format!("{major}.{minor}");
+        let lines = include_str!("properties.txt").lines().filter_map(|l| l.strip_prefix(&release));
+        for mut words in lines.map(|l| l.split_whitespace()) {
+            let Some(Ok(element)) = words.next().map(|f| gst::ElementFactory::make(f).build()) else { continue };
+            for word in words {
+                let name = word.split('=').next().unwrap();
+                assert!(element.find_property(name).is_some(), "{} has no {name}", element.name());
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Pure. Which elements make which codec, and what they must be told to encode with little delay at a constant rate.
 //!
 //! GStreamer renames properties between releases, and counts bit rates in three units. Both facts live here, once:
-//! every entry states the GStreamer versions it is for, and a test looks each property up in [`super::properties`],
-//! a list of what those versions' sources declare.
+//! every entry states the GStreamer versions it is for, and a test looks each property up in
+//! `properties.txt`, a list of what those versions' sources declare.
 //!
 //! Common to all: no B-frames (so `dts == pts`), closed groups of pictures of a fixed length, one reference buffer of
 //! rate control of one second, parameter sets at every keyframe.
@@ -118,8 +118,10 @@ pub enum Input {
 pub struct Property {
     /// The property's name.
     pub name: &'static str,
-    /// What to.
+    /// What it is set to.
     pub value: Value,
+    /// Without it the element is not what the table takes it for. The others are left out where a driver has not got them.
+    pub required: bool,
 }
 
 /// What a property is set to, in the words GStreamer's own value parser takes.
@@ -257,9 +259,9 @@ impl Element {
         version >= self.since && self.before.is_none_or(|before| version < before)
     }
 
-    /// What to set for `job`, as name and text, in order.
-    pub fn settings(&self, job: &VideoJob, cores: u32) -> Vec<(&'static str, String)> {
-        self.properties.iter().map(|p| (p.name, p.value.render(job, cores))).collect()
+    /// The property of that name.
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|p| p.name == name)
     }
 }
 
@@ -290,11 +292,15 @@ const V1_24: Version = Version(1, 24);
 const V1_26: Version = Version(1, 26);
 
 const fn set(name: &'static str, value: Value) -> Property {
-    Property { name, value }
+    Property { name, value, required: true }
 }
 
-const fn is(name: &'static str, text: &'static str) -> Property {
+const fn must(name: &'static str, text: &'static str) -> Property {
     set(name, Value::Is(text))
+}
+
+const fn wish(name: &'static str, text: &'static str) -> Property {
+    Property { name, value: Value::Is(text), required: false }
 }
 
 /// An element that every version from 1.22 on has.
@@ -373,7 +379,9 @@ pub const FAMILIES: &[Family] = &[
         label: Some("the plugin is not part of GStreamer; its properties differ between forks"),
         elements: &[
             always("mpph264enc", Codec::H264, Input::Nv12, MPP, MPP_BITRATE),
+            always("mpph264enc", Codec::H264, Input::Nv12, MPP_FORK, MPP_FORK_BITRATE),
             always("mpph265enc", Codec::Hevc, Input::Nv12, MPP, MPP_BITRATE),
+            always("mpph265enc", Codec::Hevc, Input::Nv12, MPP_FORK, MPP_FORK_BITRATE),
         ],
     },
     Family {
@@ -440,27 +448,27 @@ pub const FAMILIES: &[Family] = &[
 const VA_BITRATE: Bitrate = Bitrate { change: Change::Keyframe, properties: &["cpb-size", "bitrate"] };
 
 const VA_H264: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
     set("cpb-size", Value::OneSecond(Unit::Kilobit)),
     set("key-int-max", Value::KeyframeFrames),
-    is("b-frames", "0"),
-    is("ref-frames", "1"),
-    is("target-usage", "6"),
-    is("aud", "true"),
+    wish("b-frames", "0"),
+    wish("ref-frames", "1"),
+    wish("target-usage", "6"),
+    wish("aud", "true"),
 ];
 
 const VA_H265: &[Property] = VA_H264;
 
 const VA_AV1: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
     set("cpb-size", Value::OneSecond(Unit::Kilobit)),
     set("key-int-max", Value::KeyframeFrames),
-    is("gf-group-size", "1"),
-    is("hierarchical-level", "1"),
-    is("ref-frames", "1"),
-    is("target-usage", "6"),
+    wish("gf-group-size", "1"),
+    wish("hierarchical-level", "1"),
+    wish("ref-frames", "1"),
+    wish("target-usage", "6"),
 ];
 
 const fn before_1_26(factory: &'static str, codec: Codec, properties: &'static [Property]) -> Element {
@@ -471,107 +479,116 @@ const fn before_1_26(factory: &'static str, codec: Codec, properties: &'static [
 const NV_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["vbv-buffer-size", "bitrate"] };
 
 const NV_LEGACY: &[Property] = &[
-    is("rc-mode", "cbr"),
+    must("rc-mode", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kibibit)),
     set("vbv-buffer-size", Value::OneSecond(Unit::Kibibit)),
     set("gop-size", Value::KeyframeFrames),
-    is("bframes", "0"),
-    is("rc-lookahead", "0"),
-    is("preset", "low-latency-hq"),
-    is("zerolatency", "true"),
-    is("strict-gop", "true"),
-    is("aud", "true"),
+    wish("bframes", "0"),
+    wish("rc-lookahead", "0"),
+    wish("preset", "low-latency-hq"),
+    wish("zerolatency", "true"),
+    wish("strict-gop", "true"),
+    wish("aud", "true"),
 ];
 
 const NV_22: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kibibit)),
     set("vbv-buffer-size", Value::OneSecond(Unit::Kibibit)),
     set("gop-size", Value::KeyframeFrames),
-    is("b-frames", "0"),
-    is("rc-lookahead", "0"),
-    is("preset", "low-latency-hq"),
-    is("zero-reorder-delay", "true"),
-    is("strict-gop", "true"),
-    is("repeat-sequence-header", "true"),
+    wish("b-frames", "0"),
+    wish("rc-lookahead", "0"),
+    wish("preset", "low-latency-hq"),
+    wish("zero-reorder-delay", "true"),
+    wish("strict-gop", "true"),
+    wish("repeat-sequence-header", "true"),
 ];
 
 const NV_24: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kibibit)),
     set("vbv-buffer-size", Value::OneSecond(Unit::Kibibit)),
     set("gop-size", Value::KeyframeFrames),
-    is("b-frames", "0"),
-    is("rc-lookahead", "0"),
-    is("preset", "p4"),
-    is("tune", "ultra-low-latency"),
-    is("zero-reorder-delay", "true"),
-    is("strict-gop", "true"),
-    is("repeat-sequence-header", "true"),
+    wish("b-frames", "0"),
+    wish("rc-lookahead", "0"),
+    wish("preset", "p4"),
+    wish("tune", "ultra-low-latency"),
+    wish("zero-reorder-delay", "true"),
+    wish("strict-gop", "true"),
+    wish("repeat-sequence-header", "true"),
 ];
 
 const NV_26: &[Property] = &[
-    is("rc-mode", "cbr"),
+    must("rc-mode", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kibibit)),
     set("vbv-buffer-size", Value::OneSecond(Unit::Kibibit)),
     set("gop-size", Value::KeyframeFrames),
-    is("bframes", "0"),
-    is("rc-lookahead", "0"),
-    is("preset", "p4"),
-    is("tune", "ultra-low-latency"),
-    is("zerolatency", "true"),
-    is("strict-gop", "true"),
-    is("repeat-sequence-header", "true"),
+    wish("bframes", "0"),
+    wish("rc-lookahead", "0"),
+    wish("preset", "p4"),
+    wish("tune", "ultra-low-latency"),
+    wish("zerolatency", "true"),
+    wish("strict-gop", "true"),
+    wish("repeat-sequence-header", "true"),
 ];
 
 const NV_AV1: &[Property] = &[
-    is("rc-mode", "cbr"),
+    must("rc-mode", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kibibit)),
     set("vbv-buffer-size", Value::OneSecond(Unit::Kibibit)),
     set("gop-size", Value::KeyframeFrames),
-    is("bframes", "0"),
-    is("rc-lookahead", "0"),
-    is("preset", "p4"),
-    is("tune", "ultra-low-latency"),
-    is("zerolatency", "true"),
-    is("strict-gop", "true"),
+    wish("bframes", "0"),
+    wish("rc-lookahead", "0"),
+    wish("preset", "p4"),
+    wish("tune", "ultra-low-latency"),
+    wish("zerolatency", "true"),
+    wish("strict-gop", "true"),
 ];
 
 // MFX Reset with StartNewSequence off: no IDR, unless the driver refuses and the session is opened anew.
 const QSV_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
 
 const QSV: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
     set("gop-size", Value::KeyframeFrames),
-    is("b-frames", "0"),
-    is("ref-frames", "1"),
-    is("idr-interval", "0"),
-    is("low-latency", "true"),
-    is("target-usage", "7"),
+    wish("b-frames", "0"),
+    wish("ref-frames", "1"),
+    wish("idr-interval", "0"),
+    wish("low-latency", "true"),
+    wish("target-usage", "7"),
 ];
 
 const QSV_AV1: &[Property] = &[
-    is("rate-control", "cbr"),
+    must("rate-control", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
     set("gop-size", Value::KeyframeFrames),
-    is("ref-frames", "1"),
-    is("low-latency", "true"),
-    is("target-usage", "7"),
+    wish("ref-frames", "1"),
+    wish("low-latency", "true"),
+    wish("target-usage", "7"),
 ];
 
-// Applied from the next frame on. bit/s, unlike all others in hardware.
-const MPP_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bps-max", "bps-min", "bps"] };
+// Applied from the next frame on. bit/s, unlike all others in hardware; its least and most follow by themselves.
+const MPP_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bps"] };
 
 const MPP: &[Property] = &[
-    is("rc-mode", "cbr"),
+    must("rc-mode", "cbr"),
     set("bps", Value::Bitrate(Unit::Bit)),
-    set("bps-min", Value::Bitrate(Unit::Bit)),
-    set("bps-max", Value::Bitrate(Unit::Bit)),
     set("gop", Value::KeyframeFrames),
-    is("header-mode", "each-idr"),
+    must("header-mode", "each-idr"),
     // Otherwise an access unit that the data plane still holds keeps one of the encoder's few buffers.
-    is("zero-copy-pkt", "false"),
+    wish("zero-copy-pkt", "false"),
+];
+
+// A fork renamed `bps`.
+const MPP_FORK_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
+
+const MPP_FORK: &[Property] = &[
+    must("rc-mode", "cbr"),
+    set("bitrate", Value::Bitrate(Unit::Bit)),
+    set("gop", Value::KeyframeFrames),
+    must("header-mode", "each-idr"),
+    wish("zero-copy-pkt", "false"),
 ];
 
 const V4L2_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["extra-controls"] };
@@ -582,29 +599,29 @@ const V4L2: &[Property] = &[set("extra-controls", Value::V4l2Controls)];
 const X264_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
 
 const X264: &[Property] = &[
-    is("tune", "zerolatency"),
+    must("tune", "zerolatency"),
     set("speed-preset", Value::X264Preset),
-    is("pass", "cbr"),
+    must("pass", "cbr"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
-    is("vbv-buf-capacity", "1000"),
+    wish("vbv-buf-capacity", "1000"),
     set("key-int-max", Value::KeyframeFrames),
-    is("bframes", "0"),
+    wish("bframes", "0"),
     set("threads", Value::Threads),
-    is("aud", "false"),
+    wish("aud", "false"),
     // Keyframes where they are asked for and at the end of a group, nowhere else.
-    is("option-string", "scenecut=0"),
+    must("option-string", "scenecut=0"),
 ];
 
 const OPENH264_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
 
 const OPENH264: &[Property] = &[
-    is("rate-control", "bitrate"),
+    must("rate-control", "bitrate"),
     set("bitrate", Value::Bitrate(Unit::Bit)),
     set("gop-size", Value::KeyframeFrames),
-    is("complexity", "low"),
-    is("usage-type", "camera"),
-    is("scene-change-detection", "false"),
-    is("enable-frame-skip", "false"),
+    wish("complexity", "low"),
+    wish("usage-type", "camera"),
+    wish("scene-change-detection", "false"),
+    wish("enable-frame-skip", "false"),
     set("multi-thread", Value::Threads),
     set("num-slices", Value::Threads),
 ];
@@ -613,8 +630,8 @@ const OPENH264: &[Property] = &[
 const X265_BITRATE: Bitrate = Bitrate { change: Change::Keyframe, properties: &["option-string", "bitrate"] };
 
 const X265: &[Property] = &[
-    is("tune", "zerolatency"),
-    is("speed-preset", "ultrafast"),
+    must("tune", "zerolatency"),
+    must("speed-preset", "ultrafast"),
     set("bitrate", Value::Bitrate(Unit::Kilobit)),
     set("key-int-max", Value::KeyframeFrames),
     set("option-string", Value::X265Options),
@@ -623,42 +640,155 @@ const X265: &[Property] = &[
 const SVT_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["max-bitrate"] };
 
 const SVT_24: &[Property] = &[
-    is("preset", "11"),
+    wish("preset", "11"),
     set("target-bitrate", Value::Bitrate(Unit::Kilobit)),
     set("max-bitrate", Value::Bitrate(Unit::Kilobit)),
     set("intra-period-length", Value::KeyframeFrames),
-    is("intra-refresh-type", "2"),
-    is("maximum-buffer-size", "1000"),
+    must("intra-refresh-type", "IDR"),
+    wish("maximum-buffer-size", "1000"),
     set("logical-processors", Value::Threads),
-    is("parameters-string", "pred-struct=1:lookahead=0:scd=0"),
+    wish("parameters-string", "pred-struct=1:lookahead=0:scd=0"),
 ];
 
 const SVT_26: &[Property] = &[
-    is("preset", "11"),
+    wish("preset", "11"),
     set("target-bitrate", Value::Bitrate(Unit::Kilobit)),
     set("max-bitrate", Value::Bitrate(Unit::Kilobit)),
     set("intra-period-length", Value::KeyframeFrames),
-    is("intra-refresh-type", "2"),
-    is("maximum-buffer-size", "1000"),
+    must("intra-refresh-type", "IDR"),
+    wish("maximum-buffer-size", "1000"),
     set("level-of-parallelism", Value::Threads),
-    is("parameters-string", "pred-struct=1:lookahead=0:scd=0"),
+    wish("parameters-string", "pred-struct=1:lookahead=0:scd=0"),
 ];
 
 const AOM_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["target-bitrate"] };
 
 const AOM: &[Property] = &[
-    is("usage-profile", "realtime"),
-    is("cpu-used", "10"),
+    must("usage-profile", "realtime"),
+    wish("cpu-used", "10"),
     // Its constant rate control abort()s the process (libaom 3.6, ratectrl.c).
-    is("end-usage", "vbr"),
+    must("end-usage", "vbr"),
     set("target-bitrate", Value::Bitrate(Unit::Kilobit)),
-    is("buf-sz", "1000"),
-    is("buf-initial-sz", "500"),
-    is("buf-optimal-sz", "600"),
-    is("min-quantizer", "4"),
-    is("max-quantizer", "63"),
+    wish("buf-sz", "1000"),
+    wish("buf-initial-sz", "500"),
+    wish("buf-optimal-sz", "600"),
+    wish("min-quantizer", "4"),
+    wish("max-quantizer", "63"),
     set("keyframe-max-dist", Value::KeyframeFrames),
-    is("lag-in-frames", "0"),
+    must("lag-in-frames", "0"),
     set("threads", Value::Threads),
-    is("row-mt", "true"),
+    wish("row-mt", "true"),
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    /// What a release's sources declare: release, element, and each property with its allowed words, if they are words.
+    fn declared() -> Vec<(&'static str, &'static str, Vec<(&'static str, Vec<&'static str>)>)> {
+        let lines = include_str!("properties.txt").lines().filter(|l| !l.starts_with('#'));
+        lines
+            .map(|line| {
+                let mut words = line.split(' ');
+                let (release, element) = (words.next().unwrap(), words.next().unwrap());
+                let properties = words.map(|w| match w.split_once('=') {
+                    Some((name, nicks)) => (name, nicks.split('|').collect()),
+                    None => (w, Vec::new()),
+                });
+                (release, element, properties.collect())
+            })
+            .collect()
+    }
+
+    /// The releases whose sources were read.
+    const READ: [Version; 4] = [V1_22, V1_24, V1_26, Version(1, 28)];
+
+    fn rockchip(family: &Family) -> bool {
+        family.name == "rkmpp"
+    }
+
+    #[test]
+    fn every_property_is_declared_by_every_release_it_is_claimed_for() {
+        let declared = declared();
+        let mut checked = 0;
+        for family in FAMILIES {
+            for element in family.elements {
+                // The fork's sources are not among those read.
+                if std::ptr::eq(element.properties, MPP_FORK) {
+                    continue;
+                }
+                for version in READ.into_iter().filter(|&v| element.exists_in(v)) {
+                    let release =
+                        if rockchip(family) { "rockchip".to_owned() } else { format!("{}.{}", version.0, version.1) };
+                    let name = element.factory;
+                    let Some((.., known)) = declared.iter().find(|(r, e, _)| *r == release && *e == name) else {
+                        panic!("GStreamer {release} has no {name}");
+                    };
+                    for property in element.properties {
+                        let Some((_, words)) = known.iter().find(|(n, _)| *n == property.name) else {
+                            panic!("{name} of GStreamer {release} has no property {}", property.name);
+                        };
+                        if let Value::Is(text) = property.value {
+                            assert!(
+                                words.is_empty() || words.contains(&text),
+                                "{name}.{} of GStreamer {release} takes {words:?}, not {text:?}",
+                                property.name
+                            );
+                        }
+                        checked += 1;
+                    }
+                }
+            }
+        }
+        assert!(checked > 500, "only {checked} properties were checked");
+    }
+
+    #[test]
+    fn every_release_that_declares_an_element_has_an_entry_for_it() {
+        for (release, name, _) in declared().into_iter().filter(|(r, ..)| *r != "rockchip") {
+            let (major, minor) = release.split_once('.').unwrap();
+            let version = Version(major.parse().unwrap(), minor.parse().unwrap());
+            let claimed = FAMILIES.iter().flat_map(|f| f.elements).any(|e| e.factory == name && e.exists_in(version));
+            assert!(claimed, "GStreamer {release} has {name}, the table has not");
+        }
+    }
+
+    #[test]
+    fn what_a_change_of_bit_rate_sets_is_what_depends_on_the_bit_rate() {
+        let job = |bitrate| VideoJob {
+            codec: Codec::H264,
+            width: 1280,
+            height: 720,
+            rate: FrameRate::whole(30),
+            bitrate,
+            keyframe_interval: Duration::from_secs(2),
+        };
+        for element in FAMILIES.iter().flat_map(|f| f.elements) {
+            let moves = |p: &&Property| p.value.render(&job(1_000_000), 4) != p.value.render(&job(2_000_000), 4);
+            let mut moving: Vec<_> = element.properties.iter().filter(moves).map(|p| p.name).collect();
+            // SVT-AV1 takes a change of the upper bound only.
+            moving.retain(|name| (element.factory, *name) != ("svtav1enc", "target-bitrate"));
+            let mut set: Vec<_> = element.bitrate.properties.to_vec();
+            (moving.sort_unstable(), set.sort_unstable());
+            assert_eq!(moving, set, "{}", element.factory);
+        }
+    }
+
+    #[test]
+    fn hardware_is_tried_first_and_every_picture_codec_has_a_software_encoder() {
+        for codec in [Codec::H264, Codec::Hevc, Codec::Av1] {
+            let kinds: Vec<_> = candidates(codec).map(|f| f.kind).collect();
+            assert!(kinds.is_sorted(), "{codec:?}: {kinds:?}");
+            assert_eq!(kinds.last(), Some(&Kind::Software));
+        }
+    }
+
+    #[test]
+    fn rates_are_counted_in_the_unit_of_each_element() {
+        assert_eq!(Unit::Bit.of(3_072_000), 3_072_000);
+        assert_eq!(Unit::Kilobit.of(3_072_000), 3072);
+        assert_eq!(Unit::Kibibit.of(3_072_000), 3000);
+        assert_eq!(Unit::Kilobit.of(0), 1);
+    }
+}
