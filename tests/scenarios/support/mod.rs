@@ -1,7 +1,10 @@
 //! What every scenario uses: real processes, real receivers, and the pictures read back from them.
 
+pub mod config;
 pub mod picture;
 pub mod process;
 pub mod receiver;
+pub mod results;
+pub mod rig;
 pub mod tools;
 pub mod wait;

@@ -1,0 +1,69 @@
+//! A box's configuration and secrets, as the operator would write them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+/// The text of the two files.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    head: String,
+    parts: String,
+    secrets: String,
+}
+
+impl Configuration {
+    /// A box on a grid of `fps`.
+    pub fn new(fps: u32) -> Self {
+        Self { head: format!("[box]\nname = \"Scenario\"\n\n[programme]\nframe_rate = {fps}\n"), ..Self::default() }
+    }
+
+    fn add(mut self, kind: &str, name: &str, lines: &str) -> Self {
+        write!(self.parts, "\n[[{kind}]]\nname = \"{name}\"\n{lines}\n").expect("a string takes text");
+        self
+    }
+
+    pub fn pattern(self, name: &str) -> Self {
+        self.add("input", name, "kind = \"pattern\"")
+    }
+
+    pub fn file(self, name: &str, path: &Path) -> Self {
+        self.add("input", name, &format!("kind = \"file\"\npath = \"{}\"", path.display()))
+    }
+
+    /// `sound` is `aac` or `opus`.
+    pub fn rendition(self, name: &str, codec: &str, size: &str, bitrate: &str, sound: &str) -> Self {
+        let audio = format!("{{ codec = \"{sound}\", bitrate = \"96k\" }}");
+        self.add(
+            "rendition",
+            name,
+            &format!(
+                "codec = \"{codec}\"\nsize = \"{size}\"\nbitrate = \"{bitrate}\"\nkeyframe_interval = \"2s\"\naudio = {audio}"
+            ),
+        )
+    }
+
+    pub fn destination(self, name: &str, rendition: &str, url: &str) -> Self {
+        self.destination_with(name, rendition, url, "key", "")
+    }
+
+    /// With its stream key, and further lines of its section.
+    pub fn destination_with(mut self, name: &str, rendition: &str, url: &str, key: &str, more: &str) -> Self {
+        write!(self.secrets, "[destination.{name}]\nkey = \"{key}\"\n\n").expect("a string takes text");
+        self.add("destination", name, &format!("rendition = \"{rendition}\"\nurl = \"{url}\"\n{more}"))
+    }
+
+    pub fn recording(self, name: &str, rendition: &str, directory: &Path, more: &str) -> Self {
+        let directory = directory.display();
+        self.add("recording", name, &format!("rendition = \"{rendition}\"\ndirectory = \"{directory}\"\n{more}"))
+    }
+
+    /// The configuration file.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.head, self.parts)
+    }
+
+    /// The secrets file.
+    pub fn secrets(&self) -> &str {
+        &self.secrets
+    }
+}
