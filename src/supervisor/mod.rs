@@ -4,5 +4,6 @@
 //! to go on.
 
 pub mod child_link;
+pub mod lifecycle;
 pub mod load;
 pub mod lock;
