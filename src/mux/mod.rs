@@ -14,6 +14,7 @@ pub mod av1;
 pub mod avc;
 pub mod canonical;
 pub mod flv;
+pub mod fmp4;
 pub mod hevc;
 pub mod nal;
 pub mod opus;
