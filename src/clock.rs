@@ -1,7 +1,8 @@
 //! The only reader of time.
 //!
 //! Everything that decides takes `now` as an argument; the shells get it here. Going through tokio's clock lets a test
-//! with paused time drive shells and cores alike.
+//! with paused time drive shells and cores alike. *Invariant:* no other file
+//! reads a clock (`tests/tidy`), and nothing is decided here.
 
 #![expect(clippy::disallowed_methods, reason = "this is the one place that may read a clock")]
 

@@ -1,7 +1,7 @@
 //! Holdfast: live video that stays on air.
 //!
 //! The rooms, in the order the picture flows through them. A *pure* room decides: it takes `now` as an argument and
-//! does no input or output. The other rooms act: they hold no policy. `tests/tidy.rs` enforces both.
+//! does no input or output. The other rooms act: they hold no policy. `tests/tidy` enforces both.
 
 // What flows through every room.                                                                   pure
 pub mod model;

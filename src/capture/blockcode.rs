@@ -1,4 +1,4 @@
-//! A frame number as black and white blocks, which a machine can read back from any encode of the picture.
+//! Pure. A frame number as black and white blocks, which a machine can read back from any encode of the picture.
 //!
 //! ```text
 //!        ┌──────────────────────────────────────────────┐

@@ -1,0 +1,141 @@
+//! The map: which rooms there are, in the order of `src/lib.rs`, what they may do and whom they may know.
+
+/// One folder (or file) directly below `src`.
+pub struct Room {
+    pub name: &'static str,
+    /// Decides, and does nothing else: no clock, socket, file, thread, await or chance of its own.
+    pub pure: bool,
+    /// The rooms it may name in `crate::…`, besides itself.
+    pub knows: &'static [&'static str],
+    /// Why it may know those, and no others.
+    pub because: &'static str,
+}
+
+pub const ROOMS: &[Room] = &[
+    Room {
+        name: "model",
+        pure: true,
+        knows: &[],
+        because: "what flows is the vocabulary of all rooms, so it depends on none",
+    },
+    Room {
+        name: "capture",
+        pure: false,
+        knows: &["model", "events", "config", "mux", "clock", "encode"],
+        because: "builds the worker's pipeline up to the encoders, stamps pictures, reports what it sees",
+    },
+    Room {
+        name: "encode",
+        pure: false,
+        knows: &["model", "events", "config", "mux", "clock"],
+        because: "encodes to the settings in the form that mux defines, and reports it",
+    },
+    Room {
+        name: "switch",
+        pure: true,
+        knows: &["model"],
+        because: "decides between units; that they come from a worker is not its business",
+    },
+    Room { name: "distribute", pure: true, knows: &["model"], because: "passes units on unseen" },
+    Room { name: "mux", pure: true, knows: &["model"], because: "units to bytes and back" },
+    Room {
+        name: "output",
+        pure: false,
+        knows: &["model", "events", "config", "distribute", "mux", "rtmp", "clock", "link"],
+        because: "the shells around distribute, mux and rtmp; they report events and hear of the network's return",
+    },
+    Room {
+        name: "rtmp",
+        pure: true,
+        knows: &["model", "config", "mux"],
+        because: "publishes FLV tags to the address that the settings name",
+    },
+    Room {
+        name: "link",
+        pure: false,
+        knows: &["model", "events", "clock"],
+        because: "tells what the kernel says about the network, when it was said",
+    },
+    Room {
+        name: "events",
+        pure: true,
+        knows: &["model"],
+        because: "what people see; if it knew more rooms, every room would depend on every other",
+    },
+    Room {
+        name: "config",
+        pure: true,
+        knows: &["model", "events"],
+        because: "settings name things of the model and are hashed per process, which events calls Role",
+    },
+    Room {
+        name: "supervisor",
+        pure: false,
+        knows: &["model", "events", "config", "clock"],
+        because: "starts, hears and ends processes; no media passes through it. Only the binaries know it",
+    },
+    Room { name: "clock", pure: false, knows: &["model"], because: "answers in the model's types" },
+];
+
+/// Files that are pure although their room is not. Each says so in its first line, `//! Pure.`, and so may others.
+pub const PURE_FILES: &[&str] = &[
+    "src/capture/blockcode.rs",
+    "src/capture/drift.rs",
+    "src/capture/pace.rs",
+    "src/encode/protocol.rs",
+    "src/encode/session.rs",
+    "src/encode/table.rs",
+    "src/supervisor/lifecycle.rs",
+];
+
+/// Crates that a pure room may name. None of them reads a clock, a file or a socket.
+pub const PURE_CRATES: &[&str] =
+    &["std", "core", "bytes", "serde", "serde_json", "thiserror", "fastrand", "toml", "strsim", "ring"];
+
+/// What of `std` a pure room may not name, with the exceptions that are plain data.
+pub const IMPURE_STD: &[(&str, &[&str])] = &[
+    ("std::fs", &[]),
+    ("std::process", &[]),
+    ("std::thread", &[]),
+    ("std::os", &[]),
+    ("std::env", &[]),
+    ("std::io", &["std::io::Error", "std::io::ErrorKind"]),
+    (
+        "std::net",
+        &[
+            "std::net::IpAddr",
+            "std::net::Ipv4Addr",
+            "std::net::Ipv6Addr",
+            "std::net::SocketAddr",
+            "std::net::SocketAddrV4",
+            "std::net::SocketAddrV6",
+        ],
+    ),
+    ("std::time::SystemTime", &[]),
+    ("std::sync::Mutex", &[]),
+    ("std::sync::RwLock", &[]),
+    ("std::sync::Condvar", &[]),
+    ("std::sync::mpsc", &[]),
+    ("std::sync::atomic", &[]),
+    ("fastrand", &["fastrand::Rng"]),
+    ("ring", &["ring::digest"]),
+];
+
+/// The longest file that fits into a head, lines.
+pub const LONGEST_FILE: usize = 600;
+/// Files that may be longer, with the reason.
+pub const LONG_FILES: &[(&str, &str)] =
+    &[("src/encode/table.rs", "one table with a row for every encoder; splitting it would hide differences")];
+
+/// The longest `main` file of a binary, lines: arguments, wiring, exit code.
+pub const LONGEST_MAIN: usize = 200;
+
+/// Files in which tests may call `sleep`, with the reason.
+pub const SLEEPERS: &[(&str, &str)] = &[
+    ("tests/scenarios/support/wait.rs", "looks again after a pause until what it waits for is there, with a deadline"),
+    ("tests/scenarios/support/process.rs", "waits for a foreign process to end, which gives no sign"),
+];
+
+pub fn room(name: &str) -> Option<&'static Room> {
+    ROOMS.iter().find(|room| room.name == name)
+}
