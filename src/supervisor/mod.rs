@@ -1,9 +1,27 @@
-//! Keeps the processes alive.
+//! Keeps the processes alive: starts them, watches them, replaces them, and tells people.
 //!
-//! *Invariant:* nothing that happens in this room touches the picture: the data plane needs it to be started again, never
+//! ```text
+//!   config_files ──► daemon ──► children ──► lifecycle (pure, one a child) ──► spawn: process | systemd
+//!                     │  ▲          ▲
+//!        event_log ◄──┤  └─ control └─ links ◄── child_link, in the children
+//!        webhook   ◄──┘     (operators)
+//! ```
+//!
+//! *Invariant:* nothing that happens in this room touches the picture. The data plane needs it to be started again, never
 //! to go on.
 
+pub mod alerts;
 pub mod child_link;
+pub mod children;
+pub mod config_files;
+pub mod control;
+pub mod daemon;
+pub mod event_log;
 pub mod lifecycle;
+pub mod links;
 pub mod load;
 pub mod lock;
+pub mod slate_jobs;
+pub mod spawn;
+pub mod systemd;
+pub mod webhook;

@@ -1,0 +1,94 @@
+//! Children as systemd's units, driven over D-Bus (`org.freedesktop.systemd1`).
+//!
+//! systemd owns the processes: it restarts them when holdfastd is down itself, gives each its own cgroup, and its watchdog
+//! ends one that hangs. holdfastd starts and stops the units and takes the pid from systemd.
+
+use zbus::{Connection, OwnedObjectPath, proxy};
+
+use super::lifecycle::Pid;
+use crate::events::Role;
+
+/// Waiting for a unit's main process, in steps of 50 ms.
+const PID_STEPS: u32 = 100;
+
+/// Of `org.freedesktop.systemd1.Manager`, what is used here.
+#[proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+}
+
+#[proxy(interface = "org.freedesktop.systemd1.Service", default_service = "org.freedesktop.systemd1")]
+trait Service {
+    #[zbus(property(emits_changed_signal = "false"), name = "MainPID")]
+    fn main_pid(&self) -> zbus::Result<u32>;
+}
+
+/// A connection to systemd.
+#[derive(Clone, Debug)]
+pub struct Systemd {
+    bus: Connection,
+}
+
+/// The unit that runs `role`; `None` for holdfastd itself, which does not start itself.
+pub fn unit_name(role: &Role) -> Option<String> {
+    match role {
+        Role::Supervisor => None,
+        Role::Transmit => Some("holdfast-transmit.service".to_owned()),
+        // Names hold a-z, 0-9, - and _; in a unit's instance only - needs escaping.
+        Role::Encode(input) => Some(format!("holdfast-encode@{}.service", input.as_str().replace('-', "\\x2d"))),
+    }
+}
+
+impl Systemd {
+    /// Over the system bus.
+    ///
+    /// # Errors
+    /// In words, with the remedy.
+    pub async fn system() -> Result<Self, String> {
+        let bus = Connection::system().await;
+        bus.map(|bus| Self { bus }).map_err(|e| format!("no system bus ({e}); use --spawner process without systemd"))
+    }
+
+    /// Over a bus that is already connected.
+    pub fn on(bus: Connection) -> Self {
+        Self { bus }
+    }
+
+    /// Starts the role's unit and waits for its main process.
+    ///
+    /// # Errors
+    /// In words.
+    pub async fn start(&self, role: &Role) -> Result<Pid, String> {
+        let unit = unit_name(role).ok_or("holdfastd does not start itself")?;
+        let at = |e: zbus::Error| format!("systemd does not start {unit}: {e}");
+        let manager = ManagerProxy::new(&self.bus).await.map_err(at)?;
+        // A unit that failed too often would be refused; when to start again is the lifecycle's to decide.
+        let _ = manager.reset_failed_unit(&unit).await;
+        manager.start_unit(&unit, "replace").await.map_err(at)?;
+        let path = manager.load_unit(&unit).await.map_err(at)?;
+        let service = ServiceProxy::builder(&self.bus).path(path).build().await.map_err(at)?;
+        for _ in 0..PID_STEPS {
+            let pid = service.main_pid().await.map_err(at)?;
+            if pid != 0 {
+                return Pid::try_from(pid).map_err(|e| e.to_string());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Err(format!("systemd started {unit}, but it has no process; see: journalctl -u {unit}"))
+    }
+
+    /// Stops the role's unit. What goes wrong shows in that it does not end, and is then killed.
+    pub async fn stop(&self, role: &Role) {
+        let Some(unit) = unit_name(role) else { return };
+        if let Ok(manager) = ManagerProxy::new(&self.bus).await {
+            let _ = manager.stop_unit(&unit, "replace").await;
+        }
+    }
+}
