@@ -34,6 +34,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Timestamps in files may be rounded to milliseconds; a pass that ends this little after a place ends at it.
+const ROUNDING: Media = Media::from_millis(2);
+
 /// A looping file, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct FileSource {
@@ -107,8 +110,13 @@ impl Line {
         Media(at)
     }
 
-    fn next_pass(&self) {
-        self.start.store(self.end.load(Ordering::Acquire), Ordering::Release);
+    /// The next pass begins where this one ended, on the next place of a grid that begins with the first pass, so that
+    /// a file at the grid's rate keeps its pictures' distance from the places.
+    fn next_pass(&self, grid: VideoGrid) {
+        let end = Media(self.end.load(Ordering::Acquire));
+        let n = grid.at_or_before(end);
+        let start = if end - grid.time_of(n) > ROUNDING { grid.time_of(n + 1) } else { grid.time_of(n) };
+        self.start.store(start.as_nanos(), Ordering::Release);
     }
 }
 
@@ -143,7 +151,7 @@ impl Decoder {
                 Ok(End::Failed(why)) => self.say(Notice::Lost(format!("file {}: {why}", self.path.display()))),
                 Err(e) => self.say(Notice::Lost(format!("file {}: {e}", self.path.display()))),
             }
-            self.line.next_pass();
+            self.line.next_pass(VideoGrid(self.canvas.rate));
             if self.line.end.load(Ordering::Acquire) > before {
                 pause = FIRST_PAUSE;
                 continue;
@@ -177,7 +185,7 @@ impl Decoder {
             match message.as_ref().map(|m| m.view()) {
                 Some(gst::MessageView::Error(error)) => break End::Failed(error_text(error)),
                 Some(gst::MessageView::Eos(_)) => {
-                    self.line.next_pass();
+                    self.line.next_pass(VideoGrid(self.canvas.rate));
                     let again = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
                     if pipeline.seek_simple(again, gst::ClockTime::ZERO).is_err() {
                         break End::CannotSeek;

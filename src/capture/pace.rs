@@ -135,6 +135,8 @@ pub struct FilePace<F> {
     half_interval: Media,
     waiting: VecDeque<(Media, F)>,
     shown: Option<(Media, F)>,
+    /// Places in a row that took exactly one picture.
+    steady: u32,
     counts: Counts,
 }
 
@@ -159,6 +161,7 @@ impl<F> FilePace<F> {
             half_interval: Media(grid.interval().as_nanos() / 2),
             waiting: VecDeque::with_capacity(Self::DEPTH),
             shown: None,
+            steady: 0,
             counts: Counts::default(),
         }
     }
@@ -197,11 +200,12 @@ impl<F> FilePace<F> {
         };
         self.state = Play::Playing { origin };
         let position = time - origin;
-        let mut taken = 0u64;
-        while let Some((at, frame)) = self.waiting.pop_front_if(|(at, _)| *at <= position + self.half_interval) {
+        let taken = self.due(position);
+        for (at, frame) in self.waiting.drain(..taken) {
             self.shown = Some((at, frame));
-            taken += 1;
         }
+        self.steady = if taken == 1 { self.steady.saturating_add(1) } else { 0 };
+        let taken = taken as u64;
         let shown_at = self.shown.as_ref()?.0;
         if taken > 0 {
             self.counts.dropped += taken - 1;
@@ -215,6 +219,17 @@ impl<F> FilePace<F> {
             self.counts.repeated += 1;
         }
         self.shown.as_ref().map(|(_, frame)| frame)
+    }
+
+    /// How many pictures to take for `position`: all up to the one nearest to it. A source at the rate of the grid whose
+    /// pictures fall half-way between two places goes on one by one until they are clearly off, else the rounding of
+    /// its timestamps would repeat and drop in turns.
+    fn due(&self, position: Media) -> usize {
+        let nearest = self.waiting.iter().take_while(|(at, _)| *at <= position + self.half_interval).count();
+        let off = |i: usize| self.waiting.get(i).map(|(at, _)| (*at - position).as_nanos().abs());
+        let tolerated = self.half_interval.as_nanos() * 3 / 2;
+        let one_will_do = self.steady >= 2 && off(0).is_some_and(|off| off <= tolerated);
+        if one_will_do { 1 } else { nearest }
     }
 
     /// Totals.
@@ -354,6 +369,24 @@ mod tests {
             assert!(off.as_nanos().abs() <= 26_000_000, "place {n} shows a picture {off:?} off");
         }
         assert_eq!(pace.counts().dropped, 0);
+    }
+
+    #[test]
+    fn a_rate_next_to_the_grids_repeats_or_drops_exactly_the_difference() {
+        for (num, den, repeated, dropped) in [(30_000, 1001, 18, 0), (30_030, 1000, 0, 18), (60, 1, 0, 18_000)] {
+            let film = VideoGrid(FrameRate { num, den });
+            let mut pace = FilePace::new(GRID);
+            let mut i = 0;
+            play(&mut pace, 0..18_000, |pace| {
+                while pace.has_room() {
+                    pace.arrive(ms(film.time_of(i).as_nanos() / 1_000_000), i);
+                    i += 1;
+                }
+            });
+            let counts = pace.counts();
+            assert!(counts.repeated.abs_diff(repeated) <= 1, "{num}/{den}: {counts:?}");
+            assert!(counts.dropped.abs_diff(dropped) <= 2, "{num}/{den}: {counts:?}");
+        }
     }
 
     #[test]

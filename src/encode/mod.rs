@@ -14,3 +14,5 @@ pub mod build;
 // How units get to the data plane.                                                                pure
 pub mod protocol;
 pub mod session;
+#[cfg(feature = "encode")]
+pub mod worker;

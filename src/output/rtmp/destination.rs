@@ -51,6 +51,8 @@ struct Live {
     progress: Progress,
     /// Units in the outbox.
     batch: u64,
+    /// Bytes of the connection that the snapshot knows of.
+    counted: u64,
     /// Programme time of the newest unit sent.
     newest: Media,
     replacement: Option<Replacement>,
@@ -143,7 +145,7 @@ impl Destination {
             (Woken::ReplacementOpened(Err(trouble), url), Line::Live(live)) => self.not_moved(live, &trouble, url, now),
             (Woken::ReplacementsTurn(unit), Line::Live(live)) => self.moved(*live, &unit, now),
             (Woken::Session(SessionEvent::EndedCleanly | SessionEvent::Ended(_)), Line::Ending(mut connection)) => {
-                self.over(&mut connection);
+                self.report.session_over(connection.state().acknowledged);
                 self.policy.ended_cleanly();
                 self.report.ended_cleanly();
                 Line::Idle
@@ -187,7 +189,7 @@ impl Destination {
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {
         if let Phase::Publishing { url, .. } = self.policy.phase() {
-            self.report.publishing(url, now);
+            self.report.publishing(url);
         }
         let redirected = connection.redirected_early.take();
         let mut live = Box::new(Live::new(connection, self.feed.subscribe(Wake::EachPicture), now));
@@ -210,7 +212,6 @@ impl Destination {
 
     fn tick(&mut self, mut live: Box<Live>, now: Instant) -> Line {
         let state = live.connection.state();
-        self.report.settle(now);
         self.report.progress(state.acknowledged, live.subscription.behind());
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
@@ -222,7 +223,7 @@ impl Destination {
     }
 
     fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
-        self.over(&mut live.connection);
+        self.report.session_over(live.connection.state().acknowledged);
         match live.replacement.take() {
             None => self.failed(trouble, now),
             // It went before its successor was there, which is no reason not to go where it sent us.
@@ -235,10 +236,6 @@ impl Destination {
                 self.publishing(*connection, now)
             }
         }
-    }
-
-    fn over(&mut self, connection: &mut Connection) {
-        self.report.session_over(connection.take_written(), connection.state().acknowledged);
     }
 
     fn redirected(&mut self, live: &mut Live, tc_url: Option<&str>) {
@@ -260,7 +257,7 @@ impl Destination {
         }
         // Old and new share one list of names: the old session has to go first.
         let Live { mut connection, .. } = *live;
-        self.over(&mut connection);
+        self.report.session_over(connection.state().acknowledged);
         leave(connection);
         self.policy.moving(url.clone(), now);
         let attempt = Attempt { url, name: self.policy.name() };
@@ -272,9 +269,9 @@ impl Destination {
         let Some(Replacement::Ready(successor, url)) = live.replacement.take() else {
             return Line::Live(Box::new(live));
         };
-        self.over(&mut live.connection);
+        self.report.session_over(live.connection.state().acknowledged);
         self.policy.moved(url.clone(), now);
-        self.report.publishing(&url, now);
+        self.report.publishing(&url);
         let mut next = Live::new(*successor, live.subscription, now);
         next.send(unit);
         leave(live.connection);
@@ -309,6 +306,7 @@ impl Live {
             subscription,
             progress: Progress::new(now),
             batch: 0,
+            counted: 0,
             newest: Media::ZERO,
             replacement: None,
         }
@@ -378,9 +376,10 @@ impl Live {
     }
 
     fn written(&mut self, report: &Report) {
-        let bytes = self.connection.take_written();
-        if bytes > 0 {
+        let bytes = self.connection.written - self.counted;
+        if self.batch > 0 || bytes > 0 {
             report.count(std::mem::take(&mut self.batch), bytes);
+            self.counted = self.connection.written;
         }
     }
 }

@@ -1,0 +1,123 @@
+//! Wires one worker: configuration, role, holdfastd, data plane.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use holdfast::config::{EncoderChoice, Paths, Settings};
+use holdfast::encode::build::{build_video, init};
+use holdfast::encode::error::EncoderError;
+use holdfast::encode::table::{FAMILIES, VideoJob};
+use holdfast::encode::worker::{self, WorkerSetup};
+use holdfast::events::{ChildCommand, Role};
+use holdfast::model::{InputId, Name};
+use holdfast::supervisor::child_link::ChildLink;
+use holdfast::supervisor::{load, lock};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Where things are.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The input's name in the configuration.
+    #[arg(long, value_parser = InputId::new)]
+    input: InputId,
+    /// Sockets and locks.
+    #[arg(long)]
+    runtime: PathBuf,
+    /// What survives a reboot; the configuration in force is in it.
+    #[arg(long)]
+    state: PathBuf,
+}
+
+/// Runs the worker; says on stderr why it ends if nobody asked it to.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let outcome =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string()).and_then(
+            |runtime| {
+                let outcome = runtime.block_on(serve(arguments));
+                // Threads that a driver holds must not keep the process.
+                runtime.shutdown_background();
+                outcome
+            },
+        );
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("holdfast-encode {}: {why}", arguments.input);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), String> {
+    let paths = Paths::new(&arguments.runtime, &arguments.state);
+    let role = Role::Encode(arguments.input.clone());
+    let _lock = lock::take(&paths.lock(&role)).map_err(|e| e.to_string())?;
+    let settings = settings(&paths)?;
+    let hash = settings.hash_for(&role);
+    let setup = WorkerSetup::of(&settings, &arguments.input, &paths, first_registered)
+        .ok_or_else(|| format!("{} has no input {}", paths.last_good_config().display(), arguments.input))?;
+    init().map_err(|e| e.to_string())?;
+
+    let link = ChildLink::start(paths.children_socket(), role.clone(), hash.clone());
+    let sender = link.sender();
+    let (ask, asked) = mpsc::channel(4);
+    let interrupted = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    // A configuration that cannot be read is not a reason to stop working by the one at hand.
+    let changed = move || self::settings(&paths).is_ok_and(|settings| settings.hash_for(&role) != hash);
+    let commands = tokio::spawn(pass_on(link, interrupted, ask, changed));
+    let outcome = worker::run(setup, Box::new(move |message| sender.send(message)), asked).await;
+    commands.abort();
+    outcome.map_err(|e| e.to_string())
+}
+
+/// Passes Stop on, and SIGTERM as Stop. A configuration that means something else for this worker ends it too; whoever
+/// started it starts it with the new one.
+async fn pass_on(
+    mut link: ChildLink,
+    mut interrupted: tokio::signal::unix::Signal,
+    ask: mpsc::Sender<ChildCommand>,
+    settings_changed: impl Fn() -> bool,
+) {
+    loop {
+        let stop = tokio::select! {
+            _ = interrupted.recv() => true,
+            command = link.next() => match command {
+                ChildCommand::Stop => true,
+                ChildCommand::Reload => settings_changed(),
+                ChildCommand::Welcome { .. }
+                | ChildCommand::SetOnAir { .. }
+                | ChildCommand::RetryNow { .. }
+                | ChildCommand::ForceKeyframe { .. }
+                | ChildCommand::SetBitrate { .. } => false,
+            },
+        };
+        // The worker is already ending when it takes no more commands.
+        if stop && ask.send(ChildCommand::Stop).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The configuration in force. A worker uses no secret, but a configuration without them is not complete.
+fn settings(paths: &Paths) -> Result<Settings, String> {
+    let secrets = Some(paths.last_good_secrets()).filter(|path| path.exists());
+    let loaded = load::load(&paths.last_good_config(), secrets.as_deref());
+    loaded.map(|loaded| loaded.settings).map_err(|e| e.to_string())
+}
+
+/// The named family, or the first that is installed.
+fn first_registered(job: &VideoJob, choice: &EncoderChoice, _cache: &Path) -> Result<Name, EncoderError> {
+    let candidates: Vec<Name> = match choice {
+        EncoderChoice::Family(name) => vec![name.clone()],
+        EncoderChoice::Auto => FAMILIES.iter().filter_map(|f| Name::new(f.name).ok()).collect(),
+    };
+    let mut tried = Vec::new();
+    for family in candidates {
+        match build_video(job, &family) {
+            Ok(_) => return Ok(family),
+            Err(e) => tried.push((family.to_string(), e.to_string())),
+        }
+    }
+    Err(EncoderError::NoneWorks { codec: job.codec, width: job.width, height: job.height, tried })
+}

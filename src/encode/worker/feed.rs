@@ -1,0 +1,358 @@
+//! The encoder pipelines: pictures and sound of the grid in, access units on the grid out.
+//!
+//! ```text
+//!   grid thread ─► appsrc ─ videoconvertscale ─ encoder ─ appsink ─► Encoded
+//!   grid thread ─► appsrc ─ audioconvert ─ encoder ─ appsink ─► Encoded
+//! ```
+//!
+//! An `appsrc` never blocks the grid thread. What an encoder cannot keep up with waits in it, a second of it at most;
+//! beyond that places are left out and counted.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+use tokio::sync::mpsc as channel;
+
+use super::WorkerError;
+use super::labels::{Feeder, Labeller, Shift};
+use super::outbox::Encoded;
+use crate::capture::canvas::{audio_caps, buffer_of, video_caps};
+use crate::capture::pipeline::{element, error_text, pipeline, running_time, sink};
+use crate::capture::tape::{SAMPLE_RATE, Sample};
+use crate::config::{AudioSettings, RenditionSettings};
+use crate::encode::build::{BuiltEncoder, audio_output_caps, build_audio, build_video};
+use crate::encode::table::VideoJob;
+use crate::model::{AudioFormat, AudioGrid, Codec, Media, Name, TrackFormat, VideoFormat, VideoGrid};
+use crate::mux::canonical::Canonicaliser;
+
+/// What comes out of the pipelines.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// One access unit.
+    Unit(Encoded),
+    /// One buffer that is not an access unit; the stream goes on with the next.
+    Spoilt { stream: u16, why: String },
+    /// The encoder is of no more use.
+    Failed { stream: u16, why: String },
+}
+
+/// What an operator or the data plane may ask of a running video encoder.
+#[derive(Debug)]
+pub(super) struct VideoControl {
+    encoder: BuiltEncoder,
+}
+
+impl VideoControl {
+    /// The element's name.
+    pub(super) fn factory(&self) -> &str {
+        &self.encoder.factory
+    }
+
+    /// The next picture becomes a keyframe.
+    pub(super) fn force_keyframe(&self) {
+        force_keyframe(&self.encoder.element);
+    }
+
+    /// Another bit rate, bit/s.
+    pub(super) fn set_bitrate(&self, bitrate: u32) {
+        self.encoder.set_bitrate(bitrate);
+    }
+}
+
+/// Where the grid thread puts pictures.
+#[derive(Debug)]
+pub(super) struct VideoFeed {
+    stream: u16,
+    appsrc: gst_app::AppSrc,
+    grid: VideoGrid,
+    left_out: u64,
+}
+
+impl VideoFeed {
+    /// The picture of place `n`; false when it was left out.
+    pub(super) fn push(&mut self, n: i64, picture: &gst::BufferRef) -> bool {
+        let second = u64::from(self.grid.0.num.div_ceil(self.grid.0.den));
+        if self.appsrc.current_level_buffers() > second {
+            self.left_out += 1;
+            return false;
+        }
+        let mut buffer = picture.copy();
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(time(self.grid.time_of(n)));
+            buffer.set_dts(None);
+            buffer.set_duration(time(self.grid.interval()));
+        }
+        self.appsrc.push_buffer(buffer).is_ok()
+    }
+
+    /// The worker's number for the stream.
+    pub(super) fn stream(&self) -> u16 {
+        self.stream
+    }
+
+    /// Places left out because the encoder cannot keep up.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}
+
+/// Where the grid thread puts sound.
+#[derive(Debug)]
+pub(super) struct AudioFeed {
+    stream: u16,
+    appsrc: gst_app::AppSrc,
+    feeder: Feeder,
+    shifts: mpsc::SyncSender<Shift>,
+}
+
+impl AudioFeed {
+    /// The block of samples that begins at number `at`; whether anything was fed.
+    pub(super) fn push(&mut self, at: i64, block: &[Sample]) -> bool {
+        let feed = self.feeder.block(at, block.len());
+        self.tell(feed.shift);
+        let samples = &block[feed.leave_out.min(block.len())..];
+        if samples.is_empty() {
+            return false;
+        }
+        let mut buffer = buffer_of(samples);
+        if let Some(buffer) = buffer.get_mut() {
+            let end = feed.position + i64::try_from(samples.len()).unwrap_or(0);
+            let (start, end) = (sample_time(feed.position), sample_time(end));
+            buffer.set_pts(start);
+            buffer.set_duration(end.saturating_sub(start));
+        }
+        self.appsrc.push_buffer(buffer).is_ok()
+    }
+
+    /// `samples` will never come.
+    pub(super) fn given_up(&mut self, samples: i64) {
+        let shift = self.feeder.given_up(samples);
+        self.tell(shift);
+    }
+
+    /// The worker's number for the stream.
+    pub(super) fn stream(&self) -> u16 {
+        self.stream
+    }
+
+    fn tell(&self, shift: Option<Shift>) {
+        if let Some(shift) = shift {
+            // Room for more absences of several seconds than can happen before the encoder reads one; at worst the
+            // labels stay behind and the data plane drops the late sound.
+            let _ = self.shifts.try_send(shift);
+        }
+    }
+}
+
+/// Builds and starts the video encoder of one rendition. Pictures come in as `canvas`.
+pub(super) fn start_video(
+    stream: u16,
+    rendition: &RenditionSettings,
+    canvas: VideoFormat,
+    family: &Name,
+    out: &channel::Sender<Made>,
+) -> Result<(gst::Pipeline, VideoFeed, VideoControl), WorkerError> {
+    let job = job_of(rendition, canvas);
+    let encoder = build_video(&job, family)?;
+    let grid = VideoGrid(canvas.rate);
+    let format = VideoFormat { width: rendition.width, height: rendition.height, rate: canvas.rate };
+    let mut canonical = Canonicaliser::new(rendition.codec, TrackFormat::Video(format), rendition.bitrate);
+    let mut codec_data = CodecData::default();
+    let mut newest = None;
+    let units = out.clone();
+    let sink = sink(&encoder.output_caps, move |sample| {
+        let made = codec_data.take(sample, &mut canonical).and_then(|()| {
+            let place = running_time(sample).map(|t| grid.nearest(Media(t))).ok_or("a picture without a time")?;
+            if newest.is_some_and(|newest| place <= newest) {
+                return Err(format!("place {place} came out of order"));
+            }
+            newest = Some(place);
+            unit(stream, grid.time_of(place), sample, &mut canonical)
+        });
+        hand_over(&units, stream, made)
+    });
+
+    let pipeline = pipeline(rendition.id.as_str());
+    let appsrc = source(&video_caps(canvas, true));
+    let scale = element("videoconvertscale")?;
+    scale.set_property("add-borders", true);
+    let fixed = capsfilter(&encoder.input_caps)?;
+    align_keyframes(&encoder.element, grid, i64::from(job.keyframe_frames()));
+    let chain = [appsrc.upcast_ref(), &scale, &fixed, &encoder.element, sink.upcast_ref()];
+    start(&pipeline, &chain, stream, out)?;
+    Ok((pipeline, VideoFeed { stream, appsrc, grid, left_out: 0 }, VideoControl { encoder }))
+}
+
+/// Builds and starts one audio encoder; returns its element's name too.
+pub(super) fn start_audio(
+    stream: u16,
+    settings: &AudioSettings,
+    out: &channel::Sender<Made>,
+) -> Result<(gst::Pipeline, AudioFeed, String), WorkerError> {
+    let encoder = build_audio(settings)?;
+    let factory = encoder.factory().map_or_else(String::new, |f| f.name().to_string());
+    let grid = if settings.codec == Codec::Opus { AudioGrid::OPUS } else { AudioGrid::AAC };
+    let format = AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples };
+    let mut canonical = Canonicaliser::new(settings.codec, TrackFormat::Audio(format), settings.bitrate);
+    let mut codec_data = CodecData::default();
+    let mut labeller = Labeller::default();
+    let (shifts, told) = mpsc::sync_channel(64);
+    let units = out.clone();
+    let sink = sink(&audio_output_caps(settings.codec), move |sample| {
+        told.try_iter().for_each(|shift| labeller.shift(shift));
+        let place = labeller.next_place();
+        let made = codec_data
+            .take(sample, &mut canonical)
+            .and_then(|()| unit(stream, grid.time_of(place), sample, &mut canonical));
+        hand_over(&units, stream, made)
+    });
+
+    let pipeline = pipeline(settings.rendition().as_str());
+    let appsrc = source(&audio_caps());
+    let convert = element("audioconvert")?;
+    start(&pipeline, &[appsrc.upcast_ref(), &convert, &encoder, sink.upcast_ref()], stream, out)?;
+    let feeder = Feeder::new(grid, decoder_delay(&factory));
+    Ok((pipeline, AudioFeed { stream, appsrc, feeder, shifts }, factory))
+}
+
+/// The trial job that stands for a rendition.
+pub(super) fn job_of(rendition: &RenditionSettings, canvas: VideoFormat) -> VideoJob {
+    VideoJob {
+        codec: rendition.codec,
+        width: rendition.width,
+        height: rendition.height,
+        rate: canvas.rate,
+        bitrate: rendition.bitrate,
+        keyframe_interval: rendition.keyframe_interval,
+    }
+}
+
+/// By how many samples a decoder gives the sound back late, per encoder; measured with an impulse, and checked by this
+/// room's tests.
+fn decoder_delay(factory: &str) -> u32 {
+    match factory {
+        "voaacenc" => 1600,
+        // The look-ahead that RFC 7845 §5.1 calls pre-skip.
+        "opusenc" => 312,
+        // One frame of the transform's overlap, as every plain AAC-LC encoder has.
+        _ => 1024,
+    }
+}
+
+/// Configuration records that come in the caps: `codec_data`, or for Opus the first `streamheader`.
+#[derive(Default)]
+struct CodecData {
+    seen: Option<gst::Buffer>,
+}
+
+impl CodecData {
+    fn take(&mut self, sample: &gst::Sample, canonical: &mut Canonicaliser) -> Result<(), String> {
+        let Some(structure) = sample.caps().and_then(|caps| caps.structure(0)) else { return Ok(()) };
+        let header = structure.get::<gst::ArrayRef<'_>>("streamheader").ok();
+        let first = header.as_ref().and_then(|h| h.as_slice().first()?.get::<gst::Buffer>().ok());
+        let Some(record) = structure.get::<gst::Buffer>("codec_data").ok().or(first) else { return Ok(()) };
+        if self.seen.as_ref() == Some(&record) {
+            return Ok(());
+        }
+        let map = record.map_readable().map_err(|_| "a configuration record that cannot be read")?;
+        canonical.set_codec_data(&map).map_err(|e| e.to_string())?;
+        drop(map);
+        self.seen = Some(record);
+        Ok(())
+    }
+}
+
+fn unit(stream: u16, pts: Media, sample: &gst::Sample, canonical: &mut Canonicaliser) -> Result<Encoded, String> {
+    let buffer = sample.buffer().ok_or("an empty sample")?;
+    // Copied, since hardware encoders have few output buffers and the access unit may live for a minute.
+    let map = buffer.map_readable().map_err(|_| "an encoded buffer that cannot be read")?;
+    let unit = canonical.push(Bytes::copy_from_slice(&map)).map_err(|e| e.to_string())?;
+    Ok(Encoded { stream, pts, key: unit.key, config: unit.config, payload: unit.payload })
+}
+
+/// Waits while the worker's loop has a thousand units to take in; the pictures behind wait in the `appsrc` then.
+fn hand_over(
+    out: &channel::Sender<Made>,
+    stream: u16,
+    made: Result<Encoded, String>,
+) -> Result<gst::FlowSuccess, gst::FlowError> {
+    let made = made.map_or_else(|why| Made::Spoilt { stream, why }, Made::Unit);
+    out.blocking_send(made).map_err(|_| gst::FlowError::Eos)?;
+    Ok(gst::FlowSuccess::Ok)
+}
+
+fn source(caps: &gst::Caps) -> gst_app::AppSrc {
+    // Live: several encoders choose their low-latency path by it. Bounded by whoever pushes.
+    gst_app::AppSrc::builder().caps(caps).is_live(true).format(gst::Format::Time).block(false).max_bytes(0).build()
+}
+
+fn capsfilter(caps: &gst::Caps) -> Result<gst::Element, WorkerError> {
+    let filter = element("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+fn start(
+    pipeline: &gst::Pipeline,
+    chain: &[&gst::Element],
+    stream: u16,
+    out: &channel::Sender<Made>,
+) -> Result<(), WorkerError> {
+    let name = pipeline.name();
+    let refused = |_| WorkerError::Pipeline { rendition: name.to_string() };
+    pipeline.add_many(chain).map_err(refused)?;
+    gst::Element::link_many(chain).map_err(refused)?;
+    let failures = out.clone();
+    if let Some(bus) = pipeline.bus() {
+        bus.set_sync_handler(move |_, message| {
+            if let gst::MessageView::Error(error) = message.view() {
+                // A full channel has a loop behind it that hangs, which the missing heartbeat tells.
+                let _ = failures.try_send(Made::Failed { stream, why: error_text(error) });
+            }
+            gst::BusSyncReply::Drop
+        });
+    }
+    pipeline.set_state(gst::State::Playing).map_err(|_| WorkerError::Pipeline { rendition: name.to_string() })?;
+    Ok(())
+}
+
+/// Starts a group at every place that `group` divides, the same in every worker and rendition, and after every hole,
+/// since the data plane showed something else meanwhile.
+///
+/// Done as each picture enters the encoder: an event for a future time is ignored by encoders that shift their
+/// timestamps (x264enc in GStreamer 1.22), and one sent when the picture is pushed hits whichever is before it.
+fn align_keyframes(encoder: &gst::Element, grid: VideoGrid, group: i64) {
+    let Some(pad) = encoder.static_pad("sink") else { return };
+    let encoder = encoder.downgrade();
+    // The place expected next; only the pad's own thread touches it.
+    let expected = AtomicI64::new(i64::MIN);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let (Some(pts), Some(encoder)) = (info.buffer().and_then(|buffer| buffer.pts()), encoder.upgrade()) {
+            let n = grid.nearest(Media(i64::try_from(pts.nseconds()).unwrap_or(0)));
+            let after_hole = expected.swap(n + 1, Ordering::Relaxed) != n;
+            if n % group == 0 || after_hole {
+                force_keyframe(&encoder);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// The next picture that enters the encoder becomes a keyframe, with parameter sets.
+fn force_keyframe(encoder: &gst::Element) {
+    encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+}
+
+fn time(media: Media) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(media.as_nanos()).unwrap_or(0))
+}
+
+fn sample_time(sample: i64) -> gst::ClockTime {
+    let nanos = i128::from(sample) * 1_000_000_000 / i128::from(SAMPLE_RATE);
+    gst::ClockTime::from_nseconds(u64::try_from(nanos).unwrap_or(0))
+}

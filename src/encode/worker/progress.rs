@@ -1,0 +1,110 @@
+//! Pure. Whether the worker gets things done, which is what a heartbeat must mean.
+
+use crate::model::Media;
+
+/// The grid thread reports every 100 ms; longer than this and it hangs.
+const GRID_SILENCE: Media = Media::from_millis(500);
+/// An encoder that has been fed and gives nothing for this long hangs.
+const ENCODER_SILENCE: Media = Media::from_millis(1000);
+/// An encoder may take longer than that to open its session.
+const FIRST_UNIT: Media = Media::from_millis(8000);
+
+/// What stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// The thread that keeps the grid.
+    Grid,
+    /// The encoder of this stream.
+    Encoder(u16),
+}
+
+/// The signs of life.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    grid_seen: Media,
+    streams: Vec<Life>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Fed without an answer since then.
+    waiting_since: Option<Media>,
+    answered: bool,
+}
+
+impl Progress {
+    /// `streams` encoders and a grid thread that begin at `now`.
+    pub(super) fn new(streams: usize, now: Media) -> Self {
+        Self { grid_seen: now, streams: vec![Life { waiting_since: None, answered: false }; streams] }
+    }
+
+    /// The grid thread reported, having fed `fed[i]` more units to encoder `i` since its last report.
+    pub(super) fn grid_reported(&mut self, fed: &[u64], now: Media) {
+        self.grid_seen = now;
+        for (life, fed) in self.streams.iter_mut().zip(fed) {
+            if *fed > 0 && life.waiting_since.is_none() {
+                life.waiting_since = Some(now);
+            }
+        }
+    }
+
+    /// Encoder `stream` gave a unit.
+    pub(super) fn unit_made(&mut self, stream: u16) {
+        if let Some(life) = self.streams.get_mut(usize::from(stream)) {
+            *life = Life { waiting_since: None, answered: true };
+        }
+    }
+
+    /// What stands still at `now`; `None` when everything moves and a beat may be sent.
+    pub(super) fn stuck(&self, now: Media) -> Option<Stuck> {
+        if now - self.grid_seen > GRID_SILENCE {
+            return Some(Stuck::Grid);
+        }
+        (0..).zip(&self.streams).find_map(|(i, life)| {
+            let patience = if life.answered { ENCODER_SILENCE } else { FIRST_UNIT };
+            (now - life.waiting_since? > patience).then_some(Stuck::Encoder(i))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: i64) -> Media {
+        Media::from_millis(ms)
+    }
+
+    #[test]
+    fn a_grid_thread_that_stops_is_noticed() {
+        let mut progress = Progress::new(1, ms(0));
+        progress.grid_reported(&[0], ms(400));
+        assert_eq!(progress.stuck(ms(900)), None);
+        assert_eq!(progress.stuck(ms(901)), Some(Stuck::Grid));
+    }
+
+    #[test]
+    fn an_encoder_that_swallows_pictures_is_noticed_after_its_session_opened() {
+        let mut progress = Progress::new(2, ms(0));
+        for at in (0..20_000).step_by(100) {
+            progress.grid_reported(&[3, 5], ms(at));
+            progress.unit_made(0);
+            if at < 5000 {
+                progress.unit_made(1);
+            }
+            let expected = (at > 6000).then_some(Stuck::Encoder(1));
+            assert_eq!(progress.stuck(ms(at)), expected, "{at} ms");
+        }
+    }
+
+    #[test]
+    fn a_slow_first_picture_and_a_missing_source_are_not_hangs() {
+        let mut progress = Progress::new(2, ms(0));
+        for at in (0..8000).step_by(100) {
+            progress.grid_reported(&[0, 3], ms(at));
+            assert_eq!(progress.stuck(ms(at)), None, "{at} ms");
+        }
+        progress.grid_reported(&[0, 3], ms(8100));
+        assert_eq!(progress.stuck(ms(8100)), Some(Stuck::Encoder(1)));
+    }
+}

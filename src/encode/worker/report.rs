@@ -1,0 +1,165 @@
+//! What the worker tells holdfastd.
+
+use std::time::Duration;
+
+use super::grid::GridReport;
+use super::outbox::{Encoded, Outbox};
+use super::{Say, Stream};
+use crate::capture::Notice;
+use crate::clock;
+use crate::events::{ChildMessage, Event, EventKind, Role, Severity, WorkerReport, WorkerStream};
+use crate::model::{InputId, Media};
+
+/// The same trouble is told once in this time.
+const SAY_AGAIN: Media = Media::from_millis(10_000);
+
+/// Keeps what there is to tell, and tells it.
+pub(super) struct Reporter {
+    input: InputId,
+    say: Say,
+    latest: Option<GridReport>,
+    /// Latest of each stream, milliseconds.
+    latency: Vec<u32>,
+    had_picture: bool,
+    /// The last bad news of the source.
+    lost: Option<String>,
+    left_out: u64,
+    trouble_told: Option<Media>,
+}
+
+impl Reporter {
+    pub(super) fn new(input: InputId, say: Say) -> Self {
+        Self {
+            input,
+            say,
+            latest: None,
+            latency: Vec::new(),
+            had_picture: false,
+            lost: None,
+            left_out: 0,
+            trouble_told: None,
+        }
+    }
+
+    /// The worker is alive and gets things done.
+    pub(super) fn beat(&self) {
+        (self.say)(ChildMessage::Beat);
+    }
+
+    /// `what` stands still, so there are no more beats.
+    pub(super) fn hangs(&self, what: &str) {
+        let reason = format!("{what} hangs; the worker is about to be replaced");
+        self.event(EventKind::Note, Severity::Warning, self.input.as_str(), reason);
+    }
+
+    pub(super) fn event(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) {
+        let from = Role::Encode(self.input.clone());
+        (self.say)(ChildMessage::Event(Event::new(
+            (clock::wall(), clock::media()),
+            from,
+            kind,
+            severity,
+            subject,
+            reason,
+        )));
+    }
+
+    pub(super) fn unit_made(&mut self, unit: &Encoded, now: Media) {
+        let stream = usize::from(unit.stream);
+        if self.latency.len() <= stream {
+            self.latency.resize(stream + 1, 0);
+        }
+        let late = (now - unit.pts).to_duration().min(Duration::from_secs(3600));
+        self.latency[stream] = u32::try_from(late.as_millis()).unwrap_or(u32::MAX);
+    }
+
+    /// An encoder gave something that is not an access unit.
+    pub(super) fn spoilt(&mut self, rendition: &str, why: &str) {
+        self.trouble(rendition, format!("one unit of the encoder was lost: {why}"));
+    }
+
+    /// The grid thread reported; returns why the process must end, if it must.
+    pub(super) fn grid_reported(&mut self, mut report: GridReport, streams: &[Stream]) -> Option<String> {
+        let mut stuck = None;
+        for notice in report.notices.drain(..) {
+            match notice {
+                Notice::Signal(_) => self.lost = None,
+                Notice::Lost(why) if self.lost.as_ref() == Some(&why) => {}
+                Notice::Lost(why) => {
+                    self.event(EventKind::InputChanged, Severity::Warning, self.input.as_str(), why.clone());
+                    self.lost = Some(why);
+                }
+                Notice::Stuck(why) => stuck = Some(why),
+            }
+        }
+        let has_picture = report.status.has_picture;
+        if has_picture != self.had_picture {
+            self.had_picture = has_picture;
+            let what = &report.status.description;
+            let (severity, reason) = if has_picture {
+                self.lost = None;
+                (Severity::Info, format!("{what}: picture"))
+            } else {
+                (Severity::Warning, format!("{what}: no picture; it is looked for again and again"))
+            };
+            self.event(EventKind::InputChanged, severity, self.input.as_str(), reason);
+        }
+        let left_out: u64 = report.left_out.iter().map(|(_, count)| count).sum();
+        if left_out > self.left_out {
+            let slow: Vec<&str> = report
+                .left_out
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .filter_map(|(stream, _)| Some(streams.get(usize::from(*stream))?.rendition.as_str()))
+                .collect();
+            let reason = format!(
+                "the encoder cannot keep up ({}): {left_out} pictures left out so far; choose a smaller size or frame rate",
+                slow.join(", ")
+            );
+            if self.trouble(self.input.clone().as_str(), reason) {
+                self.left_out = left_out;
+            }
+        }
+        self.latest = Some(report);
+        stuck
+    }
+
+    /// Every 500 ms.
+    pub(super) fn report(&self, streams: &[Stream], outbox: &Outbox) {
+        let Some(GridReport { status, given_up, .. }) = &self.latest else { return };
+        let streams = (0..).zip(streams).map(|(number, stream)| {
+            let (encoded, overflowed) = outbox.counts(number);
+            WorkerStream {
+                rendition: stream.rendition.clone(),
+                encoder: stream.encoder.clone(),
+                encoded,
+                overflowed,
+                latency_ms: self.latency.get(usize::from(number)).copied().unwrap_or(0),
+            }
+        });
+        let signal = match &self.lost {
+            Some(why) if !status.has_picture => why.clone(),
+            Some(_) | None => status.description.clone(),
+        };
+        (self.say)(ChildMessage::Worker(WorkerReport {
+            input: self.input.clone(),
+            signal,
+            has_picture: status.has_picture,
+            repeated: status.counts.repeated,
+            dropped: status.counts.dropped + given_up,
+            drift_ppm: status.drift_ppm,
+            streams: streams.collect(),
+        }));
+    }
+
+    /// Tells of trouble unless some was told just before; whether it was told.
+    fn trouble(&mut self, subject: &str, reason: String) -> bool {
+        let now = clock::media();
+        if self.trouble_told.is_some_and(|told| now - told < SAY_AGAIN) {
+            return false;
+        }
+        self.trouble_told = Some(now);
+        self.event(EventKind::Note, Severity::Warning, subject, reason);
+        true
+    }
+}

@@ -1,0 +1,333 @@
+//! The worker as the data plane sees it: real encoders, a real socket, every unit accounted for.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::*;
+use crate::capture::blockcode;
+use crate::config::Source;
+use crate::encode::session::{Intake, Session};
+use crate::events::WorkerReport;
+use crate::model::{AccessUnit, AudioGrid, Codec, Media, VideoGrid};
+
+const RATE: FrameRate = FrameRate::whole(30);
+
+fn rendition(name: &str, (width, height): (u32, u32), bitrate: u32) -> RenditionSettings {
+    RenditionSettings {
+        id: RenditionId::new(name).unwrap(),
+        codec: Codec::H264,
+        width,
+        height,
+        bitrate,
+        keyframe_interval: Duration::from_secs(1),
+        encoder: EncoderChoice::Auto,
+        audio: AudioSettings { codec: Codec::Aac, bitrate: 96_000 },
+    }
+}
+
+/// A worker on a thread, and the data plane's end of its socket.
+struct Rig {
+    _dir: tempfile::TempDir,
+    listener: UnixListener,
+    asked: mpsc::Sender<ChildCommand>,
+    reports: std::sync::mpsc::Receiver<ChildMessage>,
+    thread: Option<JoinHandle<Result<(), WorkerError>>>,
+}
+
+/// One connection of the worker.
+struct Plane {
+    socket: UnixStream,
+    session: Session,
+    buffer: BytesMut,
+}
+
+impl Rig {
+    fn start(source: Source, renditions: Vec<RenditionSettings>, audio: Vec<AudioSettings>) -> Self {
+        gst::init().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("media.sock")).unwrap();
+        let setup = WorkerSetup {
+            input: InputSettings { id: InputId::new("cam").unwrap(), source },
+            frame_rate: RATE,
+            renditions,
+            audio,
+            media_socket: dir.path().join("media.sock"),
+            probe_cache: dir.path().join("probe.json"),
+            choose: |_, _, _| Ok(Name::new("x264").unwrap()),
+        };
+        let (asked, commands) = mpsc::channel(4);
+        let (said, reports) = std::sync::mpsc::sync_channel(10_000);
+        let say: Say = Box::new(move |message| {
+            let _ = said.try_send(message);
+        });
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(setup, say, commands)).inspect_err(|e| println!("the worker ended: {e}"))
+        });
+        Self { _dir: dir, listener, asked, reports, thread: Some(thread) }
+    }
+
+    fn accept(&self) -> Plane {
+        let (socket, _) = self.listener.accept().unwrap();
+        Plane { socket, session: Session::AwaitingHello, buffer: BytesMut::new() }
+    }
+
+    /// Ends the worker and returns its last report.
+    fn stop(mut self) -> WorkerReport {
+        self.asked.blocking_send(ChildCommand::Stop).unwrap();
+        self.thread.take().unwrap().join().unwrap().unwrap();
+        let worker = |m| if let ChildMessage::Worker(report) = m { Some(report) } else { None };
+        self.reports.try_iter().filter_map(worker).last().expect("a report every 500 ms")
+    }
+}
+
+impl Plane {
+    fn next(&mut self) -> Intake {
+        loop {
+            if let Some(intake) = self.session.next(&mut self.buffer).unwrap() {
+                return intake;
+            }
+            let mut chunk = [0; 65536];
+            let n = self.socket.read(&mut chunk).unwrap();
+            assert_ne!(n, 0, "the worker hung up");
+            self.buffer.extend_from_slice(&chunk[..n]);
+        }
+    }
+
+    /// Reads until `enough` says so of what has come per rendition.
+    fn until(
+        &mut self,
+        enough: impl Fn(&BTreeMap<String, Vec<AccessUnit>>) -> bool,
+    ) -> BTreeMap<String, Vec<AccessUnit>> {
+        let mut units: BTreeMap<String, Vec<AccessUnit>> = BTreeMap::new();
+        while !enough(&units) {
+            if let Intake::Unit(unit) = self.next() {
+                units.entry(unit.rendition.to_string()).or_default().push(unit);
+            }
+        }
+        units
+    }
+}
+
+fn places(units: &[AccessUnit], grid: VideoGrid) -> Vec<i64> {
+    let place = |u: &AccessUnit| {
+        let n = grid.nearest(u.pts);
+        assert_eq!((u.pts, u.dts), (grid.time_of(n), grid.time_of(n)), "off the grid");
+        n
+    };
+    units.iter().map(place).collect()
+}
+
+fn sound_places(units: &[AccessUnit], grid: AudioGrid) -> Vec<i64> {
+    let place = |u: &AccessUnit| {
+        let k = grid.nearest(u.pts);
+        assert_eq!(u.pts, grid.time_of(k), "off the grid");
+        k
+    };
+    units.iter().map(place).collect()
+}
+
+fn assert_each_once(places: &[i64], what: &str) {
+    for pair in places.windows(2) {
+        assert_eq!(pair[1], pair[0] + 1, "{what}: a place is missing or came twice");
+    }
+}
+
+/// What an independent decoder makes of the units: luma planes with stride and size, or samples.
+fn decode(units: &[AccessUnit], caps: &str, decoder: &str, raw: &str) -> Vec<gst::Sample> {
+    let description = format!("appsrc name=in format=time ! {decoder} ! appsink name=out caps={raw} sync=false");
+    let pipeline = gst::parse::launch(&description).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let input = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
+    let output = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    let record = gst::Buffer::from_slice(units[0].config.record.clone());
+    let mut caps: gst::Caps = caps.parse().unwrap();
+    caps.make_mut().set("codec_data", record);
+    input.set_caps(Some(&caps));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for unit in units {
+        let mut buffer = gst::Buffer::from_slice(unit.payload.clone());
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(unit.pts.as_nanos().unsigned_abs()));
+        input.push_buffer(buffer).unwrap();
+    }
+    input.end_of_stream().unwrap();
+    let mut samples = Vec::new();
+    while let Ok(sample) = output.pull_sample() {
+        samples.push(sample);
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(!samples.is_empty(), "nothing could be decoded");
+    samples
+}
+
+fn decoded_pictures(units: &[AccessUnit]) -> Vec<(i64, Option<u64>)> {
+    let caps = "video/x-h264,stream-format=avc,alignment=au";
+    decode(units, caps, "avdec_h264 max-threads=1 ! videoconvert", "video/x-raw,format=GRAY8")
+        .iter()
+        .map(|sample| {
+            let info = gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+            let map = sample.buffer().unwrap().map_readable().unwrap();
+            let stride = usize::try_from(info.stride()[0]).unwrap();
+            let pts = Media::from_duration(sample.buffer().unwrap().pts().unwrap().into());
+            let number = blockcode::read(&map, stride, info.width() as usize, info.height() as usize);
+            (VideoGrid(RATE).nearest(pts), number)
+        })
+        .collect()
+}
+
+/// The sample number, counted from the origin of the clock, at which each decoded run of sound starts to be loud.
+fn decoded_onsets(units: &[AccessUnit]) -> Vec<i64> {
+    let (caps, decoder, grid) = if units[0].config.codec == Codec::Aac {
+        ("audio/mpeg,mpegversion=4,stream-format=raw,rate=48000,channels=2", "avdec_aac ! audioconvert", AudioGrid::AAC)
+    } else {
+        ("audio/x-opus,channel-mapping-family=0,rate=48000,channels=2", "avdec_opus ! audioconvert", AudioGrid::OPUS)
+    };
+    let raw = "audio/x-raw,format=S16LE,channels=2,layout=interleaved";
+    let mut levels = Vec::new();
+    for sample in decode(units, caps, decoder, raw) {
+        let map = sample.buffer().unwrap().map_readable().unwrap();
+        levels.extend(map.chunks_exact(4).map(|s| i16::from_le_bytes([s[0], s[1]]).unsigned_abs()));
+    }
+    // Concatenated, so that the first decoded sample is the first unit's whatever times the decoder made up.
+    // libav's Opus decoder leaves out the pre-skip at the beginning.
+    let skipped = if units[0].config.codec == Codec::Opus { 312 } else { 0 };
+    let first = grid.nearest(units[0].pts) * i64::from(grid.samples) + skipped;
+    let loud = |i: &usize| levels[*i] > 5000 && levels[i.saturating_sub(4800)..*i].iter().all(|l| *l < 5000);
+    (4800..levels.len()).filter(loud).map(|i| first + i64::try_from(i).unwrap()).collect()
+}
+
+#[test]
+fn every_place_of_the_grid_is_encoded_once_and_shows_its_own_number() {
+    let renditions = vec![rendition("main", (320, 180), 300_000), rendition("small", (160, 90), 50_000)];
+    let audio = vec![
+        AudioSettings { codec: Codec::Aac, bitrate: 96_000 },
+        AudioSettings { codec: Codec::Opus, bitrate: 64_000 },
+    ];
+    let rig = Rig::start(Source::Pattern, renditions, audio);
+    let mut plane = rig.accept();
+
+    let units = plane.until(|u| u.len() == 4 && u.values().all(|u| u.len() >= 100));
+    // A second data plane instead of the first: everything begins anew, at a keyframe.
+    drop(plane);
+    let again = rig.accept().until(|u| u.get("main").is_some_and(|u| u.len() >= 10));
+    let report = rig.stop();
+
+    for name in ["main", "small"] {
+        let places = places(&units[name], VideoGrid(RATE));
+        assert_each_once(&places, name);
+        assert!(units[name][0].key, "{name} begins in the middle of a group");
+        for (unit, n) in units[name].iter().zip(&places) {
+            assert!(n % 30 != 0 || unit.key, "{name}: place {n} is not a keyframe");
+        }
+        let pictures = decoded_pictures(&units[name]);
+        assert_eq!(pictures.len(), places.len(), "{name}");
+        for (n, number) in pictures {
+            assert_eq!(number, Some(n.unsigned_abs()), "{name}: the picture of place {n}");
+        }
+    }
+    assert_each_once(&sound_places(&units["aac-96k"], AudioGrid::AAC), "AAC");
+    assert_each_once(&sound_places(&units["opus-64k"], AudioGrid::OPUS), "Opus");
+    for name in ["aac-96k", "opus-64k"] {
+        let onsets = decoded_onsets(&units[name]);
+        assert!(!onsets.is_empty(), "{name}: no beep");
+        for onset in onsets {
+            let off = (onset + 24_000).rem_euclid(48_000) - 24_000;
+            assert!((-48..=48).contains(&off), "{name}: the beep is {off} samples off the second");
+        }
+    }
+    let again = &again["main"];
+    assert!(again[0].key && again[0].pts > units["main"].last().unwrap().pts, "the second connection");
+    assert_each_once(&places(again, VideoGrid(RATE)), "the second connection");
+    assert_eq!(report.streams.len(), 4, "each encode once, however many outputs");
+    assert!(report.has_picture && report.streams.iter().all(|s| s.encoded >= 100), "{report:?}");
+}
+
+/// Two seconds of moving picture with a beep in each second, 320x180 at 30 fps.
+fn clip(path: &Path, sound: bool) {
+    gst::init().unwrap();
+    let audio = "audiotestsrc wave=ticks samplesperbuffer=480 num-buffers=200 ! audio/x-raw,rate=48000,channels=2 \
+                 ! avenc_aac ! mux.";
+    let description = format!(
+        "videotestsrc num-buffers=60 pattern=ball ! video/x-raw,width=320,height=180,framerate=30/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! mp4mux name=mux ! filesink location={} {}",
+        path.display(),
+        if sound { audio } else { "" }
+    );
+    let pipeline = gst::parse::launch(&description).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let done = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::NONE, &done).unwrap();
+    assert_eq!(end.type_(), gst::MessageType::Eos, "the clip could not be made");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_file_plays_round_and_round_without_a_hole_in_picture_or_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip with space.mp4");
+    clip(&dir.path().join("clip.mp4"), true);
+    std::fs::rename(dir.path().join("clip.mp4"), &path).unwrap();
+    let audio = vec![AudioSettings { codec: Codec::Aac, bitrate: 96_000 }];
+    let rig = Rig::start(Source::File { path }, vec![rendition("main", (320, 180), 300_000)], audio);
+
+    let units = rig.accept().until(|u| u.get("main").is_some_and(|u| u.len() >= 150));
+    let report = rig.stop();
+
+    assert_each_once(&places(&units["main"], VideoGrid(RATE)), "picture");
+    assert_each_once(&sound_places(&units["aac-96k"], AudioGrid::AAC), "sound");
+    let ticks = decoded_onsets(&units["aac-96k"]);
+    assert!(ticks.len() >= 3, "ticks at {ticks:?}");
+    for pair in ticks.windows(2) {
+        let off = pair[1] - pair[0] - 48_000;
+        assert!(off.abs() < 2000, "{off} samples of sound were lost or added: {ticks:?}");
+    }
+    assert!(report.repeated + report.dropped <= 10, "{report:?}");
+}
+
+#[test]
+fn a_file_without_sound_is_silent_and_one_that_is_missing_gives_no_picture_until_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("later.mp4");
+    let audio = vec![AudioSettings { codec: Codec::Aac, bitrate: 96_000 }];
+    let rig = Rig::start(Source::File { path: path.clone() }, vec![rendition("main", (320, 180), 300_000)], audio);
+    let mut plane = rig.accept();
+
+    let before = plane.until(|u| u.get("aac-96k").is_some_and(|u| u.len() >= 50));
+    clip(&dir.path().join("clip.mp4"), false);
+    std::fs::rename(dir.path().join("clip.mp4"), &path).unwrap();
+    let after = plane.until(|u| u.get("main").is_some_and(|u| u.len() >= 30));
+    let report = rig.stop();
+
+    assert!(!before.contains_key("main"), "a picture was invented");
+    assert_each_once(&sound_places(&before["aac-96k"], AudioGrid::AAC), "silence");
+    assert!(after["main"][0].key);
+    assert_each_once(&places(&after["main"], VideoGrid(RATE)), "picture");
+    assert_each_once(&sound_places(&after["aac-96k"], AudioGrid::AAC), "silence");
+    assert!(report.has_picture, "{report:?}");
+}
+
+#[test]
+fn a_keyframe_comes_when_it_is_asked_for() {
+    use std::io::Write;
+    let rig = Rig::start(Source::Pattern, vec![rendition("main", (320, 180), 300_000)], Vec::new());
+    let mut plane = rig.accept();
+    let first = plane.until(|u| u.get("main").is_some_and(|u| u.last().is_some_and(|u| u.key) && u.len() > 1));
+    let mut wish = BytesMut::new();
+    ToWorker::ForceKeyframe { rendition: None }.encode(&mut wish);
+    ToWorker::SetBitrate { rendition: RenditionId::new("main").unwrap(), bitrate: 100_000 }.encode(&mut wish);
+
+    plane.socket.write_all(&wish).unwrap();
+
+    let units = plane.until(|u| u.get("main").is_some_and(|u| u.iter().any(|u| u.key)));
+    let n = VideoGrid(RATE).nearest(units["main"].last().unwrap().pts);
+    assert_ne!(n % 30, 0, "only the periodic keyframe came; the first was at {:?}", first["main"][0].pts);
+    rig.stop();
+}
