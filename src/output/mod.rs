@@ -1,7 +1,8 @@
 //! One session per destination, one thread per recording.
 //!
-//! Every output reads the programme through its own [`Subscription`] and loses only its own data. The whole data plane
-//! runs on one thread (recordings write on their own), so a [`Feed`] is shared by reference count, without a lock.
+//! The whole data plane runs on one thread (recordings write on their own), so a [`Feed`] is shared by reference count,
+//! without a lock. *Invariant:* every output reads the programme through its own [`Subscription`] and loses only its own
+//! data; none waits for another, and the programme waits for none.
 
 mod feed;
 pub mod rtmp;

@@ -33,8 +33,8 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "switch",
         pure: true,
-        knows: &["model"],
-        because: "decides between units; that they come from a worker is not its business",
+        knows: &["model", "events"],
+        because: "decides between units, and each decision is an event with its evidence",
     },
     Room { name: "distribute", pure: true, knows: &["model"], because: "passes units on unseen" },
     Room { name: "mux", pure: true, knows: &["model"], because: "units to bytes and back" },
@@ -135,11 +135,11 @@ pub const LONG_FILES: &[(&str, &str)] =
 /// The longest `main` file of a binary, lines: arguments, wiring, exit code.
 pub const LONGEST_MAIN: usize = 200;
 
-/// Files in which tests may call `sleep`, with the reason.
-pub const SLEEPERS: &[(&str, &str)] = &[
-    ("tests/scenarios/support/wait.rs", "looks again after a pause until what it waits for is there, with a deadline"),
-    ("tests/scenarios/support/process.rs", "waits for a foreign process to end, which gives no sign"),
-];
+/// Where tests may call `sleep`, by the beginning of the path, with the reason.
+pub const SLEEPERS: &[(&str, &str)] = &[(
+    "tests/scenarios/support/",
+    "foreign processes give no sign; the support looks again after a pause, till a deadline",
+)];
 
 pub fn room(name: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.name == name)
