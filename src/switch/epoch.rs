@@ -163,8 +163,8 @@ impl Epoch {
         self.floor
     }
 
-    /// What to save, once a second and at the first call; `None` in between. Written with a rename, so that a power cut
-    /// leaves the old one or the new one.
+    /// What to save, once a second and at the first call; `None` in between. The first is to be on the disk before anything
+    /// is sent. Write it with a rename, so that a power cut leaves the old one or the new one.
     pub fn due_save(&mut self, now: Media, wall: Wall) -> Option<SavedTime> {
         if self.saved.is_some_and(|saved| now - saved < SAVE_EVERY) {
             return None;

@@ -40,6 +40,13 @@ mod report;
 mod selector;
 mod splice;
 
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod world;
+
 pub use epoch::{Epoch, How, SavedTime, SavedTimeError};
 pub use programme::{Input, Output, SLATE, Switch, SwitchSettings, Thresholds};
 pub use report::{Happened, Reason, SwitchSnapshot};

@@ -41,7 +41,7 @@ pub enum SlateError {
     #[error("the programme has no rendition {0}")]
     NoSuchRendition(RenditionId),
     /// Made for another codec.
-    #[error("the slate of {rendition} is {found:?}, but the rendition is {wanted:?}; it has to be made again")]
+    #[error("the slate of {rendition} is {}, but the rendition is {}; it has to be made again", found.label(), wanted.label())]
     Codec {
         /// Which stream.
         rendition: RenditionId,
@@ -283,10 +283,12 @@ impl Stream {
 
     /// Sends the slate's next unit, whose time has come.
     pub(super) fn fill_one(&mut self, now: Media, out: &mut VecDeque<Output>) {
-        let Some(due) = self.due() else { return };
-        if now - due > self.thresholds.longest_fill {
-            self.skip_to(self.grid.at_or_before(now - self.hold()));
+        let Some(mut due) = self.due() else { return };
+        let up_to_date = self.grid.at_or_before(now - self.hold());
+        if self.grid.time_of(up_to_date) - self.next_time() > self.thresholds.longest_fill {
+            self.skip_to(up_to_date);
             self.source = Source::Slate { position: 0, latest: now };
+            due = now;
         }
         self.send_slate(now, out);
         // Where the pace slackens because the hold was raised, a place takes two intervals, not more.

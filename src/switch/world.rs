@@ -1,0 +1,694 @@
+//! A virtual box for tests: workers with latency, the data plane around the switch, and a checker that looks at everything
+//! that leaves. One heap, one seeded generator, no real time.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::grid::Grid;
+use super::*;
+use crate::events::SourceOnAir;
+use crate::model::{
+    AccessUnit, AudioFormat, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track, TrackFormat,
+    VideoFormat, Wall,
+};
+
+pub(super) const MS: i64 = 1_000_000;
+
+pub(super) fn ms(ms: i64) -> Media {
+    Media(ms * MS)
+}
+
+pub(super) fn id(name: &str) -> InputId {
+    InputId::new(name).unwrap()
+}
+
+pub(super) fn rendition(name: &str) -> RenditionId {
+    RenditionId::new(name).unwrap()
+}
+
+/// What a worker's encoder is like at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// From capture to delivery.
+    pub(super) latency: Media,
+    /// At most this much more, at random.
+    pub(super) jitter: Media,
+}
+
+pub(super) struct World {
+    pub(super) now: Media,
+    pub(super) switch: Switch,
+    pub(super) check: Checker,
+    pub(super) rng: fastrand::Rng,
+    pub(super) events: Vec<(Media, Happened)>,
+    pub(super) asked: u64,
+    settings: SwitchSettings,
+    workers: BTreeMap<InputId, Worker>,
+    heap: BTreeMap<(Media, u64), Due>,
+    sequence: u64,
+    plane: Plane,
+    clips: Vec<RenditionId>,
+    saved: Option<SavedTime>,
+}
+
+enum Plane {
+    Running,
+    /// Killed; restarted at this time.
+    Dead(Media),
+    /// Stopped until this time, with what its sockets hold meanwhile.
+    Stopped(Media, VecDeque<Input>),
+}
+
+/// What is to happen in the world.
+enum Due {
+    Capture { input: InputId, generation: u64, stream: usize, place: i64 },
+    Deliver { input: InputId, generation: u64, stream: usize },
+}
+
+struct Worker {
+    generation: u64,
+    streams: Vec<Encoder>,
+    connected: bool,
+    /// Since when nothing has been wrong with it.
+    healthy_since: Option<Media>,
+}
+
+struct Encoder {
+    settings: StreamSettings,
+    config: Arc<CodecConfig>,
+    pace: Pace,
+    hung: bool,
+    /// The next picture is to be a keyframe.
+    force: bool,
+    /// After an overflow, or on a new connection: nothing goes out before a keyframe.
+    await_key: bool,
+    queue: VecDeque<(Media, AccessUnit)>,
+}
+
+/// Places a worker buffers before it drops to the next keyframe.
+const WORKER_BUFFER: usize = 60;
+/// Units the socket towards a stopped data plane holds.
+const SOCKET_BUFFER: usize = 40;
+const GOP: i64 = 60;
+
+pub(super) fn settings(rate: FrameRate, streams: &[(&str, Codec)], inputs: &[&str]) -> SwitchSettings {
+    SwitchSettings {
+        rate,
+        streams: streams
+            .iter()
+            .map(|(name, codec)| StreamSettings { rendition: rendition(name), codec: *codec })
+            .collect(),
+        inputs: inputs.iter().map(|name| id(name)).collect(),
+        thresholds: Thresholds::default(),
+    }
+}
+
+pub(super) fn config(codec: Codec, rate: FrameRate, from: &str) -> Arc<CodecConfig> {
+    let format = match Grid::of(codec, rate) {
+        Grid::Video(_) => TrackFormat::Video(VideoFormat { width: 640, height: 360, rate }),
+        Grid::Audio(grid) => TrackFormat::Audio(AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples }),
+    };
+    Arc::new(CodecConfig { codec, record: Bytes::from(from.to_owned()), format, bitrate: 1_000_000 })
+}
+
+impl World {
+    pub(super) fn new(settings: SwitchSettings, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let now = ms(rng.i64(5_000..500_000_000));
+        let (mut epoch, _) = Epoch::resume(None, "boot", now, wall(now), settings.rate);
+        let saved = epoch.due_save(now, wall(now));
+        let check = Checker::new(&settings, &epoch);
+        Self {
+            now,
+            switch: Switch::new(settings.clone(), epoch),
+            check,
+            rng,
+            events: Vec::new(),
+            asked: 0,
+            settings,
+            workers: BTreeMap::new(),
+            heap: BTreeMap::new(),
+            sequence: 0,
+            plane: Plane::Running,
+            clips: Vec::new(),
+            saved,
+        }
+    }
+
+    // What tests do to the world.
+
+    pub(super) fn load_slates(&mut self) {
+        for name in self.settings.streams.clone() {
+            self.load_slate(name.rendition.as_str());
+        }
+    }
+
+    pub(super) fn load_slate(&mut self, name: &str) {
+        let stream = self.settings.streams.iter().find(|s| s.rendition.as_str() == name).unwrap().clone();
+        if !self.clips.contains(&stream.rendition) {
+            self.clips.push(stream.rendition.clone());
+        }
+        if matches!(self.plane, Plane::Running) {
+            self.load(&stream);
+        }
+    }
+
+    fn load(&mut self, stream: &StreamSettings) {
+        let units = (0..if stream.codec.is_video() { 30 } else { 1 }).map(|n: u8| Bytes::from(vec![n])).collect();
+        let config = config(stream.codec, self.settings.rate, "slate");
+        self.check.streams.get_mut(&stream.rendition).unwrap().clip_since.get_or_insert(self.now);
+        self.switch.load_slate(SlateClip { rendition: stream.rendition.clone(), config, units }, self.now).unwrap();
+        self.drain(None);
+    }
+
+    /// Starts a worker, which connects at once and captures from its next grid places on.
+    pub(super) fn start(&mut self, name: &str, pace: Pace) {
+        let input = id(name);
+        let generation = self.workers.get(&input).map_or(0, |w| w.generation + 1);
+        let rate = self.settings.rate;
+        let streams: Vec<_> = self
+            .settings
+            .streams
+            .iter()
+            .map(|s| Encoder {
+                config: config(s.codec, rate, name),
+                settings: s.clone(),
+                pace,
+                hung: false,
+                force: true,
+                await_key: true,
+                queue: VecDeque::new(),
+            })
+            .collect();
+        for (stream, encoder) in streams.iter().enumerate() {
+            let place = Grid::of(encoder.settings.codec, rate).at_or_before(self.now) + 1;
+            let at = Grid::of(encoder.settings.codec, rate).time_of(place);
+            self.schedule(at, Due::Capture { input: input.clone(), generation, stream, place });
+        }
+        let connected = !matches!(self.plane, Plane::Dead(_));
+        let healthy_since = Some(self.now);
+        self.workers.insert(input.clone(), Worker { generation, streams, connected, healthy_since });
+        self.signal(Input::Connected { input });
+    }
+
+    /// SIGKILL: the socket closes at once.
+    pub(super) fn kill(&mut self, name: &str) {
+        let input = id(name);
+        let Some(worker) = self.workers.get_mut(&input) else { return };
+        worker.generation += 1;
+        worker.streams.clear();
+        worker.healthy_since = None;
+        if std::mem::take(&mut worker.connected) {
+            self.signal(Input::Lost { input, why: "end of file".into() });
+        }
+    }
+
+    /// SIGSTOP: it goes on capturing into its buffers, as kernels do, and delivers nothing.
+    pub(super) fn stop(&mut self, name: &str) {
+        self.hang(name, |_| true);
+    }
+
+    /// One encoder of it hangs.
+    pub(super) fn hang(&mut self, name: &str, which: impl Fn(&StreamSettings) -> bool) {
+        if let Some(worker) = self.workers.get_mut(&id(name)) {
+            worker.healthy_since = None;
+            worker.streams.iter_mut().filter(|e| which(&e.settings)).for_each(|e| e.hung = true);
+        }
+    }
+
+    /// SIGCONT: everything that hung goes on, its backlog first.
+    pub(super) fn resume(&mut self, name: &str) {
+        let input = id(name);
+        let Some(worker) = self.workers.get_mut(&input) else { return };
+        worker.healthy_since = Some(self.now);
+        let generation = worker.generation;
+        let mut wakes = Vec::new();
+        for (stream, encoder) in worker.streams.iter_mut().enumerate().filter(|(_, e)| e.hung) {
+            encoder.hung = false;
+            for n in 0..encoder.queue.len() {
+                wakes.push((self.now + ms(i64::try_from(n).unwrap() + 1), stream));
+            }
+        }
+        for (at, stream) in wakes {
+            self.schedule(at, Due::Deliver { input: input.clone(), generation, stream });
+        }
+    }
+
+    /// The data plane did not take its units in time: it drops to the next keyframe.
+    pub(super) fn overflow(&mut self, name: &str, which: impl Fn(&StreamSettings) -> bool) {
+        if let Some(worker) = self.workers.get_mut(&id(name)) {
+            worker.healthy_since = worker.healthy_since.map(|_| self.now);
+            worker.streams.iter_mut().filter(|e| which(&e.settings)).for_each(Encoder::overflow);
+        }
+    }
+
+    pub(super) fn set_pace(&mut self, name: &str, pace: Pace) {
+        if let Some(worker) = self.workers.get_mut(&id(name)) {
+            worker.healthy_since = worker.healthy_since.map(|_| self.now);
+            worker.streams.iter_mut().for_each(|e| e.pace = pace);
+        }
+    }
+
+    /// SIGKILL of the data plane, started again after `down`.
+    pub(super) fn kill_plane(&mut self, down: Media) {
+        if matches!(self.plane, Plane::Running) {
+            self.plane = Plane::Dead(self.now + down);
+            self.workers.values_mut().for_each(|w| w.connected = false);
+        }
+    }
+
+    /// SIGSTOP of the data plane, SIGCONT after `down`.
+    pub(super) fn stop_plane(&mut self, down: Media) {
+        if matches!(self.plane, Plane::Running) {
+            self.plane = Plane::Stopped(self.now + down, VecDeque::new());
+        }
+    }
+
+    /// Lets `time` pass.
+    pub(super) fn run(&mut self, time: Media) {
+        let end = self.now + time;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Lets time pass until `done`, at most 10 s.
+    pub(super) fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = self.now + ms(10_000);
+        while !done(self) {
+            assert!(self.step(end), "10 s passed and still not: {what}");
+        }
+    }
+
+    pub(super) fn source(&self) -> SourceOnAir {
+        self.switch.snapshot(self.now).source
+    }
+
+    pub(super) fn is_live(&self, name: &str) -> bool {
+        self.source() == SourceOnAir::Input(id(name))
+    }
+
+    /// From which input a stream's last unit came.
+    pub(super) fn last_from(&self, name: &str) -> Option<&str> {
+        self.check.streams.get(&rendition(name)).unwrap().last.as_ref().map(|l| l.input.as_str())
+    }
+
+    // The machinery.
+
+    fn schedule(&mut self, at: Media, due: Due) {
+        self.sequence += 1;
+        self.heap.insert((at, self.sequence), due);
+    }
+
+    /// The next thing that happens before `end`; false if nothing does.
+    fn step(&mut self, end: Media) -> bool {
+        let happening = self.heap.first_key_value().map(|(k, _)| k.0);
+        let plane = match &self.plane {
+            Plane::Running => self.switch.poll_timeout().map(|(at, _)| at),
+            Plane::Dead(until) | Plane::Stopped(until, _) => Some(*until),
+        };
+        let Some(at) = [happening, plane].into_iter().flatten().min().filter(|at| *at <= end) else { return false };
+        self.now = self.now.max(at);
+        if happening == Some(at) {
+            let (_, due) = self.heap.pop_first().unwrap();
+            match due {
+                Due::Capture { input, generation, stream, place } => self.capture(&input, generation, stream, place),
+                Due::Deliver { input, generation, stream } => self.deliver(&input, generation, stream),
+            }
+        } else {
+            match std::mem::replace(&mut self.plane, Plane::Running) {
+                Plane::Running => self.give(Input::Timeout),
+                Plane::Dead(_) => self.restart_plane(),
+                Plane::Stopped(_, socket) => {
+                    self.check.stood_still(self.now);
+                    for input in socket {
+                        self.give(input);
+                    }
+                    self.give(Input::Timeout);
+                }
+            }
+        }
+        true
+    }
+
+    fn capture(&mut self, input: &InputId, generation: u64, stream: usize, place: i64) {
+        let rate = self.settings.rate;
+        let Some(worker) = self.workers.get_mut(input).filter(|w| w.generation == generation) else { return };
+        let encoder = &mut worker.streams[stream];
+        let grid = Grid::of(encoder.settings.codec, rate);
+        let video = encoder.settings.codec.is_video();
+        let key = !video || place % GOP == 0 || std::mem::take(&mut encoder.force);
+        let unit = AccessUnit {
+            input: input.clone(),
+            rendition: encoder.settings.rendition.clone(),
+            track: if video { Track::Video } else { Track::Audio },
+            pts: grid.time_of(place),
+            dts: grid.time_of(place),
+            key,
+            config: encoder.config.clone(),
+            payload: Bytes::from(place.to_be_bytes().to_vec()),
+        };
+        let extra = Media(self.rng.i64(0..=encoder.pace.jitter.0));
+        let queued = encoder.queue.back().map_or(Media(i64::MIN), |(at, _)| *at);
+        let ready = (self.now + encoder.pace.latency + extra).max(queued);
+        if encoder.queue.len() >= WORKER_BUFFER {
+            encoder.overflow();
+        }
+        if key || !encoder.await_key {
+            encoder.await_key = false;
+            encoder.queue.push_back((ready, unit));
+            self.schedule(ready, Due::Deliver { input: input.clone(), generation, stream });
+        }
+        self.schedule(
+            grid.time_of(place + 1),
+            Due::Capture { input: input.clone(), generation, stream, place: place + 1 },
+        );
+    }
+
+    fn deliver(&mut self, input: &InputId, generation: u64, stream: usize) {
+        let Some(worker) = self.workers.get_mut(input).filter(|w| w.generation == generation) else { return };
+        let connected = worker.connected;
+        let encoder = &mut worker.streams[stream];
+        if encoder.hung || encoder.queue.front().is_none_or(|(ready, _)| *ready > self.now) {
+            return;
+        }
+        let Some((_, unit)) = encoder.queue.pop_front() else { return };
+        match &mut self.plane {
+            Plane::Running if connected => self.give(Input::Unit(unit)),
+            Plane::Stopped(_, socket) if connected && socket.len() < SOCKET_BUFFER => {
+                socket.push_back(Input::Unit(unit))
+            }
+            Plane::Running | Plane::Stopped(..) | Plane::Dead(_) => encoder.overflow(),
+        }
+    }
+
+    fn restart_plane(&mut self) {
+        let rate = self.settings.rate;
+        let (epoch, how) = Epoch::resume(self.saved.as_ref(), "boot", self.now, wall(self.now), rate);
+        assert!(self.saved.is_none() || how == How::SameBoot);
+        self.check.restart(&epoch);
+        self.switch = Switch::new(self.settings.clone(), epoch);
+        for name in self.clips.clone() {
+            let stream = self.settings.streams.iter().find(|s| s.rendition == name).unwrap().clone();
+            self.load(&stream);
+        }
+        let alive: Vec<_> =
+            self.workers.iter().filter(|(_, w)| !w.streams.is_empty()).map(|(input, _)| input.clone()).collect();
+        for input in alive {
+            let worker = self.workers.get_mut(&input).unwrap();
+            worker.connected = true;
+            worker.healthy_since = worker.healthy_since.map(|_| self.now);
+            worker.streams.iter_mut().for_each(Encoder::overflow);
+            self.give(Input::Connected { input });
+        }
+    }
+
+    /// Something the kernel tells the data plane as soon as it runs.
+    fn signal(&mut self, input: Input) {
+        match &mut self.plane {
+            Plane::Running => self.give(input),
+            Plane::Stopped(_, socket) => socket.push_back(input),
+            Plane::Dead(_) => {}
+        }
+    }
+
+    fn give(&mut self, input: Input) {
+        let delivered = match &input {
+            Input::Unit(unit) => Some((unit.rendition.clone(), unit.payload.clone())),
+            Input::Connected { .. } | Input::Lost { .. } | Input::Inputs(_) | Input::Timeout => None,
+        };
+        self.switch.handle(input, self.now);
+        self.drain(delivered);
+    }
+
+    fn drain(&mut self, delivered: Option<(RenditionId, Bytes)>) {
+        let mut outputs = 0;
+        while let Some(output) = self.switch.poll_output() {
+            outputs += 1;
+            match output {
+                Output::Unit(unit) => self.check.unit(&unit, self.now, delivered.as_ref()),
+                Output::ForceKeyframe { input, rendition } => {
+                    self.asked += 1;
+                    let worker = self.workers.get_mut(&input).unwrap();
+                    for encoder in worker.streams.iter_mut().filter(|e| e.settings.rendition == rendition) {
+                        encoder.force = true;
+                    }
+                }
+                Output::Event(event) => {
+                    self.check.event(&event, self.now);
+                    self.events.push((self.now, event));
+                }
+            }
+        }
+        let most = 1200 * self.settings.streams.len();
+        assert!(outputs <= most, "{outputs} outputs at once");
+        if let Some((at, why)) = self.switch.poll_timeout() {
+            assert!(at > self.now, "asks to be woken at once again for: {why}");
+        }
+        self.check.nothing_is_owed(self.now);
+        if std::env::var_os("HOLDFAST_TRACE").is_some() {
+            for (at, event) in self.events.drain(..) {
+                println!("{:>9.3} {event:?}", at.0 as f64 / 1e9);
+            }
+        }
+        self.check.healthy_is_live(&self.settings, &self.workers, self.now);
+        if let Some(saved) = self.switch.due_save(self.now, wall(self.now)) {
+            self.saved = Some(SavedTime::parse(&saved.to_json()).unwrap());
+        }
+    }
+}
+
+impl Encoder {
+    /// Drops what is queued, and what comes before the next keyframe.
+    fn overflow(&mut self) {
+        self.queue.clear();
+        self.await_key = true;
+        self.force = true;
+    }
+}
+
+fn wall(now: Media) -> Wall {
+    Wall(1_700_000_000_000_000 + now.0 / 1000)
+}
+
+/// Looks at everything that leaves the switch.
+pub(super) struct Checker {
+    pub(super) streams: BTreeMap<RenditionId, Seen>,
+    pub(super) digest: u64,
+    pub(super) cuts: u64,
+    /// The longest time in which a stream that had something to send sent nothing.
+    pub(super) longest_silence: Media,
+    offset: Media,
+    /// The input that ought to be on air, and since when.
+    wanted: Option<(InputId, Media)>,
+    /// Since when it has been well without being on air on every stream.
+    awaited: Option<Media>,
+    /// The longest such time.
+    pub(super) slowest_return: Media,
+}
+
+/// What has left one stream.
+pub(super) struct Seen {
+    grid: Grid,
+    video: bool,
+    clip_since: Option<Media>,
+    pub(super) last: Option<Last>,
+    /// The slate's first unit is due by then.
+    owed: Option<Media>,
+    first_allowed: i64,
+    pub(super) live: u64,
+    pub(super) slate: u64,
+    pub(super) missing: u64,
+    restarted: bool,
+}
+
+pub(super) struct Last {
+    pub(super) place: i64,
+    pub(super) input: InputId,
+    at: Media,
+}
+
+impl Checker {
+    fn new(settings: &SwitchSettings, epoch: &Epoch) -> Self {
+        let streams = settings.streams.iter().map(|s| {
+            let grid = Grid::of(s.codec, settings.rate);
+            let seen = Seen {
+                grid,
+                video: s.codec.is_video(),
+                clip_since: None,
+                last: None,
+                owed: None,
+                first_allowed: grid.at_or_after(epoch.floor()),
+                live: 0,
+                slate: 0,
+                missing: 0,
+                restarted: false,
+            };
+            (s.rendition.clone(), seen)
+        });
+        Self {
+            streams: streams.collect(),
+            digest: 0xcbf2_9ce4_8422_2325,
+            cuts: 0,
+            longest_silence: Media::ZERO,
+            offset: epoch.offset(),
+            wanted: None,
+            awaited: None,
+            slowest_return: Media::ZERO,
+        }
+    }
+
+    fn restart(&mut self, epoch: &Epoch) {
+        assert_eq!(epoch.offset(), self.offset, "the timeline moved at a restart");
+        for seen in self.streams.values_mut() {
+            (seen.live, seen.slate, seen.missing) = (0, 0, 0);
+            seen.first_allowed = seen.grid.at_or_after(epoch.floor());
+            (seen.clip_since, seen.owed, seen.restarted) = (None, None, true);
+        }
+    }
+
+    fn unit(&mut self, unit: &AccessUnit, now: Media, delivered: Option<&(RenditionId, Bytes)>) {
+        let what = format!("{} {:?} from {} at {now:?}", unit.rendition, unit.pts, unit.input);
+        let offset = self.offset;
+        let seen = self.streams.get_mut(&unit.rendition).unwrap();
+        let place = seen.grid.nearest(unit.pts);
+        assert_eq!(seen.grid.time_of(place), unit.pts, "{what}: off the grid");
+        assert_eq!(unit.dts, unit.pts, "{what}: reordered");
+
+        let live = unit.input.as_str() != SLATE;
+        let changed = seen.last.as_ref().is_none_or(|l| l.input != unit.input) || seen.restarted;
+        assert!(!changed || unit.key, "{what}: the source changed off a keyframe");
+        self.cuts += u64::from(changed);
+        if let Some(last) = &seen.last {
+            assert!(place > last.place, "{what}: place {place} after place {}", last.place);
+        }
+        let expected = match &seen.last {
+            Some(last) if !seen.restarted => last.place + 1,
+            _ => seen.first_allowed,
+        };
+        assert!(place >= expected, "{what}: before what this process may send");
+        let hole = u64::try_from(place - expected).unwrap();
+        if let Some(last) = &seen.last
+            && !seen.video
+            && !seen.restarted
+        {
+            let without_silence = seen.clip_since.is_none_or(|since| since > last.at);
+            let empty = seen.grid.time_of(place) - seen.grid.time_of(last.place);
+            let stood_still = empty > Thresholds::default().longest_fill;
+            assert!(hole == 0 || without_silence || stood_still, "{what}: sound has a hole of {hole} units");
+        }
+        seen.missing += hole;
+
+        if live {
+            seen.live += 1;
+            let (rendition, payload) = delivered.expect("a live unit left while none was delivered");
+            assert!(*rendition == unit.rendition && *payload == unit.payload, "{what}: a live unit was held back");
+            let captured = i64::from_be_bytes(payload.as_ref().try_into().unwrap());
+            assert_eq!(seen.grid.time_of(captured) + offset, unit.pts, "{what}: a live unit left its place");
+        } else {
+            seen.slate += 1;
+            assert!(unit.pts <= now + offset + seen.grid.interval(), "{what}: the slate ran ahead of the clock");
+        }
+        if let Some(last) = &seen.last
+            && !seen.restarted
+            && seen.clip_since.is_some_and(|since| since <= last.at)
+        {
+            self.longest_silence = self.longest_silence.max(now - last.at);
+        }
+        seen.restarted = false;
+        seen.owed = None;
+        seen.last = Some(Last { place, input: unit.input.clone(), at: now });
+        for word in [now.0, place, i64::from(unit.key), i64::from(live)] {
+            self.digest = (self.digest ^ word.cast_unsigned()).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn event(&mut self, event: &Happened, now: Media) {
+        match event {
+            Happened::Switched { from: SourceOnAir::Input(from), to: SourceOnAir::Slate, reason } => {
+                let everything = matches!(reason, Reason::Lost { .. } | Reason::Replaced { .. });
+                for seen in self.streams.values_mut().filter(|s| s.video || everything) {
+                    if seen.clip_since.is_some() && seen.last.as_ref().is_some_and(|l| l.input == *from) {
+                        seen.owed = Some(now + seen.grid.interval());
+                    }
+                }
+            }
+            Happened::StreamFilled { rendition, .. } => {
+                let seen = self.streams.get_mut(rendition).unwrap();
+                // A slate that has just been loaded begins at the first place whose turn is still to come.
+                let was_ready = seen.clip_since.is_some_and(|since| since < now);
+                // Its first unit may have left in the same turn, before the event.
+                if was_ready && seen.last.as_ref().is_some_and(|l| l.at < now || l.input.as_str() != SLATE) {
+                    seen.owed = Some(now + seen.grid.interval());
+                }
+            }
+            Happened::Switched { .. } | Happened::StreamLive { .. } | Happened::SlateLoaded { .. } => {}
+        }
+    }
+
+    fn nothing_is_owed(&self, now: Media) {
+        for (rendition, seen) in &self.streams {
+            assert!(seen.owed.is_none_or(|by| now <= by), "{rendition}: no slate within one interval of the decision");
+        }
+    }
+
+    /// An input that has been well, and the first of those connected, for 5 s is on air on every stream.
+    fn healthy_is_live(&mut self, settings: &SwitchSettings, workers: &BTreeMap<InputId, Worker>, now: Media) {
+        let wanted = settings.inputs.iter().find(|i| workers.get(i).is_some_and(|w| w.connected));
+        if wanted != self.wanted.as_ref().map(|(input, _)| input) {
+            self.wanted = wanted.map(|input| (input.clone(), now));
+        }
+        let Some((input, wanted_since)) = &self.wanted else { return };
+        let Some(healthy_since) = workers.get(input).and_then(|w| w.healthy_since) else {
+            self.awaited = None;
+            return;
+        };
+        let well_since = healthy_since.max(*wanted_since);
+        let dead: Vec<_> =
+            self.streams.iter().filter(|(_, s)| s.last.as_ref().is_none_or(|l| l.input != *input)).collect();
+        match (dead.first(), self.awaited) {
+            (Some((rendition, _)), _) => {
+                assert!(now - well_since < ms(5000), "{rendition} is not live though {input} has been well for 5 s");
+                self.awaited = Some(well_since);
+            }
+            (None, Some(since)) => {
+                self.slowest_return = self.slowest_return.max(now - since);
+                self.awaited = None;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The data plane was stopped until `now`.
+    fn stood_still(&mut self, now: Media) {
+        self.wanted = None;
+        self.awaited = None;
+        self.streams.values_mut().filter_map(|s| s.last.as_mut()).for_each(|l| l.at = now);
+    }
+
+    /// The switch's own counters say what was seen.
+    pub(super) fn counters_agree(&self, snapshot: &SwitchSnapshot, settled: bool) {
+        for counted in &snapshot.renditions {
+            let seen = self.streams.get(&counted.id).unwrap();
+            if seen.last.is_none() || seen.restarted {
+                continue;
+            }
+            let name = &counted.id;
+            assert_eq!(
+                (counted.live, counted.slate),
+                (seen.live, seen.slate),
+                "{name}: (live, slate) counted, and seen"
+            );
+            // A slate that was just loaded has counted what was missing before its first unit is seen.
+            assert!(
+                counted.missing >= seen.missing,
+                "{name}: {} missing counted, {} seen",
+                counted.missing,
+                seen.missing
+            );
+            assert!(!settled || counted.missing == seen.missing, "{name}: counted as missing, but seen");
+        }
+    }
+}
