@@ -1,0 +1,57 @@
+//! Every decoder configuration record and every bitstream header that a muxer reads.
+#![no_main]
+
+use bytes::Bytes;
+use holdfast::mux::aac::{AudioSpecificConfig, strip_adts};
+use holdfast::mux::nal::{Framing, ranges};
+use holdfast::mux::opus::{OpusHead, packet_samples};
+use holdfast::mux::{av1, avc, hevc};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&which, data)) = data.split_first() else { return };
+    match which % 12 {
+        0 => drop(avc::parse_sps(data)),
+        1 => drop(avc::parse_pps_id(data)),
+        2 => {
+            if let Ok((_, sets)) = avc::parse_avcc(data) {
+                let _ = avc::build_avcc(&sets);
+            }
+        }
+        3 => drop(hevc::parse_sps(data)),
+        4 => drop(hevc::parse_set_id(data)),
+        5 => {
+            if let Ok((_, sets)) = hevc::parse_hvcc(data) {
+                let _ = hevc::build_hvcc(&sets);
+            }
+        }
+        6 => {
+            let _ = av1::parse_sequence_header(data);
+            let _ = av1::build_av1c(data);
+        }
+        7 => drop(av1::parse_av1c(data)),
+        8 => {
+            let _ = av1::split(&Bytes::copy_from_slice(data));
+            assert!(av1::obus(data).count() <= data.len());
+        }
+        9 => {
+            if let Ok(parsed) = AudioSpecificConfig::parse(data) {
+                let _ = parsed.build();
+            }
+            let _ = strip_adts(&Bytes::copy_from_slice(data));
+        }
+        10 => {
+            let _ = OpusHead::parse(data).map(OpusHead::build);
+            let _ = packet_samples(data);
+        }
+        _ => {
+            for framing in [Framing::AnnexB, Framing::Lengths(1), Framing::Lengths(2), Framing::Lengths(4)] {
+                let mut end = 0;
+                for range in ranges(data, framing).map_while(Result::ok) {
+                    assert!(range.start >= end && range.end <= data.len(), "{range:?} of {} bytes", data.len());
+                    end = range.end;
+                }
+            }
+        }
+    }
+});
