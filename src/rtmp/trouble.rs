@@ -51,7 +51,7 @@ pub enum Trouble {
     ConnectionRefused,
     /// No route to the network or the host.
     Unreachable,
-    /// TCP or TLS did not come up in time.
+    /// TCP did not come up in time.
     ConnectTimeout,
     /// The certificate is for another name.
     TlsName,
@@ -61,6 +61,8 @@ pub enum Trouble {
     TlsDates,
     /// Whatever answers does not speak TLS.
     TlsNotSpoken,
+    /// Whatever answers takes the connection and then says nothing.
+    TlsNoAnswer,
     /// Another TLS failure.
     Tls {
         /// From the TLS library.
@@ -112,6 +114,7 @@ impl Trouble {
             | Self::ConnectionRefused
             | Self::Unreachable
             | Self::ConnectTimeout
+            | Self::TlsNoAnswer
             | Self::Tls { .. }
             | Self::NoAnswer(_)
             | Self::ClosedDuring(_)
@@ -137,6 +140,7 @@ impl Trouble {
             Self::TlsUntrusted => "tls-untrusted",
             Self::TlsDates => "tls-dates",
             Self::TlsNotSpoken => "tls-not-spoken",
+            Self::TlsNoAnswer => "tls-no-answer",
             Self::Tls { .. } => "tls",
             Self::CaFile { .. } => "ca-file",
             Self::NotRtmp => "not-rtmp",
@@ -180,6 +184,9 @@ impl Trouble {
             Self::TlsNotSpoken => {
                 format!("{place} does not speak TLS: use rtmp:// or the port the server has for rtmps")
             }
+            Self::TlsNoAnswer => format!(
+                "{place} takes connections but does not begin TLS: the server is stuck, or the address should be rtmp://"
+            ),
             Self::Tls { detail } => format!("no secure connection to {place}: {detail}"),
             Self::CaFile { detail } => format!("ca_file cannot be used: {detail}"),
             Self::NotRtmp if *tls => format!("{place} does not speak RTMP: check address and port"),

@@ -32,8 +32,8 @@ pub(super) struct Connection {
     closing: Closing,
     /// Written bytes may wait in the TLS layer.
     unflushed: bool,
-    /// Bytes written.
-    pub(super) written: u64,
+    /// Bytes written since [`Self::take_written`].
+    written: u64,
     /// Asked to reconnect before publishing was accepted.
     pub(super) redirected_early: Option<SessionEvent>,
 }
@@ -104,6 +104,11 @@ impl Connection {
     /// Whether everything is written, so that the outbox may be filled again.
     pub(super) fn is_drained(&mut self) -> bool {
         self.session.outbox().is_empty()
+    }
+
+    /// Bytes written since the last call.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
     }
 
     /// What the kernel knows.

@@ -51,8 +51,6 @@ struct Live {
     progress: Progress,
     /// Units in the outbox.
     batch: u64,
-    /// Bytes of the connection that the snapshot knows of.
-    counted: u64,
     /// Programme time of the newest unit sent.
     newest: Media,
     replacement: Option<Replacement>,
@@ -145,7 +143,7 @@ impl Destination {
             (Woken::ReplacementOpened(Err(trouble), url), Line::Live(live)) => self.not_moved(live, &trouble, url, now),
             (Woken::ReplacementsTurn(unit), Line::Live(live)) => self.moved(*live, &unit, now),
             (Woken::Session(SessionEvent::EndedCleanly | SessionEvent::Ended(_)), Line::Ending(mut connection)) => {
-                self.report.session_over(connection.state().acknowledged);
+                self.over(&mut connection);
                 self.policy.ended_cleanly();
                 self.report.ended_cleanly();
                 Line::Idle
@@ -189,7 +187,7 @@ impl Destination {
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {
         if let Phase::Publishing { url, .. } = self.policy.phase() {
-            self.report.publishing(url);
+            self.report.publishing(url, now);
         }
         let redirected = connection.redirected_early.take();
         let mut live = Box::new(Live::new(connection, self.feed.subscribe(Wake::EachPicture), now));
@@ -212,6 +210,7 @@ impl Destination {
 
     fn tick(&mut self, mut live: Box<Live>, now: Instant) -> Line {
         let state = live.connection.state();
+        self.report.settle(now);
         self.report.progress(state.acknowledged, live.subscription.behind());
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
@@ -223,7 +222,7 @@ impl Destination {
     }
 
     fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
-        self.report.session_over(live.connection.state().acknowledged);
+        self.over(&mut live.connection);
         match live.replacement.take() {
             None => self.failed(trouble, now),
             // It went before its successor was there, which is no reason not to go where it sent us.
@@ -236,6 +235,10 @@ impl Destination {
                 self.publishing(*connection, now)
             }
         }
+    }
+
+    fn over(&mut self, connection: &mut Connection) {
+        self.report.session_over(connection.take_written(), connection.state().acknowledged);
     }
 
     fn redirected(&mut self, live: &mut Live, tc_url: Option<&str>) {
@@ -257,7 +260,7 @@ impl Destination {
         }
         // Old and new share one list of names: the old session has to go first.
         let Live { mut connection, .. } = *live;
-        self.report.session_over(connection.state().acknowledged);
+        self.over(&mut connection);
         leave(connection);
         self.policy.moving(url.clone(), now);
         let attempt = Attempt { url, name: self.policy.name() };
@@ -269,9 +272,9 @@ impl Destination {
         let Some(Replacement::Ready(successor, url)) = live.replacement.take() else {
             return Line::Live(Box::new(live));
         };
-        self.report.session_over(live.connection.state().acknowledged);
+        self.over(&mut live.connection);
         self.policy.moved(url.clone(), now);
-        self.report.publishing(&url);
+        self.report.publishing(&url, now);
         let mut next = Live::new(*successor, live.subscription, now);
         next.send(unit);
         leave(live.connection);
@@ -306,7 +309,6 @@ impl Live {
             subscription,
             progress: Progress::new(now),
             batch: 0,
-            counted: 0,
             newest: Media::ZERO,
             replacement: None,
         }
@@ -376,10 +378,9 @@ impl Live {
     }
 
     fn written(&mut self, report: &Report) {
-        let bytes = self.connection.written - self.counted;
-        if self.batch > 0 || bytes > 0 {
+        let bytes = self.connection.take_written();
+        if bytes > 0 {
             report.count(std::mem::take(&mut self.batch), bytes);
-            self.counted = self.connection.written;
         }
     }
 }

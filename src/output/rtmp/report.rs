@@ -9,6 +9,7 @@ use crate::config::{DestinationSettings, RtmpUrl};
 use crate::events::{Event, EventKind, OutputSnapshot, OutputState, Role, Severity};
 use crate::output::EventSink;
 use crate::rtmp::policy::{Concern, Phase};
+use crate::rtmp::session::DROPPED_AT_ONCE;
 use crate::rtmp::trouble::Trouble;
 
 /// The same trouble is told again after this long.
@@ -22,6 +23,8 @@ pub(super) struct Report {
     snapshot: watch::Sender<OutputSnapshot>,
     events: EventSink,
     told: Option<Told>,
+    /// Publishing, but not believed yet, and since when.
+    unsettled: Option<(RtmpUrl, Instant)>,
     lag: Lag,
     /// Bytes confirmed in sessions before the current one.
     acknowledged_before: u64,
@@ -30,6 +33,7 @@ pub(super) struct Report {
 /// The trouble the operator knows of.
 struct Told {
     code: &'static str,
+    is_busy: bool,
     at: Instant,
     /// Times it has happened since it was told.
     untold: u64,
@@ -56,7 +60,10 @@ impl Report {
             behind_ms: 0,
         });
         let name = settings.id.to_string();
-        (Self { name, snapshot, events, told: None, lag: Lag::default(), acknowledged_before: 0 }, receiver)
+        (
+            Self { name, snapshot, events, told: None, unsettled: None, lag: Lag::default(), acknowledged_before: 0 },
+            receiver,
+        )
     }
 
     /// Shows where the destination is in its life.
@@ -98,9 +105,26 @@ impl Report {
         });
     }
 
-    /// A session is publishing.
-    pub(super) fn publishing(&mut self, url: &RtmpUrl) {
+    /// A session is publishing. Where the server has just been accepting and hanging up, that is told only when the
+    /// session has outlived the habit.
+    pub(super) fn publishing(&mut self, url: &RtmpUrl, now: Instant) {
         self.snapshot.send_modify(|snapshot| snapshot.sessions += 1);
+        if self.told.as_ref().is_some_and(|told| told.is_busy) {
+            self.unsettled = Some((url.clone(), now));
+        } else {
+            self.tell_publishing(url);
+        }
+    }
+
+    /// Time has passed in a publishing session.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if let Some((url, _)) = self.unsettled.take_if(|(_, at)| now.saturating_duration_since(*at) >= DROPPED_AT_ONCE)
+        {
+            self.tell_publishing(&url);
+        }
+    }
+
+    fn tell_publishing(&mut self, url: &RtmpUrl) {
         let sessions = self.snapshot.borrow().sessions;
         let failed = self.told.take().map_or(0, |told| told.untold + 1);
         let reason = format!("publishing to {}", shown(url));
@@ -108,21 +132,23 @@ impl Report {
         (self.events)(event.with("session", sessions).with("failures_before", failed));
     }
 
-    /// A session is over, with what its far end confirmed.
-    pub(super) fn session_over(&mut self, acknowledged: u64) {
+    /// A session is over: what was written that nobody has counted yet, and all that its far end confirmed.
+    pub(super) fn session_over(&mut self, uncounted: u64, acknowledged: u64) {
+        self.count(0, uncounted);
         self.acknowledged_before += acknowledged;
         self.progress(0, Duration::ZERO);
     }
 
     /// It ended because it was told to.
     pub(super) fn ended_cleanly(&mut self) {
-        self.told = None;
+        (self.told, self.unsettled) = (None, None);
         let event = self.event(EventKind::OutputDown, Severity::Info, "ended as asked".to_owned());
         (self.events)(event);
     }
 
     /// An attempt or a session failed. The same failure again is told once a minute.
     pub(super) fn failed(&mut self, trouble: &Trouble, concern: Concern, wait: Duration, url: &RtmpUrl, now: Instant) {
+        self.unsettled = None;
         let mut untold = 0;
         if let Some(told) = &mut self.told
             && told.code == trouble.code()
@@ -133,7 +159,7 @@ impl Report {
             }
             untold = told.untold;
         }
-        self.told = Some(Told { code: trouble.code(), at: now, untold: 0 });
+        self.told = Some(Told { code: trouble.code(), is_busy: trouble.is_busy(), at: now, untold: 0 });
         let severity = match concern {
             Concern::MayPass => Severity::Warning,
             Concern::NeedsOperator => Severity::Alert,

@@ -63,7 +63,7 @@ impl Socket {
             None => Ok(Self::Plain(stream)),
             Some(config) => {
                 let negotiation = tls::negotiate(config, &url.host, stream);
-                let stream = timeout(CONNECT_TIMEOUT, negotiation).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
+                let stream = timeout(CONNECT_TIMEOUT, negotiation).await.unwrap_or(Err(Trouble::TlsNoAnswer))?;
                 Ok(Self::Tls(Box::new(stream)))
             }
         }

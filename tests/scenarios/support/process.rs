@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::wait::wait_for;
+use super::wait::{wait_for, wait_quietly};
 
 /// Every process of a run carries this in its environment; so do the children it starts.
 const MARK: &str = "HOLDFAST_TEST_RUN";
@@ -106,10 +106,10 @@ impl Process {
         }
         self.signal(Signal::SIGCONT);
         self.signal(Signal::SIGTERM);
-        let deadline = std::time::Instant::now() + patience;
-        while self.is_running() && std::time::Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let deadline = Instant::now() + patience;
+        wait_quietly("its end, or the end of patience", patience * 2, || {
+            (!self.is_running() || Instant::now() > deadline).then_some(())
+        });
         if self.is_running() {
             self.signal(Signal::SIGKILL);
             self.finish(Duration::from_secs(10));

@@ -18,7 +18,7 @@ use holdfast::model::InputId;
 
 use super::config::Configuration;
 use super::process::{Guard, Process};
-use super::wait::{wait_for, wait_until};
+use super::wait::{wait_for, wait_quietly, wait_until};
 
 /// Far above what anything here takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -217,19 +217,9 @@ impl Rig {
     }
 
     fn programme_seconds(&self) -> f64 {
-        let time = self.wait_quietly(|s| Some(s.plane.as_ref()?.programme_time));
+        let look = || Some(self.status()?.plane?.programme_time);
+        let time = wait_quietly("the box to tell programme time", PATIENCE, look);
         time.as_nanos() as f64 / 1e9
-    }
-
-    fn wait_quietly<T>(&self, mut look: impl FnMut(&BoxSnapshot) -> Option<T>) -> T {
-        let began = std::time::Instant::now();
-        loop {
-            if let Some(found) = self.status().and_then(|s| look(&s)) {
-                return found;
-            }
-            assert!(began.elapsed() < PATIENCE, "the box does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     /// Ends everything cleanly: destinations are told, recordings closed.

@@ -10,12 +10,22 @@ const LOOK: Duration = Duration::from_millis(25);
 ///
 /// # Panics
 /// When `bound` passes first. Bounds are far above what is expected, so that a busy machine does not reach them.
-pub fn wait_for<T>(what: &str, bound: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, bound: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    let (value, took) = wait(what, bound, condition);
+    println!("    {:>7.3} s  {what}", took.as_secs_f64());
+    value
+}
+
+/// [`wait_for`] something not worth a line.
+pub fn wait_quietly<T>(what: &str, bound: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    wait(what, bound, condition).0
+}
+
+fn wait<T>(what: &str, bound: Duration, mut condition: impl FnMut() -> Option<T>) -> (T, Duration) {
     let began = Instant::now();
     loop {
         if let Some(value) = condition() {
-            println!("    {:>7.3} s  {what}", began.elapsed().as_secs_f64());
-            return value;
+            return (value, began.elapsed());
         }
         assert!(began.elapsed() < bound, "waited {:.1} s for {what}", began.elapsed().as_secs_f64());
         thread::sleep(LOOK);
