@@ -1,10 +1,11 @@
-//! Everything a human sees or asks for: [`Event`], [`Command`], [`Snapshot`]; and the messages that carry them between
-//! the processes. One JSON object a line on every socket.
+//! Everything a human sees or asks for: [`Event`], [`Command`], [`BoxSnapshot`]; the messages that carry
+//! them between the processes, one JSON object a line on every socket; and [`render`], which turns them into text.
 //!
 //! *Invariant:* no secret can be in any of these; the types have no place for one.
 
 mod event;
 mod message;
+pub mod render;
 mod snapshot;
 
 pub use event::{Event, EventKind, Severity};

@@ -1,0 +1,152 @@
+use super::*;
+use crate::events::{
+    CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, WorkerStream,
+};
+use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
+
+const PLAIN: Style = Style { colour: false, width: 92 };
+
+fn input() -> InputId {
+    InputId::new("camera").expect("a name")
+}
+
+fn rendition(name: &str) -> RenditionId {
+    RenditionId::new(name).expect("a name")
+}
+
+fn output(name: &str, state: OutputState, sessions: u32) -> OutputSnapshot {
+    OutputSnapshot {
+        id: OutputId::new(name).expect("a name"),
+        rendition: rendition("main"),
+        url: format!("rtmps://{name}.example/live"),
+        state,
+        sessions,
+        sent: 1000,
+        lost: 0,
+        bytes: 12_345_678,
+        acknowledged: 12_300_000,
+        behind_ms: 40,
+    }
+}
+
+fn plane() -> PlaneSnapshot {
+    let because = "the server refuses the stream key; copy it again from the service's page into secrets.toml, then: \
+                   holdfast reload";
+    let waiting = OutputState::Waiting { retry_in_ms: 3200, because: because.to_owned() };
+    PlaneSnapshot {
+        on_air: true,
+        programme_time: Media::from_millis(7_987_300),
+        source: SourceOnAir::Input(input()),
+        source_reason: "the first input in order delivers".to_owned(),
+        inputs: vec![InputSnapshot { id: input(), connected: true, last_unit_ms: Some(12) }],
+        renditions: vec![RenditionSnapshot {
+            id: rendition("main"),
+            codec: Codec::H264,
+            live: 239_400,
+            slate: 12,
+            missing: 0,
+            late: 3,
+            bitrate: 3_912_000,
+        }],
+        outputs: vec![output("youtube", OutputState::Publishing, 1), output("twitch", waiting, 7)],
+        recordings: vec![RecordingSnapshot {
+            id: OutputId::new("archive").expect("a name"),
+            rendition: rendition("main"),
+            state: RecordingState::Recording,
+            file: Some("/data/recordings/archive-2026-11-21T14-00-00.mp4.part".to_owned()),
+            bytes: 1_234_567_890,
+            lost: 0,
+            free_bytes: Some(45_600_000_000),
+        }],
+    }
+}
+
+fn snapshot() -> BoxSnapshot {
+    let child = |role, pid, starts, last_end: Option<&str>| ChildSnapshot {
+        role,
+        state: ChildState::Running,
+        pid: Some(pid),
+        starts,
+        last_end: last_end.map(str::to_owned),
+    };
+    BoxSnapshot {
+        protocol: CONTROL_PROTOCOL,
+        at: Wall(8_000_000_000),
+        box_name: "St Mary's".to_owned(),
+        version: "0.1.0".to_owned(),
+        on_air: true,
+        on_air_since: Some(Wall(0)),
+        children: vec![
+            child(Role::Transmit, 1234, 1, None),
+            child(Role::Encode(input()), 1301, 2, Some("killed by SIGKILL")),
+        ],
+        plane: Some(plane()),
+        workers: vec![WorkerReport {
+            input: input(),
+            signal: "1920x1080 30 fps, HDMI".to_owned(),
+            has_picture: true,
+            repeated: 2,
+            dropped: 0,
+            drift_ppm: -12,
+            streams: vec![WorkerStream {
+                rendition: rendition("main"),
+                encoder: "x264enc".to_owned(),
+                encoded: 239_412,
+                overflowed: 0,
+                latency_ms: 23,
+            }],
+        }],
+        config_refused: None,
+    }
+}
+
+fn killed() -> Event {
+    let at = (Wall(0), Media(0));
+    let text = "killed by SIGKILL; starting another at once";
+    Event::new(at, Role::Supervisor, EventKind::ChildEnded, Severity::Warning, "worker camera", text)
+}
+
+#[test]
+fn a_box_on_air_with_one_destination_in_trouble() {
+    let page = status(&snapshot(), &[("14:03:01", &killed())], PLAIN);
+    assert_eq!(page.replace('\u{a0}', " "), include_str!("on-air.txt"), "\n{page}");
+}
+
+#[test]
+fn colour_changes_no_word() {
+    let style = Style { colour: true, ..PLAIN };
+    let coloured = status(&snapshot(), &[("14:03:01", &killed())], style);
+    let mut bare = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        bare.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    bare.push_str(rest);
+    assert_eq!(bare, status(&snapshot(), &[("14:03:01", &killed())], PLAIN));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let mut now = snapshot();
+    now.config_refused = Some("holdfast.toml:3:1: unknown key `biterate`; did you mean `bitrate`? ".repeat(5));
+    for width in 40..120 {
+        let page = status(&now, &[("14:03:01", &killed())], Style { colour: false, width });
+        let widest = page.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(width), "{widest:?} in {width} columns:\n{page}");
+    }
+}
+
+#[test]
+fn the_first_line_about_the_programme_says_what_viewers_see() {
+    let headline = |change: &dyn Fn(&mut BoxSnapshot)| {
+        let mut now = snapshot();
+        change(&mut now);
+        summary(&now)
+    };
+    assert_eq!(headline(&|_| {}), "ON AIR with camera; 1 of 2 destinations publishing");
+    assert_eq!(headline(&|now| now.on_air = false), "OFF AIR; 1 of 2 destinations publishing");
+    assert_eq!(headline(&|now| now.plane = None), "ON AIR is wanted, but nothing is being sent");
+    let slate = |now: &mut BoxSnapshot| now.plane = Some(PlaneSnapshot { source: SourceOnAir::Slate, ..plane() });
+    assert_eq!(headline(&slate), "ON AIR with the slate; 1 of 2 destinations publishing");
+}
