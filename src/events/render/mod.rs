@@ -33,11 +33,7 @@ pub fn status(now: &BoxSnapshot, recent: &[Timed<'_>], style: Style) -> String {
     headline(&mut page, now);
     if let Some(why) = &now.config_refused {
         page.blank();
-        page.paragraph(
-            &[(Tone::Bad, " ! configuration refused, the last good one is in force: ")],
-            Tone::Plain,
-            why,
-        );
+        page.paragraph(&[(Tone::Bad, " ! configuration refused, the last good one is in force: ")], Tone::Plain, why);
     }
     if let Some(plane) = &now.plane {
         destinations(&mut page, &plane.outputs);
@@ -148,8 +144,11 @@ fn destinations(page: &mut Page, outputs: &[OutputSnapshot]) {
             detail(page, Tone::Bad, because);
         }
         if output.lost > 0 || output.sessions > 1 {
-            let text =
-                format!("{} sessions, {} units skipped", words::count(output.sessions.into()), words::count(output.lost));
+            let text = format!(
+                "{} sessions, {} units skipped",
+                words::count(output.sessions.into()),
+                words::count(output.lost)
+            );
             detail(page, Tone::Quiet, &text);
         }
     }

@@ -1,7 +1,5 @@
 use super::*;
-use crate::events::{
-    CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, WorkerStream,
-};
+use crate::events::{CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, WorkerStream};
 use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
 
 const PLAIN: Style = Style { colour: false, width: 92 };

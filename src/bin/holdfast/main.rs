@@ -1,0 +1,151 @@
+//! `holdfast`, the operator's command: asks holdfastd, shows what it answers.
+
+mod bitrate;
+mod check;
+mod demo;
+mod desk;
+mod events;
+mod status;
+mod terminal;
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use holdfast::config::Paths;
+use holdfast::events::Command;
+use holdfast::model::{OutputId, RenditionId};
+
+/// Everything went as asked.
+pub(crate) const DONE: ExitCode = ExitCode::SUCCESS;
+/// Refused, or wrong.
+pub(crate) const REFUSED: u8 = 1;
+/// Nobody there to ask (2 is a mistake in the command line).
+pub(crate) const NOT_RUNNING: u8 = 3;
+
+/// Looks at and steers a Holdfast box.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Examples:
+  holdfast status --watch        the box, live in this terminal
+  holdfast start                 go on air, and stay there through crashes and reboots
+  holdfast stop                  end all destinations and recordings cleanly
+  holdfast retry youtube         do not wait, try this destination now
+  holdfast check-config /etc/holdfast/holdfast.toml && holdfast reload
+  holdfast events --last 50      what happened and why
+
+Exit codes: 0 done, 1 refused or wrong, 2 a mistake in the command line, 3 holdfastd does not run."
+)]
+struct Arguments {
+    /// Where holdfastd's sockets are.
+    #[arg(long, global = true, default_value = "/run/holdfast", env = "HOLDFAST_RUNTIME", value_name = "DIR")]
+    runtime: PathBuf,
+    /// Where holdfastd keeps what survives a reboot.
+    #[arg(long, global = true, default_value = "/data/holdfast", env = "HOLDFAST_STATE", value_name = "DIR")]
+    state: PathBuf,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show what is on air and why, and how everything is.
+    ///
+    /// Three words about destinations are never mixed: connected is a session, publishing is a session that takes media,
+    /// acknowledged is what the far end confirmed.
+    #[command(
+        after_help = "Examples:\n  holdfast status\n  holdfast status --watch\n  holdfast status --json | jq .plane.source"
+    )]
+    Status(status::Arguments),
+    /// Go on air. Survives crashes, reboots and power cuts, until `holdfast stop`.
+    Start,
+    /// Go off air: destinations are ended cleanly, recordings closed.
+    Stop,
+    /// Try a waiting destination or recording at once instead of waiting.
+    #[command(
+        after_help = "Examples:\n  holdfast retry            all that wait\n  holdfast retry youtube    this one"
+    )]
+    Retry {
+        /// Which; all if not named.
+        name: Option<OutputId>,
+    },
+    /// Read the configuration again. When it is wrong, the last good one stays in force.
+    ///
+    /// holdfastd also looks by itself, about once a second; this says at once whether the configuration was taken.
+    Reload,
+    /// Ask for a keyframe on every rendition.
+    Keyframe,
+    /// Change the bit rate of a running encoder, until its next restart.
+    #[command(after_help = "Examples:\n  holdfast bitrate main 2M\n  holdfast bitrate main 1500k")]
+    Bitrate {
+        /// Which rendition.
+        rendition: RenditionId,
+        /// `2M`, `1500k`, or bits per second.
+        #[arg(value_parser = bitrate::parse)]
+        bitrate: u32,
+    },
+    /// Show what happened, with reasons.
+    #[command(
+        after_help = "Examples:\n  holdfast events --last 50\n  holdfast events --follow\n  holdfast events --json | jq 'select(.severity == \"alert\")'"
+    )]
+    Events(events::Arguments),
+    /// Say what is wrong with a configuration file, line by line, without touching the running box.
+    #[command(after_help = "Examples:\n  holdfast check-config my.toml\n  holdfast check-config --example > my.toml")]
+    CheckConfig(check::Arguments),
+    /// Try the encoders of this machine and say what works, what does not and why.
+    #[command(disable_help_flag = true)]
+    Probe {
+        /// Passed on to `holdfast-encode probe`; `holdfast probe --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// End the programme cleanly and all of Holdfast's processes. On air again at the next start, if it was.
+    Shutdown,
+    /// Send a film to real servers on this machine, without any hardware, and break things while it runs.
+    Demo(demo::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Arguments { runtime, state, task } = Arguments::parse();
+    let paths = Paths::new(runtime, state);
+    match task {
+        Task::Status(arguments) => status::run(&paths, &arguments),
+        Task::Events(arguments) => events::run(&paths, &arguments),
+        Task::Start => desk::order(&paths, Command::Start),
+        Task::Stop => desk::order(&paths, Command::Stop),
+        Task::Retry { name } => desk::order(&paths, Command::Retry { output: name }),
+        Task::Reload => desk::order(&paths, Command::Reload),
+        Task::Keyframe => desk::order(&paths, Command::Keyframe),
+        Task::Bitrate { rendition, bitrate } => desk::order(&paths, Command::Bitrate { rendition, bitrate }),
+        Task::Shutdown => desk::order(&paths, Command::Shutdown),
+        Task::CheckConfig(arguments) => check::run(&arguments),
+        Task::Probe { arguments } => probe(&paths, &arguments),
+        Task::Demo(arguments) => demo::run(&arguments),
+    }
+}
+
+/// Becomes `holdfast-encode probe`, which is the program that may load codecs.
+fn probe(paths: &Paths, arguments: &[std::ffi::OsString]) -> ExitCode {
+    let program = std::env::current_exe().unwrap_or_default().with_file_name("holdfast-encode");
+    let failed = std::process::Command::new(&program)
+        .arg("probe")
+        .args(arguments)
+        .env("HOLDFAST_RUNTIME", &paths.runtime)
+        .env("HOLDFAST_STATE", &paths.state)
+        .exec();
+    terminal::complain(&format!("{}: {failed}. Is Holdfast installed completely?", program.display()));
+    ExitCode::from(REFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}
