@@ -5,6 +5,7 @@
 //! data; none waits for another, and the programme waits for none.
 
 mod feed;
+pub mod record;
 pub mod rtmp;
 
 use std::sync::Arc;
