@@ -1,6 +1,6 @@
 //! Pure. The names of recording files: `<id>_<UTC yyyymmddThhmmssZ>_<number>.mp4`, with `.part` behind it until closed.
 
-use crate::model::{OutputId, Wall};
+use crate::model::OutputId;
 
 /// Behind the name of a file that is not closed.
 const PART: &str = ".part";
@@ -23,9 +23,9 @@ pub(super) enum Found {
 }
 
 impl FileName {
-    pub(super) fn new(id: &OutputId, at: Wall, number: u64) -> Self {
-        let time = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        Self { number, closed: format!("{id}_{}_{number:04}{MP4}", time.strftime("%Y%m%dT%H%M%SZ")) }
+    /// `time` is UTC as `yyyymmddThhmmssZ`.
+    pub(super) fn new(id: &OutputId, time: &str, number: u64) -> Self {
+        Self { number, closed: format!("{id}_{time}_{number:04}{MP4}") }
     }
 
     pub(super) fn part(&self) -> String {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_name_is_recognised_as_what_it_was_made_for() {
         let id = OutputId::new("cam_a").unwrap();
-        let name = FileName::new(&id, Wall(1_795_000_000_000_000), 7);
+        let name = FileName::new(&id, "20261118T110640Z", 7);
         assert_eq!(name.closed, "cam_a_20261118T110640Z_0007.mp4");
         assert_eq!(recognise(&id, &name.closed), Some(Found::Closed(name.clone())));
         assert_eq!(recognise(&id, &name.part()), Some(Found::Part(name)));

@@ -232,7 +232,8 @@ impl Writer {
         }
         let number = listing.last + 1;
         self.make_room(&listing)?;
-        Ok(FileName::new(&self.settings.id, clock::wall(), number))
+        let time = jiff::Timestamp::from_microsecond(clock::wall().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        Ok(FileName::new(&self.settings.id, &time.strftime("%Y%m%dT%H%M%SZ").to_string(), number))
     }
 
     fn list(&self) -> Result<Listing, Cause> {
