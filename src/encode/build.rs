@@ -4,12 +4,13 @@ use std::sync::Once;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 
 use crate::config::AudioSettings;
 use crate::model::{Codec, Name};
 
 use super::error::EncoderError;
-use super::table::{self, Element, Input, Version, VideoJob};
+use super::table::{self, Element, Input, Keyframe, Version, VideoJob};
 
 /// A video encoder, set up and not yet linked.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct BuiltEncoder {
     /// Its family, e.g. `x264`.
     pub family: Name,
     /// The layout it must be fed, at the job's size and rate.
-    pub input_format: gstreamer_video::VideoFormat,
+    pub input_format: gst_video::VideoFormat,
     /// What it must be fed: put this in a capsfilter before it.
     pub input_caps: gst::Caps,
     /// What it must yield, whole access units: put this in a capsfilter after it.
@@ -44,9 +45,48 @@ impl BuiltEncoder {
         }
     }
 
+    /// A means of asking it for keyframes, from any thread. Does not keep the element alive.
+    pub fn keyframe_request(&self) -> KeyframeRequest {
+        KeyframeRequest { element: self.element.downgrade(), entry: self.entry, job: self.job }
+    }
+
     /// How its bit rate changes while it runs.
     pub fn change(&self) -> table::Change {
         self.entry.bitrate.change
+    }
+}
+
+/// Asks an encoder for keyframes.
+#[derive(Clone, Debug)]
+pub struct KeyframeRequest {
+    element: gst::glib::WeakRef<gst::Element>,
+    entry: &'static Element,
+    job: VideoJob,
+}
+
+impl KeyframeRequest {
+    /// The next picture that enters the encoder becomes a keyframe, with parameter sets.
+    pub fn send(&self) {
+        let Some(element) = self.element.upgrade() else { return };
+        let Some(pad) = element.static_pad("src") else { return };
+        let Keyframe::ZeroInterval { property } = self.entry.keyframe else {
+            pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+            return;
+        };
+        let factory = self.entry.factory;
+        let usual = self.entry.property(property).map(|p| p.value.render(&self.job, cores()));
+        let (Some(usual), Ok(())) = (usual, set(&element, factory, property, "0")) else { return };
+        let element = self.element.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if info.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+                return gst::PadProbeReturn::Ok;
+            }
+            if let Some(element) = element.upgrade() {
+                // It took 0 a moment ago, so it takes this.
+                let _ = set(&element, factory, property, &usual);
+            }
+            gst::PadProbeReturn::Remove
+        });
     }
 }
 
@@ -79,21 +119,30 @@ pub fn cores() -> u32 {
 /// [`EncoderError`] says whether the family, the plugin or a setting is what is missing.
 pub fn build_video(job: &VideoJob, family: &Name) -> Result<BuiltEncoder, EncoderError> {
     init()?;
-    let version = gstreamer_version();
     let known =
         table::family(family.as_str()).ok_or_else(|| EncoderError::UnknownFamily(family.as_str().to_owned()))?;
     if !known.makes(job.codec) {
         return Err(EncoderError::WrongCodec { family: family.as_str().to_owned(), codec: job.codec });
     }
-    let mut refusal = not_registered(known, job.codec, version);
-    let registered = known.elements(job.codec, version).filter(|e| gst::ElementFactory::find(e.factory).is_some());
-    for entry in registered {
+    let mut refusal = not_registered(known, job.codec, gstreamer_version());
+    for entry in registered(known, job.codec)? {
         match set_up(entry, job) {
             Ok((element, left_out)) => return Ok(built(entry, element, left_out, job, family)),
             Err(e) => refusal = e,
         }
     }
     Err(refusal)
+}
+
+/// The entries of `family` for `codec` whose element is registered, best first; at least one.
+///
+/// # Errors
+/// [`EncoderError::NotRegistered`].
+pub(super) fn registered(family: &table::Family, codec: Codec) -> Result<Vec<&'static Element>, EncoderError> {
+    let version = gstreamer_version();
+    let here = family.elements(codec, version).filter(|e| gst::ElementFactory::find(e.factory).is_some());
+    let here: Vec<_> = here.collect();
+    if here.is_empty() { Err(not_registered(family, codec, version)) } else { Ok(here) }
 }
 
 /// The element with its settings, and the names of those that it has not got and can do without.
@@ -118,8 +167,8 @@ fn built(
     family: &Name,
 ) -> BuiltEncoder {
     let input_format = match entry.input {
-        Input::Nv12 => gstreamer_video::VideoFormat::Nv12,
-        Input::I420 => gstreamer_video::VideoFormat::I420,
+        Input::Nv12 => gst_video::VideoFormat::Nv12,
+        Input::I420 => gst_video::VideoFormat::I420,
     };
     let field = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let input_caps = gst::Caps::builder("video/x-raw")
@@ -164,9 +213,8 @@ pub fn build_audio(settings: &AudioSettings) -> Result<gst::Element, EncoderErro
     };
     let Some(factory) = factories.iter().find(|f| gst::ElementFactory::find(f).is_some()) else {
         return Err(EncoderError::NotRegistered {
-            family: settings.codec.label().to_owned(),
-            elements: factories.join(", "),
-            remedy: "; install gstreamer1.0-libav (AAC) and gstreamer1.0-plugins-base (Opus)".to_owned(),
+            elements: factories.join(" or "),
+            remedy: "install gstreamer1.0-libav (AAC) and gstreamer1.0-plugins-base (Opus)".to_owned(),
         });
     };
     let element = make(factory)?;
@@ -208,17 +256,21 @@ fn refused(factory: &str, why: &dyn std::fmt::Display) -> EncoderError {
 }
 
 fn not_registered(family: &table::Family, codec: Codec, version: Version) -> EncoderError {
-    let names: Vec<_> = family.elements(codec, version).map(|e| e.factory).collect();
-    let Version(major, minor) = version;
-    let (elements, remedy) = if names.is_empty() {
-        let since = family.elements.iter().filter(|e| e.codec == codec).map(|e| e.since).min();
-        let Version(a, b) = since.unwrap_or(version);
-        let all: Vec<_> = family.elements.iter().filter(|e| e.codec == codec).map(|e| e.factory).collect();
-        (all.join(", "), format!("; it came with GStreamer {a}.{b}, and this is {major}.{minor}"))
-    } else {
-        (names.join(", "), plugin_remedy(family))
+    let names = |elements: &[&'static Element]| {
+        let mut names: Vec<_> = elements.iter().map(|e| e.factory).collect();
+        names.dedup();
+        names.join(" or ")
     };
-    EncoderError::NotRegistered { family: family.name.to_owned(), elements, remedy }
+    let all: Vec<_> = family.elements.iter().filter(|e| e.codec == codec).collect();
+    let here: Vec<_> = family.elements(codec, version).collect();
+    let (elements, remedy) = if here.is_empty() {
+        let Version(a, b) = all.iter().map(|e| e.since).min().unwrap_or(version);
+        let Version(major, minor) = version;
+        (names(&all), format!("it came with GStreamer {a}.{b}, and this is {major}.{minor}"))
+    } else {
+        (names(&here), plugin_remedy(family))
+    };
+    EncoderError::NotRegistered { elements, remedy }
 }
 
 /// Hardware plugins register their elements only when they find the hardware, so a missing element has two causes.
@@ -236,11 +288,11 @@ fn plugin_remedy(family: &table::Family) -> String {
         _ => "aom",
     };
     if gst::Registry::get().find_plugin(plugin).is_none() {
-        return format!("; the plugin {plugin:?} is not installed");
+        return format!("the plugin {plugin:?} is not installed");
     }
     match family.kind {
-        table::Kind::Hardware => format!("; the plugin {plugin:?} is installed but finds no such hardware or driver"),
-        table::Kind::Software => format!("; the plugin {plugin:?} is installed without this element"),
+        table::Kind::Hardware => format!("the plugin {plugin:?} finds no such hardware or driver"),
+        table::Kind::Software => format!("the plugin {plugin:?} comes without it"),
     }
 }
 
@@ -263,17 +315,11 @@ fn set(element: &gst::Element, factory: &str, name: &str, text: &str) -> Result<
 fn in_range(spec: &gst::glib::ParamSpec, text: &str) -> String {
     use gst::glib::{ParamSpecInt, ParamSpecInt64, ParamSpecUInt, ParamSpecUInt64};
     let Ok(n) = text.parse::<i128>() else { return text.to_owned() };
-    let bounds: Option<(i128, i128)> = if let Some(s) = spec.downcast_ref::<ParamSpecUInt>() {
-        Some((s.minimum().into(), s.maximum().into()))
-    } else if let Some(s) = spec.downcast_ref::<ParamSpecInt>() {
-        Some((s.minimum().into(), s.maximum().into()))
-    } else if let Some(s) = spec.downcast_ref::<ParamSpecUInt64>() {
-        Some((s.minimum().into(), s.maximum().into()))
-    } else if let Some(s) = spec.downcast_ref::<ParamSpecInt64>() {
-        Some((s.minimum().into(), s.maximum().into()))
-    } else {
-        None
-    };
+    let unsigned = spec.downcast_ref::<ParamSpecUInt>().map(|s| (s.minimum().into(), s.maximum().into()));
+    let signed = || spec.downcast_ref::<ParamSpecInt>().map(|s| (s.minimum().into(), s.maximum().into()));
+    let unsigned_64 = || spec.downcast_ref::<ParamSpecUInt64>().map(|s| (s.minimum().into(), s.maximum().into()));
+    let signed_64 = || spec.downcast_ref::<ParamSpecInt64>().map(|s| (s.minimum().into(), s.maximum().into()));
+    let bounds: Option<(i128, i128)> = unsigned.or_else(signed).or_else(unsigned_64).or_else(signed_64);
     bounds.map_or_else(|| text.to_owned(), |(low, high)| n.clamp(low, high).to_string())
 }
 
@@ -336,7 +382,7 @@ mod tests {
         let missing = not_registered(nvenc, Codec::Av1, Version(1, 22)).to_string();
         assert!(missing.contains("nvav1enc") && missing.contains("came with GStreamer 1.26"), "{missing}");
         let missing = not_registered(nvenc, Codec::H264, Version(1, 24)).to_string();
-        assert!(missing.contains("nvcudah264enc, nvh264enc") && missing.contains("\"nvcodec\""), "{missing}");
+        assert!(missing.contains("nvcudah264enc or nvh264enc") && missing.contains("\"nvcodec\""), "{missing}");
         let wrong = build_video(&job(Codec::Av1), &Name::new("x264").unwrap()).unwrap_err();
         assert_eq!(wrong.to_string(), "x264 does not make AV1");
         let unknown = build_video(&job(Codec::Av1), &Name::new("x266").unwrap()).unwrap_err();

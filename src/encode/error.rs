@@ -17,13 +17,11 @@ pub enum EncoderError {
         codec: Codec,
     },
     /// Neither the element nor any of its alternatives is registered.
-    #[error("{family} is not available here: {elements} not registered with GStreamer{remedy}")]
+    #[error("GStreamer has no {elements} here: {remedy}")]
     NotRegistered {
-        /// The family.
-        family: String,
         /// The elements looked for.
         elements: String,
-        /// What would help, with its leading punctuation; may be empty.
+        /// What is missing and would help.
         remedy: String,
     },
     /// GStreamer has the element but could not make one, or it refuses a setting.

@@ -1,15 +1,38 @@
 //! Encoded once; carried to the data plane.
 //!
+//! ```text
+//!   table ──► build ──► an element                     worker: frames ──► elements ──► protocol ──► data plane
+//!     └─► choose: probe ──child──► trial ─┐            slate: one picture ──► elements ──► a file ──────┘
+//!            └──── verdict ◄── outcome ◄──┘
+//! ```
+//!
 //! *Invariant:* nothing outside this room and `capture` links GStreamer, and what links it sits behind the feature
-//! `encode`. The worker protocol does not: the data plane speaks it too.
+//! `encode`. The worker protocol does not: the data plane speaks it too. An encoder that was not tried in a child
+//! process is not run in a worker.
 
-// Which elements, and what to tell them.                                                          pure
+// Which elements, what to tell them, and what a trial of them means.                              pure
 pub mod error;
+pub mod report;
 pub mod table;
+pub mod verdict;
 
-// A table entry becomes an element.                                                   (feature "encode")
+// A table entry becomes an element, and is tried.                                     (feature "encode")
 #[cfg(feature = "encode")]
 pub mod build;
+#[cfg(feature = "encode")]
+mod cache;
+#[cfg(feature = "encode")]
+pub mod choose;
+#[cfg(feature = "encode")]
+pub mod command;
+#[cfg(feature = "encode")]
+mod machine;
+#[cfg(feature = "encode")]
+mod offline;
+#[cfg(feature = "encode")]
+pub mod probe;
+#[cfg(feature = "encode")]
+mod trial;
 
 // How units get to the data plane.                                                                pure
 pub mod protocol;

@@ -100,8 +100,10 @@ pub struct Element {
     pub input: Input,
     /// What to set.
     pub properties: &'static [Property],
-    /// How its bit rate is set.
+    /// How its bit rate changes while it runs.
     pub bitrate: Bitrate,
+    /// How it is asked for a keyframe.
+    pub keyframe: Keyframe,
 }
 
 /// A picture layout in system memory.
@@ -184,6 +186,18 @@ pub enum Change {
     Smooth,
     /// The encoder begins anew: each change costs a keyframe.
     Keyframe,
+}
+
+/// How a running element is asked for a keyframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyframe {
+    /// By GStreamer's force-key-unit event.
+    Event,
+    /// The element ignores the event. Its interval is set to 0, which makes every picture a keyframe, until one came.
+    ZeroInterval {
+        /// The interval's property.
+        property: &'static str,
+    },
 }
 
 impl Change {
@@ -311,7 +325,7 @@ const fn always(
     properties: &'static [Property],
     bitrate: Bitrate,
 ) -> Element {
-    Element { factory, codec, since: V1_22, before: None, input, properties, bitrate }
+    Element { factory, codec, since: V1_22, before: None, input, properties, bitrate, keyframe: Keyframe::Event }
 }
 
 /// Every family. Hardware first: it is tried in this order.
@@ -440,7 +454,14 @@ pub const FAMILIES: &[Family] = &[
         kind: Kind::Software,
         verified: Verified::Here("1.22"),
         label: Some("not constant bit rate; small sizes only"),
-        elements: &[always("av1enc", Codec::Av1, Input::I420, AOM, AOM_BITRATE)],
+        elements: &[
+            Element { since: V1_26, ..always("av1enc", Codec::Av1, Input::I420, AOM, AOM_BITRATE) },
+            Element {
+                before: Some(V1_26),
+                keyframe: Keyframe::ZeroInterval { property: "keyframe-max-dist" },
+                ..always("av1enc", Codec::Av1, Input::I420, AOM, AOM_BITRATE)
+            },
+        ],
     },
 ];
 

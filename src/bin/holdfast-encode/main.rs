@@ -1,10 +1,12 @@
-//! `holdfast-encode`: captures one input, encodes every rendition once, hands the units to the data plane.
+//! `holdfast-encode`: captures one input, encodes every rendition once, hands the units to the data plane. Also tries
+//! encoders.
 
 mod run;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use holdfast::encode::command;
 
 /// The encode worker of a Holdfast box. holdfastd starts it.
 #[derive(Parser)]
@@ -18,10 +20,17 @@ struct Arguments {
 enum Task {
     /// Capture and encode one input until told to stop.
     Run(run::Arguments),
+    /// Try every encoder the box knows, and say which work here.
+    Probe(command::ProbeArgs),
+    /// One trial of one encoder; the probe's child.
+    #[command(hide = true)]
+    Trial(command::TrialArgs),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Run(arguments) => run::run(&arguments),
+        Task::Probe(arguments) => command::probe(&arguments),
+        Task::Trial(arguments) => command::trial(&arguments),
     }
 }

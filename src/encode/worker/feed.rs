@@ -15,7 +15,6 @@ use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 use tokio::sync::mpsc as channel;
 
 use super::WorkerError;
@@ -55,7 +54,7 @@ impl VideoControl {
 
     /// The next picture becomes a keyframe.
     pub(super) fn force_keyframe(&self) {
-        force_keyframe(&self.encoder.element);
+        self.encoder.keyframe_request().send();
     }
 
     /// Another bit rate, bit/s.
@@ -182,7 +181,7 @@ pub(super) fn start_video(
     let scale = element("videoconvertscale")?;
     scale.set_property("add-borders", true);
     let fixed = capsfilter(&encoder.input_caps)?;
-    align_keyframes(&encoder.element, grid, i64::from(job.keyframe_frames()));
+    align_keyframes(&encoder, grid, i64::from(job.keyframe_frames()));
     let chain = [appsrc.upcast_ref(), &scale, &fixed, &encoder.element, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
     Ok((pipeline, VideoFeed { stream, appsrc, grid, left_out: 0 }, VideoControl { encoder }))
@@ -326,26 +325,21 @@ fn start(
 ///
 /// Done as each picture enters the encoder: an event for a future time is ignored by encoders that shift their
 /// timestamps (x264enc in GStreamer 1.22), and one sent when the picture is pushed hits whichever is before it.
-fn align_keyframes(encoder: &gst::Element, grid: VideoGrid, group: i64) {
-    let Some(pad) = encoder.static_pad("sink") else { return };
-    let encoder = encoder.downgrade();
+fn align_keyframes(encoder: &BuiltEncoder, grid: VideoGrid, group: i64) {
+    let Some(pad) = encoder.element.static_pad("sink") else { return };
+    let request = encoder.keyframe_request();
     // The place expected next; only the pad's own thread touches it.
     let expected = AtomicI64::new(i64::MIN);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let (Some(pts), Some(encoder)) = (info.buffer().and_then(|buffer| buffer.pts()), encoder.upgrade()) {
+        if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
             let n = grid.nearest(Media(i64::try_from(pts.nseconds()).unwrap_or(0)));
             let after_hole = expected.swap(n + 1, Ordering::Relaxed) != n;
             if n % group == 0 || after_hole {
-                force_keyframe(&encoder);
+                request.send();
             }
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// The next picture that enters the encoder becomes a keyframe, with parameter sets.
-fn force_keyframe(encoder: &gst::Element) {
-    encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
 }
 
 fn time(media: Media) -> gst::ClockTime {

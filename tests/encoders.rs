@@ -1,0 +1,124 @@
+//! Trials of real encoders in real child processes, and of children that misbehave.
+#![cfg(feature = "encode")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use holdfast::encode::probe::Prober;
+use holdfast::encode::table::VideoJob;
+use holdfast::encode::verdict::{ENOUGH, Outcome};
+use holdfast::model::{Codec, FrameRate, Name};
+
+/// Generous, since the tests share their processors; a trial that works ends long before.
+const ALLOWANCE: f64 = 12.0;
+
+fn job(codec: Codec, width: u32, height: u32) -> VideoJob {
+    VideoJob {
+        codec,
+        width,
+        height,
+        rate: FrameRate::whole(30),
+        bitrate: 600_000,
+        keyframe_interval: Duration::from_secs(2),
+    }
+}
+
+fn attempt(program: PathBuf, allowance: f64, job: &VideoJob, family: &str) -> Outcome {
+    Prober { program, allowance }.attempt(job, &Name::new(family).unwrap())
+}
+
+fn real(job: &VideoJob, family: &str) -> Outcome {
+    attempt(env!("CARGO_BIN_EXE_holdfast-encode").into(), ALLOWANCE, job, family)
+}
+
+/// A program that takes `trial` and does `body` instead.
+fn fake(dir: &Path, body: &str) -> PathBuf {
+    let path = dir.join("fake");
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn of_fake(body: &str) -> Outcome {
+    let dir = tempfile::tempdir().unwrap();
+    attempt(fake(dir.path(), body), 1.0, &job(Codec::H264, 320, 180), "x264")
+}
+
+#[test]
+fn every_software_family_that_is_installed_passes_its_trial() {
+    let mut passed = Vec::new();
+    for (family, codec, width, height) in [
+        ("x264", Codec::H264, 640, 360),
+        ("openh264", Codec::H264, 640, 360),
+        ("x265", Codec::Hevc, 320, 180),
+        ("aom", Codec::Av1, 320, 180),
+        ("svtav1", Codec::Av1, 320, 180),
+    ] {
+        match real(&job(codec, width, height), family) {
+            Outcome::Works(measured) => {
+                assert!(measured.units >= ENOUGH, "{family}: {measured:?}");
+                assert!(measured.decoded, "{family}: nothing here decodes its output");
+                passed.push(family);
+            }
+            Outcome::NotRegistered { why } => eprintln!("{family} was not tried: {why}"),
+            broken @ (Outcome::Refused { .. }
+            | Outcome::NoSession { .. }
+            | Outcome::Wrong { .. }
+            | Outcome::Crashed { .. }
+            | Outcome::Hung { .. }
+            | Outcome::NotTried { .. }) => panic!("{family}: {broken:?}"),
+        }
+    }
+    assert!(passed.contains(&"x264"), "not even x264 was tried");
+}
+
+#[test]
+fn a_size_that_is_no_multiple_of_sixteen_comes_out_as_asked() {
+    for family in ["x264", "openh264"] {
+        let outcome = real(&job(Codec::H264, 426, 242), family);
+        assert!(matches!(outcome, Outcome::Works(_) | Outcome::NotRegistered { .. }), "{family}: {outcome:?}");
+    }
+}
+
+#[test]
+fn hardware_that_is_not_there_is_said_not_to_be_there() {
+    // No machine has all of these.
+    let outcomes = ["nvenc", "qsv", "rkmpp"].map(|family| real(&job(Codec::H264, 1280, 720), family));
+    assert!(outcomes.iter().any(|o| matches!(o, Outcome::NotRegistered { .. })), "{outcomes:?}");
+}
+
+#[test]
+fn a_trial_that_crashes_is_a_finding() {
+    let outcome = of_fake("echo '{\"units\":7}'; echo 'assertion failed' >&2; kill -SEGV $$");
+    assert_eq!(outcome, Outcome::Crashed { signal: Some(libc::SIGSEGV), said: "assertion failed".into() });
+    let outcome = of_fake("exit 3");
+    assert_eq!(outcome, Outcome::Crashed { signal: None, said: String::new() });
+}
+
+#[test]
+fn a_trial_that_hangs_is_killed_with_its_helpers() {
+    // The child and its helper both hold a lock, which falls when the last of them is dead.
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join("lock");
+    let body = format!("exec 9>{}; flock 9; sleep 1000 & echo '{{\"units\":3}}'; wait", lock.display());
+    let outcome = attempt(fake(dir.path(), &body), 1.0, &job(Codec::H264, 320, 180), "x264");
+    assert_eq!(outcome, Outcome::Hung { seconds: 5, units: 3, stuck: false });
+    let (dead, all_dead) = std::sync::mpsc::sync_channel(1);
+    let file = std::fs::File::open(&lock).unwrap();
+    std::thread::spawn(move || dead.send(nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).is_ok()));
+    assert_eq!(all_dead.recv_timeout(Duration::from_secs(60)), Ok(true), "something outlived the trial");
+}
+
+#[test]
+fn what_a_plugin_prints_is_not_taken_for_a_result() {
+    let outcome = of_fake("echo 'hello from a driver'; echo '[1,2'; head -c 300000 /dev/zero; exit 0");
+    assert_eq!(outcome, Outcome::Crashed { signal: None, said: String::new() });
+}
+
+#[test]
+fn a_program_that_is_not_there_is_no_crash_of_ours() {
+    let outcome = attempt("/nonexistent/holdfast-encode".into(), 1.0, &job(Codec::H264, 320, 180), "x264");
+    assert!(matches!(outcome, Outcome::NotTried { .. }), "{outcome:?}");
+}
