@@ -378,7 +378,7 @@ impl World {
         match &mut self.plane {
             Plane::Running if connected => self.give(Input::Unit(unit)),
             Plane::Stopped(_, socket) if connected && socket.len() < SOCKET_BUFFER => {
-                socket.push_back(Input::Unit(unit))
+                socket.push_back(Input::Unit(unit));
             }
             Plane::Running | Plane::Stopped(..) | Plane::Dead(_) => encoder.overflow(),
         }
@@ -420,15 +420,15 @@ impl World {
             Input::Connected { .. } | Input::Lost { .. } | Input::Inputs(_) | Input::Timeout => None,
         };
         self.switch.handle(input, self.now);
-        self.drain(delivered);
+        self.drain(delivered.as_ref());
     }
 
-    fn drain(&mut self, delivered: Option<(RenditionId, Bytes)>) {
+    fn drain(&mut self, delivered: Option<&(RenditionId, Bytes)>) {
         let mut outputs = 0;
         while let Some(output) = self.switch.poll_output() {
             outputs += 1;
             match output {
-                Output::Unit(unit) => self.check.unit(&unit, self.now, delivered.as_ref()),
+                Output::Unit(unit) => self.check.unit(&unit, self.now, delivered),
                 Output::ForceKeyframe { input, rendition } => {
                     self.asked += 1;
                     let worker = self.workers.get_mut(&input).unwrap();
