@@ -324,12 +324,8 @@ impl Live {
         loop {
             if self.connection.is_drained() {
                 self.written(report);
-                while self.has_room()
-                    && let Some(received) = self.subscription.try_next()
-                {
-                    if let Some(woken) = self.take(received, report) {
-                        return woken;
-                    }
+                if let Some(woken) = self.fill(report) {
+                    return woken;
                 }
             }
             if let Some(event) = self.connection.session.poll_event() {
@@ -341,7 +337,8 @@ impl Live {
                 command = commands.recv() => return Woken::Command(command),
                 () = self.connection.turn() => {}
                 received = self.subscription.next(), if is_drained => {
-                    if let Some(woken) = self.take(received, report) {
+                    // With it goes everything that waited for it: one picture and its sound in one system call.
+                    if let Some(woken) = self.take(received, report).or_else(|| self.fill(report)) {
                         return woken;
                     }
                 }
@@ -351,8 +348,15 @@ impl Live {
         }
     }
 
-    fn has_room(&mut self) -> bool {
-        self.batch < BATCH_UNITS && self.connection.session.outbox().len() < BATCH_BYTES
+    /// Fills the batch with what the feed has.
+    fn fill(&mut self, report: &mut Report) -> Option<Woken> {
+        while self.batch < BATCH_UNITS && self.connection.session.outbox().len() < BATCH_BYTES {
+            let received = self.subscription.try_next()?;
+            if let Some(woken) = self.take(received, report) {
+                return Some(woken);
+            }
+        }
+        None
     }
 
     /// Puts what was received into the outbox, unless it is the keyframe with which the successor begins.
