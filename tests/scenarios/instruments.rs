@@ -11,7 +11,7 @@ use crate::support::receiver::{Admission, Certificate, Ffmpeg, Nginx, NodeMediaS
 use crate::support::tools;
 
 /// Three seconds of numbered pictures, encoded by FFmpeg.
-fn numbered_clip(dir: &std::path::Path, frames: u64) -> std::path::PathBuf {
+pub fn numbered_clip(dir: &std::path::Path, frames: u64) -> std::path::PathBuf {
     let (w, h) = (320, 180);
     let raw = dir.join("numbered.gray");
     let mut bytes = Vec::new();

@@ -8,4 +8,10 @@
 
 mod support;
 
+mod destinations;
+mod faults;
+mod hostile;
 mod instruments;
+mod recordings;
+mod servers;
+mod time;

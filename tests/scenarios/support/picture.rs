@@ -245,3 +245,17 @@ pub fn arrivals(log: &Path, session: u64) -> Vec<(f64, f64)> {
         .filter_map(|v| Some((v["pts"].as_f64()?, v["at"].as_f64()?)))
         .collect()
 }
+
+/// Mean volume of a file's sound in dB below full scale.
+pub fn loudness(file: &Path) -> f64 {
+    let mut command = tools::ffmpeg();
+    let output = command
+        .args(["-loglevel", "info", "-i"])
+        .arg(file)
+        .args(["-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"])
+        .output()
+        .expect("FFmpeg runs");
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    let after = report.split("mean_volume:").nth(1).unwrap_or_else(|| panic!("FFmpeg measured nothing:\n{report}"));
+    after.split_whitespace().next().and_then(|n| n.parse().ok()).expect("mean_volume: -x dB")
+}
