@@ -40,10 +40,8 @@ impl ConfigFiles {
         match files.load() {
             Ok(settings) => Ok((files, settings, None)),
             Err(Refused(why)) => {
-                let (config, secrets) = (files.paths.last_good_config(), files.paths.last_good_secrets());
-                let secrets = secrets.exists().then_some(secrets);
-                match load::load(&config, secrets.as_deref()) {
-                    Ok(loaded) => Ok((files, loaded.settings, Some(Refused(why)))),
+                match load::load_last_good(&files.paths) {
+                    Ok(settings) => Ok((files, settings, Some(Refused(why)))),
                     Err(_) => Err(format!("{why}\nThere is no earlier good configuration to go on with.")),
                 }
             }

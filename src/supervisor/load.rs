@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, ConfigErrors, Settings};
+use crate::config::{self, ConfigErrors, Paths, Settings};
 
 /// A configuration that was read and is right.
 #[derive(Debug)]
@@ -72,6 +72,16 @@ pub fn load(main: &Path, secrets: Option<&Path>) -> Result<Loaded, LoadError> {
     warnings.extend(absent_files(&settings));
     let text = config::with_paths_from(&text, base);
     Ok(Loaded { settings, text, secrets: secret_text.map(|(_, text)| text), warnings })
+}
+
+/// The configuration in force, as the children read it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_last_good(paths: &Paths) -> Result<Settings, LoadError> {
+    let secrets = paths.last_good_secrets();
+    let secrets = secrets.exists().then_some(secrets);
+    load(&paths.last_good_config(), secrets.as_deref()).map(|loaded| loaded.settings)
 }
 
 /// The secrets file that goes with the configuration `main` when nobody names one: systemd's credential

@@ -1,0 +1,412 @@
+//! Wires the rooms of the data plane: intake → switch → feeds → outputs, and the link to holdfastd.
+//!
+//! ```text
+//!   workers ──► intake ──► switch ──► feed per rendition ──► destinations, recordings
+//!                            ▲  │
+//!          slate files ──────┘  └──► keyframe wishes back to the workers
+//! ```
+//!
+//! *Invariant:* nothing here decides about the picture (the switch does) or about a session (the outputs do), and
+//! nothing here waits for a disk, a peer or holdfastd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast::clock;
+use holdfast::config::{Paths, Settings};
+use holdfast::encode::protocol::ToWorker;
+use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
+use holdfast::link;
+use holdfast::model::{AccessUnit, InputId, RenditionId, Track};
+use holdfast::output::{EventSink, Feed, OutputCommand};
+use holdfast::supervisor::child_link::{ChildLink, ChildSender};
+use holdfast::supervisor::load;
+use holdfast::switch::{Epoch, How, Input, Output, SavedTime, StreamSettings, Switch, SwitchSettings, Thresholds};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::intake::{self, ConnectionId, FromIntake};
+use crate::keeper::{self, Keeper};
+use crate::outputs::Outputs;
+use crate::slates;
+
+/// Messages from workers waiting for the plane; beyond that the sockets wait, and then the workers drop.
+const INBOX: usize = 256;
+/// Beats and reports.
+const BEAT: Duration = Duration::from_millis(100);
+/// Reports to holdfastd, in beats.
+const REPORT_EVERY: u32 = 5;
+/// Looking for slates that were not there yet, in beats.
+const SLATES_EVERY: u32 = 5;
+/// Programme kept for laggards and for replay.
+const RING_AGE: Duration = Duration::from_secs(12);
+/// Payload kept per rendition, bytes.
+const RING_BYTES: usize = 24 << 20;
+
+/// Runs the data plane until it is told to stop.
+///
+/// # Errors
+/// In words, when it cannot begin.
+pub async fn run(paths: Paths, settings: Settings) -> Result<(), String> {
+    let hash = settings.hash_for(&Role::Transmit);
+    let socket = paths.media_socket();
+    let listener = intake::listen(&socket).map_err(|e| format!("{}: {e}", socket.display()))?;
+    let keeper = Keeper::start(paths.programme_time()).map_err(|e| format!("cannot start a thread: {e}"))?;
+    let mut link = ChildLink::start(paths.children_socket(), Role::Transmit, hash);
+    let (inbox, mut intake) = mpsc::channel(INBOX);
+    tokio::task::spawn_local(intake::serve(listener, paths.clone(), inbox));
+
+    let mut plane = Plane::new(paths, settings, keeper, link.sender());
+    let mut returns = match link::watch_returns() {
+        Ok(returns) => returns,
+        Err(e) => {
+            let text = format!("the kernel does not tell of networks that return ({e}); destinations retry by the clock");
+            plane.say(EventKind::Note, Severity::Warning, "", text);
+            mpsc::channel(1).1
+        }
+    };
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| format!("cannot listen for SIGTERM: {e}"))?;
+    // Told only where systemd listens; elsewhere there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if plane.paths.on_air_wish().exists() {
+        plane.set_on_air(true, "the box was on air when the data plane ended");
+    }
+    loop {
+        let timeout = plane.timeout();
+        tokio::select! {
+            biased;
+            command = link.next() => if plane.command(command) { break },
+            message = intake.recv() => if let Some(message) = message { plane.hear(message) },
+            () = sleep_until(timeout) => plane.switch_input(Input::Timeout),
+            _ = beat.tick() => plane.beat(),
+            Some(back) = returns.recv() => plane.network_returned(&back),
+            _ = terminate.recv() => break,
+        }
+    }
+    plane.outputs.end().await;
+    Ok(())
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Worker {
+    connection: ConnectionId,
+    wishes: mpsc::Sender<ToWorker>,
+}
+
+struct Plane {
+    paths: Paths,
+    settings: Settings,
+    switch: Switch,
+    feeds: BTreeMap<RenditionId, Feed>,
+    /// Which feeds an audio rendition goes to.
+    audiences: BTreeMap<RenditionId, Vec<Feed>>,
+    outputs: Outputs,
+    workers: BTreeMap<InputId, Worker>,
+    /// The slate files that were read, or could not be.
+    slates: BTreeSet<PathBuf>,
+    saved: Option<SavedTime>,
+    keeper: Keeper,
+    link: ChildSender,
+    events: EventSink,
+    beats: u32,
+    on_air: bool,
+    /// The source changed; people want to see it before the next regular report.
+    report_soon: bool,
+}
+
+impl Plane {
+    fn new(paths: Paths, settings: Settings, keeper: Keeper, link: ChildSender) -> Self {
+        let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
+        let saved = keeper::load(&paths.programme_time());
+        let rate = settings.frame_rate;
+        let (epoch, how) = Epoch::resume(saved.as_ref().ok().and_then(Option::as_ref), &boot, now, wall, rate);
+        let sender = link.clone();
+        let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
+        let seed = u64::try_from(wall.0).unwrap_or(1) ^ u64::from(std::process::id());
+        let mut plane = Self {
+            switch: Switch::new(switch_settings(&settings), epoch),
+            outputs: Outputs::new(events.clone(), seed),
+            paths,
+            settings,
+            feeds: BTreeMap::new(),
+            audiences: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            slates: BTreeSet::new(),
+            saved: None,
+            keeper,
+            link,
+            events,
+            beats: 0,
+            on_air: false,
+            report_soon: false,
+        };
+        if let Err(why) = saved {
+            let text = format!("{} {why}; programme time begins anew", plane.paths.programme_time().display());
+            plane.say(EventKind::TimeResumed, Severity::Warning, "", text);
+        }
+        plane.say(EventKind::TimeResumed, Severity::Info, "", in_words(how));
+        plane.build_feeds();
+        plane.load_slates();
+        plane
+    }
+
+    /// One feed per rendition; its sound may be shared with others.
+    fn build_feeds(&mut self) {
+        self.feeds.clear();
+        self.audiences.clear();
+        for rendition in &self.settings.renditions {
+            let feed = Feed::new(RING_AGE, RING_BYTES);
+            self.audiences.entry(rendition.audio.rendition()).or_default().push(feed.clone());
+            self.feeds.insert(rendition.id.clone(), feed);
+        }
+        self.outputs.apply(&self.settings, &self.feeds, true);
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        let (deadline, _) = self.switch.poll_timeout()?;
+        Some(Instant::from_std(clock::now()) + (deadline - clock::media()).to_duration())
+    }
+
+    fn switch_input(&mut self, input: Input) {
+        self.switch.handle(input, clock::media());
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.switch.poll_output() {
+            match output {
+                Output::Unit(unit) => self.distribute(unit),
+                Output::ForceKeyframe { input, rendition } => {
+                    self.wish(&input, ToWorker::ForceKeyframe { rendition: Some(rendition) });
+                }
+                Output::Event(happened) => {
+                    (self.events)(happened.into_event((clock::wall(), clock::media())));
+                    self.report_soon = true;
+                }
+            }
+        }
+    }
+
+    fn distribute(&self, unit: Arc<AccessUnit>) {
+        match unit.track {
+            Track::Video => {
+                if let Some(feed) = self.feeds.get(&unit.rendition) {
+                    feed.push(unit);
+                }
+            }
+            Track::Audio => {
+                for feed in self.audiences.get(&unit.rendition).into_iter().flatten() {
+                    feed.push(unit.clone());
+                }
+            }
+        }
+    }
+
+    /// A full queue means the worker is not reading; the switch asks again.
+    fn wish(&self, input: &InputId, wish: ToWorker) {
+        if let Some(worker) = self.workers.get(input) {
+            let _ = worker.wishes.try_send(wish);
+        }
+    }
+}
+
+/// What the rest of the box says to the plane.
+impl Plane {
+    fn hear(&mut self, message: FromIntake) {
+        match message {
+            FromIntake::Opened { connection, hello, wishes } => {
+                let input = hello.input;
+                if !self.settings.inputs.iter().any(|i| i.id == input) {
+                    // Dropping the sender ends the writer; the worker's next look at the configuration ends the worker.
+                    let _ = wishes.try_send(ToWorker::Refused { reason: format!("there is no input {input}") });
+                    return;
+                }
+                self.workers.insert(input.clone(), Worker { connection, wishes });
+                self.switch_input(Input::Connected { input });
+            }
+            FromIntake::Described { rendition, encoder, input } => {
+                let text = format!("{rendition} is made by {encoder}");
+                self.say(EventKind::InputChanged, Severity::Info, input.as_str(), text);
+            }
+            FromIntake::Unit { connection, unit } => {
+                // An older connection of the same input may still have units in the inbox.
+                if self.workers.get(&unit.input).is_some_and(|w| w.connection == connection) {
+                    self.switch_input(Input::Unit(unit));
+                }
+            }
+            FromIntake::Closed { connection, input, why } => {
+                let Some(input) = input else {
+                    let text = format!("a peer on media.sock was turned away: {why}");
+                    return self.say(EventKind::Note, Severity::Warning, "", text);
+                };
+                if self.workers.get(&input).is_some_and(|w| w.connection == connection) {
+                    self.workers.remove(&input);
+                    self.switch_input(Input::Lost { input, why });
+                }
+            }
+        }
+    }
+
+    /// Does what holdfastd says; true when the process is to end.
+    fn command(&mut self, command: ChildCommand) -> bool {
+        match command {
+            ChildCommand::Welcome { .. } => self.report(),
+            ChildCommand::Reload => self.reload(),
+            ChildCommand::SetOnAir { on } => self.set_on_air(on, "asked to"),
+            ChildCommand::RetryNow { output } => self.outputs.tell(output.as_ref(), OutputCommand::RetryNow),
+            ChildCommand::ForceKeyframe { rendition } => {
+                for input in self.workers.keys() {
+                    self.wish(input, ToWorker::ForceKeyframe { rendition: rendition.clone() });
+                }
+            }
+            ChildCommand::SetBitrate { rendition, bitrate } => {
+                for input in self.workers.keys() {
+                    self.wish(input, ToWorker::SetBitrate { rendition: rendition.clone(), bitrate });
+                }
+            }
+            ChildCommand::Stop => return true,
+        }
+        false
+    }
+
+    fn set_on_air(&mut self, on: bool, why: &str) {
+        if self.on_air == on {
+            return;
+        }
+        self.on_air = on;
+        self.outputs.set_on_air(on);
+        let kind = if on { EventKind::WentOnAir } else { EventKind::WentOffAir };
+        self.say(kind, Severity::Info, "", why.to_owned());
+        self.report();
+    }
+
+    /// Takes the last-good settings again. What did not change is not disturbed.
+    fn reload(&mut self) {
+        let settings = match load::load_last_good(&self.paths) {
+            Ok(settings) => settings,
+            Err(e) => return self.say(EventKind::ConfigRefused, Severity::Alert, "data plane", e.to_string()),
+        };
+        let rebuilt =
+            settings.renditions != self.settings.renditions || settings.frame_rate != self.settings.frame_rate;
+        self.settings = settings;
+        if rebuilt {
+            self.rebuild();
+        } else {
+            self.outputs.apply(&self.settings, &self.feeds, false);
+            self.switch_input(Input::Inputs(self.inputs()));
+        }
+        self.load_slates();
+        self.link.settings(self.settings.hash_for(&Role::Transmit));
+        self.report();
+    }
+
+    /// Other encodes: everything after the workers begins anew, later on the same timeline.
+    fn rebuild(&mut self) {
+        let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
+        let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
+        self.switch = Switch::new(switch_settings(&self.settings), epoch);
+        self.slates.clear();
+        self.build_feeds();
+        for input in self.workers.keys().cloned().collect::<Vec<_>>() {
+            self.switch_input(Input::Connected { input });
+        }
+    }
+
+    fn inputs(&self) -> Vec<InputId> {
+        self.settings.inputs.iter().map(|i| i.id.clone()).collect()
+    }
+
+    /// Reads the slates that were made since the last look.
+    fn load_slates(&mut self) {
+        for path in slates::files(&self.paths, &self.settings) {
+            if self.slates.contains(&path) || !path.exists() {
+                continue;
+            }
+            let loaded = slates::read(&path).and_then(|clips| {
+                let now = clock::media();
+                clips.into_iter().try_for_each(|c| self.switch.load_slate(c, now)).map_err(|e| e.to_string())
+            });
+            if let Err(why) = loaded {
+                self.say(EventKind::SlateChanged, Severity::Warning, "", why);
+            }
+            self.slates.insert(path);
+            self.drain();
+        }
+    }
+
+    fn network_returned(&self, back: &link::Return) {
+        self.say(EventKind::NetworkReturned, Severity::Info, &back.interface, back.why.to_owned());
+        self.outputs.tell(None, OutputCommand::NetworkReturned);
+    }
+
+    fn beat(&mut self) {
+        self.link.send(ChildMessage::Beat);
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats % SLATES_EVERY == 0 {
+            self.load_slates();
+        }
+        if self.beats % REPORT_EVERY == 0 || std::mem::take(&mut self.report_soon) {
+            self.report();
+        }
+        if let Some(time) = self.switch.due_save(clock::media(), clock::wall()) {
+            self.keeper.save(time.clone());
+            self.saved = Some(time);
+        }
+    }
+
+    fn say(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) {
+        (self.events)(Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason));
+    }
+
+    fn report(&self) {
+        let now = clock::media();
+        let state = self.switch.snapshot(now);
+        self.link.send(ChildMessage::Plane(PlaneSnapshot {
+            on_air: self.on_air,
+            programme_time: state.programme_time,
+            source: state.source,
+            source_reason: state.reason,
+            inputs: state.inputs,
+            renditions: state.renditions,
+            outputs: self.outputs.destinations(),
+            recordings: self.outputs.recordings(),
+        }));
+    }
+}
+
+fn switch_settings(settings: &Settings) -> SwitchSettings {
+    let video = settings.renditions.iter().map(|r| StreamSettings { rendition: r.id.clone(), codec: r.codec });
+    let sound = settings.audio_renditions();
+    let sound = sound.iter().map(|a| StreamSettings { rendition: a.rendition(), codec: a.codec });
+    SwitchSettings {
+        rate: settings.frame_rate,
+        streams: video.chain(sound).collect(),
+        inputs: settings.inputs.iter().map(|i| i.id.clone()).collect(),
+        thresholds: Thresholds::default(),
+    }
+}
+
+fn in_words(how: How) -> String {
+    match how {
+        How::Began => "programme time begins".to_owned(),
+        How::SameBoot => "programme time goes on in the same timeline".to_owned(),
+        How::AnotherBoot { away } => {
+            format!("programme time goes on after a reboot; away for {} s", away.as_secs())
+        }
+        How::AnotherBootWithoutClock => {
+            "programme time goes on 10 s later; the wall clock does not tell how long the box was away".to_owned()
+        }
+    }
+}
