@@ -1,4 +1,4 @@
-//! What it means that a network came back. Pure: facts in, returns out.
+//! Pure. What it means that a network came back: facts in, returns out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -92,17 +92,17 @@ pub fn find_secrets(main: &Path) -> Option<PathBuf> {
     credential.into_iter().chain([beside]).find(|path| path.exists())
 }
 
+/// What to do about a file that cannot be read.
+const REMEDIES: [(io::ErrorKind, &str); 3] = [
+    (io::ErrorKind::NotFound, "check the name, or write one: `holdfast check-config --example` prints a beginning"),
+    (io::ErrorKind::PermissionDenied, "let the service's user read it"),
+    (io::ErrorKind::IsADirectory, "name a file in it"),
+];
+
 /// The text of a file and its permission bits. Reads no more than the parser would look at, whatever stands there.
 fn read(path: &Path) -> Result<(String, u32), LoadError> {
     let failed = |source: io::Error| {
-        let remedy = match source.kind() {
-            io::ErrorKind::NotFound => {
-                "check the name, or write one: `holdfast check-config --example` prints a beginning"
-            }
-            io::ErrorKind::PermissionDenied => "let the service's user read it",
-            io::ErrorKind::IsADirectory => "name a file in it",
-            _ => "check the disk",
-        };
+        let remedy = REMEDIES.iter().find(|(kind, _)| *kind == source.kind()).map_or("check the disk", |(_, r)| r);
         LoadError::Io { path: path.to_owned(), source, remedy }
     };
     let file = File::open(path).map_err(failed)?;

@@ -21,14 +21,14 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "capture",
         pure: false,
-        knows: &["model", "events", "config", "mux", "clock", "encode"],
-        because: "builds the worker's pipeline up to the encoders, stamps pictures, reports what it sees",
+        knows: &["model", "config", "clock"],
+        because: "makes a source of an input's settings and stamps its pictures; what becomes of them is encode's business",
     },
     Room {
         name: "encode",
         pure: false,
-        knows: &["model", "events", "config", "mux", "clock"],
-        because: "encodes to the settings in the form that mux defines, and reports it",
+        knows: &["model", "capture", "events", "config", "mux", "clock"],
+        because: "asks the source for each place's picture, encodes it in the form that mux defines, and reports it",
     },
     Room {
         name: "switch",
@@ -82,9 +82,16 @@ pub const PURE_FILES: &[&str] = &[
     "src/capture/blockcode.rs",
     "src/capture/drift.rs",
     "src/capture/pace.rs",
+    "src/capture/pattern.rs",
+    "src/capture/tape.rs",
     "src/encode/protocol.rs",
     "src/encode/session.rs",
     "src/encode/table.rs",
+    "src/encode/worker/labels.rs",
+    "src/encode/worker/outbox.rs",
+    "src/encode/worker/progress.rs",
+    "src/link/returns.rs",
+    "src/supervisor/alerts.rs",
     "src/supervisor/lifecycle.rs",
 ];
 

@@ -1,4 +1,5 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+// Any instant does to begin with.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::sync::Arc;
 
