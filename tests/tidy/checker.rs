@@ -4,7 +4,7 @@ use super::rules::{self, Violation};
 use super::source::Source;
 
 fn pure(snippet: &str) -> Vec<Violation> {
-    let dependencies = ["tokio", "bytes", "nix", "fastrand", "ring"].map(str::to_owned);
+    let dependencies = ["tokio", "bytes", "nix", "libc", "fastrand", "ring"].map(str::to_owned);
     rules::purity(&Source::new("src/switch/snippet.rs", snippet), &dependencies)
 }
 
@@ -20,6 +20,7 @@ fn impure_code_is_found() {
         "use tokio::sync::watch;",
         "fn f() { tokio::spawn(g()); }",
         "use nix::poll::poll;",
+        "fn f() -> i32 { libc::getpid() }",
         "async fn f() {}",
         "fn f() { g().await; }",
         "fn f() { let x = async { 1 }; }",
@@ -56,6 +57,7 @@ fn pure_code_is_left_alone() {
         "#[test] fn t() { std::thread::spawn(|| ()); }",
         "fn f(tokio: u32) -> u32 { tokio }",
         "mod ring; pub use ring::Cursor;",
+        "fn f(signal: i32) -> bool { signal == libc::SIGSEGV }",
         "fn f<'a>(x: &'a str) -> impl Iterator<Item = char> + use<'a> { x.chars() }",
     ] {
         assert_eq!(pure(snippet), [], "{snippet}");
