@@ -39,12 +39,10 @@ impl ConfigFiles {
         let mut files = Self { main, secrets, paths, seen: (None, None), warnings: Vec::new() };
         match files.load() {
             Ok(settings) => Ok((files, settings, None)),
-            Err(Refused(why)) => {
-                match load::load_last_good(&files.paths) {
-                    Ok(settings) => Ok((files, settings, Some(Refused(why)))),
-                    Err(_) => Err(format!("{why}\nThere is no earlier good configuration to go on with.")),
-                }
-            }
+            Err(Refused(why)) => match load::load_last_good(&files.paths) {
+                Ok(settings) => Ok((files, settings, Some(Refused(why)))),
+                Err(_) => Err(format!("{why}\nThere is no earlier good configuration to go on with.")),
+            },
         }
     }
 

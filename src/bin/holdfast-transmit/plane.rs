@@ -62,7 +62,8 @@ pub async fn run(paths: Paths, settings: Settings) -> Result<(), String> {
     let mut returns = match link::watch_returns() {
         Ok(returns) => returns,
         Err(e) => {
-            let text = format!("the kernel does not tell of networks that return ({e}); destinations retry by the clock");
+            let text =
+                format!("the kernel does not tell of networks that return ({e}); destinations retry by the clock");
             plane.say(EventKind::Note, Severity::Warning, "", text);
             mpsc::channel(1).1
         }

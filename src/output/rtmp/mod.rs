@@ -10,9 +10,9 @@
 //!                        └──► OutputSnapshot, Event
 //! ```
 //!
-//! The outbox is filled only when it is empty, and then with what the feed has, up to [`connection::BATCH_UNITS`] units:
-//! normally one picture and the sound that came with it, in one system call. So a destination that does not read holds
-//! one batch and its place in the ring, which passes it by: it is told how much it lost and goes on at a keyframe.
+//! The outbox is filled only when it is empty, and then with what the feed has, up to a bound: normally one picture and
+//! the sound that came with it, in one system call. So a destination that does not read holds one batch and its place in
+//! the ring, which passes it by: it is told how much it lost and goes on at a keyframe.
 //!
 //! *Invariant:* nothing a destination or its network does makes another destination wait, and no stream key leaves this
 //! room except towards its server.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
@@ -30,6 +31,9 @@ use crate::rtmp::handshake::BLOCK;
 /// Longer than any of this takes on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// More messages than any test sends.
+const MESSAGES: usize = 10_000;
+
 /// What a server is told to do.
 #[derive(Clone)]
 enum Manner {
@@ -45,7 +49,7 @@ enum Manner {
 /// A server and what it has been sent; the number counts connections.
 struct Server {
     port: u16,
-    received: mpsc::UnboundedReceiver<(usize, Message)>,
+    received: mpsc::Receiver<(usize, Message)>,
 }
 
 async fn server(manner: Manner) -> Server {
@@ -53,7 +57,7 @@ async fn server(manner: Manner) -> Server {
     // So that a server that does not read is noticed after kilobytes, not megabytes.
     socket2::SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (sender, received) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::channel(MESSAGES);
     spawn_local(async move {
         for connection in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
@@ -69,7 +73,7 @@ async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
     manner: Manner,
-    sender: mpsc::UnboundedSender<(usize, Message)>,
+    sender: mpsc::Sender<(usize, Message)>,
 ) -> std::io::Result<()> {
     let mut hello = vec![0; 1 + BLOCK];
     stream.read_exact(&mut hello).await?;
@@ -90,7 +94,11 @@ async fn serve(
                 stream.write_all(&answer(&Command::parse(&message.payload).unwrap().name)).await?;
             }
             let is_picture = message.kind == 9 && message.payload[1] == 1;
-            let _ = sender.send((connection, message));
+            match sender.try_send((connection, message)) {
+                // The test may be over.
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(_)) => panic!("a test sends fewer messages"),
+            }
             if !is_picture {
                 continue;
             }
@@ -251,7 +259,7 @@ fn on_one_thread(test: impl Future<Output = ()>) {
 fn every_unit_arrives_once_and_stop_ends_the_broadcast() {
     on_one_thread(async {
         let mut server = server(Manner::Accept).await;
-        let feed = Feed::new(Duration::from_secs(10), 1 << 20);
+        let feed = Feed::new(Duration::from_secs(10), 8 << 20);
         feed.push(unit(0, 100));
         feed.push(unit(1, 100));
         let mut out = destination(to(server.port), None, &feed);
@@ -393,7 +401,7 @@ mod secure {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (sender, received) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::channel(MESSAGES);
         spawn_local(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -416,7 +424,7 @@ mod secure {
     fn units_arrive_over_tls_under_a_named_authority() {
         on_one_thread(async {
             let (mut server, ca) = secure_server("localhost", false).await;
-            let feed = Feed::new(Duration::from_secs(10), 4 << 20);
+            let feed = Feed::new(Duration::from_secs(10), 8 << 20);
             feed.push(unit(0, 300_000));
             let mut out = destination(to(server.port, true), Some(ca.path().into()), &feed);
             for n in 0..30 {

@@ -31,7 +31,7 @@ struct Life {
 
 impl Life {
     fn started(takeover: Takeover, seed: u64) -> Self {
-        let now = Instant::now();
+        let now = crate::clock::now();
         let mut policy = Policy::new(&settings(takeover), seed, 100);
         policy.start(now);
         Self { policy, now }
@@ -268,7 +268,7 @@ fn a_redirect_is_followed_from_where_the_session_is() {
 
 #[test]
 fn a_connection_that_confirms_nothing_is_dead_but_an_idle_one_is_not() {
-    let start = Instant::now();
+    let start = crate::clock::now();
     let mut progress = Progress::new(start);
     let second = Duration::from_secs(1);
     for i in 1..=30u32 {

@@ -55,7 +55,7 @@ impl Far {
     fn new(facts: StreamFacts) -> Self {
         let publication =
             Publication { app: "live".into(), tc_url: "rtmp://host/live".into(), name: Secret::new(KEY), facts };
-        let now = Instant::now();
+        let now = crate::clock::now();
         let session = Session::new(publication, &mut fastrand::Rng::with_seed(7), now);
         let reader = chunk::Reader::new(1 << 20);
         let mut far = Self { session, now, reader, handshake: 1 + 2 * handshake::BLOCK, received: Vec::new() };
