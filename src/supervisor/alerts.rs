@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_alert_and_its_end_are_told_once() {
-        let (mut alerts, now) = (Alerts::default(), Instant::now());
+        let (mut alerts, now) = (Alerts::default(), crate::clock::now());
         let down = event(EventKind::OutputDown, Severity::Alert, "youtube");
         let up = event(EventKind::OutputPublishing, Severity::Info, "youtube");
         assert!(!alerts.admits(&up, now), "nobody heard of a trouble");
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_flapping_destination_does_not_ring_all_night() {
-        let (mut alerts, start) = (Alerts::default(), Instant::now());
+        let (mut alerts, start) = (Alerts::default(), crate::clock::now());
         let told = (0..3600)
             .filter(|s| {
                 let now = start + Duration::from_secs(*s);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn troubles_of_different_things_do_not_hide_each_other() {
-        let (mut alerts, now) = (Alerts::default(), Instant::now());
+        let (mut alerts, now) = (Alerts::default(), crate::clock::now());
         assert!(alerts.admits(&event(EventKind::OutputDown, Severity::Alert, "a"), now));
         assert!(alerts.admits(&event(EventKind::OutputDown, Severity::Alert, "b"), now));
         assert!(alerts.admits(&event(EventKind::Switched, Severity::Alert, ""), now));

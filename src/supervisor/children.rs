@@ -115,7 +115,7 @@ impl Children {
     pub async fn release_workers(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         for (role, software_only) in self.held_back.take().unwrap_or_default() {
-            for input in self.spawn(&role, software_only).await {
+            if let Some(input) = self.spawn(&role, software_only).await {
                 events.extend(self.tell(&role, input).await);
             }
         }

@@ -132,7 +132,7 @@ pub async fn run(options: Options) -> Result<(), String> {
                 ticks = ticks.wrapping_add(1);
                 let events = daemon.children.tick().await;
                 daemon.record_all(events);
-                if ticks % LOOK_EVERY == 0 && daemon.files.changed() {
+                if ticks.is_multiple_of(LOOK_EVERY) && daemon.files.changed() {
                     daemon.reload(&slates_done).await;
                 }
                 daemon.publish();

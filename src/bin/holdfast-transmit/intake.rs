@@ -29,10 +29,10 @@ const READ_AHEAD: usize = 64 << 10;
 const WISHES: usize = 64;
 
 /// One connection, for as long as the process lives.
-pub type ConnectionId = u64;
+pub(crate) type ConnectionId = u64;
 
 /// What the plane hears.
-pub enum FromIntake {
+pub(crate) enum FromIntake {
     /// A worker is there. An older connection of the same input is over.
     Opened {
         /// Which connection.
@@ -73,7 +73,7 @@ pub enum FromIntake {
 ///
 /// # Errors
 /// Whatever the file system says.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -82,7 +82,7 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Accepts for ever. The inbox is bounded: while it is full nothing is read, and the workers drop by themselves.
-pub async fn serve(listener: UnixListener, paths: Paths, inbox: mpsc::Sender<FromIntake>) {
+pub(crate) async fn serve(listener: UnixListener, paths: Paths, inbox: mpsc::Sender<FromIntake>) {
     let connections = std::rc::Rc::new(());
     let mut next: ConnectionId = 0;
     loop {

@@ -8,7 +8,7 @@ use holdfast::switch::SavedTime;
 
 /// Writes the newest value it was given. While a write is under way one more waits; further ones are dropped, since
 /// the next second brings a newer one.
-pub struct Keeper {
+pub(crate) struct Keeper {
     queue: mpsc::SyncSender<SavedTime>,
 }
 
@@ -17,7 +17,7 @@ impl Keeper {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(path: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn start(path: PathBuf) -> std::io::Result<Self> {
         let (queue, values) = mpsc::sync_channel::<SavedTime>(1);
         std::thread::Builder::new().name("programme-time".into()).spawn(move || {
             for value in values {
@@ -29,7 +29,7 @@ impl Keeper {
     }
 
     /// Hands over a value; never blocks.
-    pub fn save(&self, value: SavedTime) {
+    pub(crate) fn save(&self, value: SavedTime) {
         let _ = self.queue.try_send(value);
     }
 }
@@ -38,7 +38,7 @@ impl Keeper {
 ///
 /// # Errors
 /// When something is there that cannot be used.
-pub fn load(path: &Path) -> Result<Option<SavedTime>, String> {
+pub(crate) fn load(path: &Path) -> Result<Option<SavedTime>, String> {
     match std::fs::read_to_string(path) {
         Ok(json) => SavedTime::parse(&json).map(Some).map_err(|e| e.to_string()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -47,7 +47,7 @@ pub fn load(path: &Path) -> Result<Option<SavedTime>, String> {
 }
 
 /// The identity of this boot; another one means that CLOCK_MONOTONIC began again.
-pub fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

@@ -12,7 +12,7 @@ use holdfast::output::{EventSink, Feed, OutputCommand, OutputHandle, record, rtm
 const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// Every output of the programme.
-pub struct Outputs {
+pub(crate) struct Outputs {
     destinations: BTreeMap<OutputId, Running<DestinationSettings, OutputSnapshot>>,
     recordings: BTreeMap<OutputId, Running<RecordingSettings, RecordingSnapshot>>,
     events: EventSink,
@@ -27,13 +27,13 @@ struct Running<T, S> {
 
 impl Outputs {
     /// No outputs yet; off air. `seed` makes the back-offs of this box differ from another's.
-    pub fn new(events: EventSink, seed: u64) -> Self {
+    pub(crate) fn new(events: EventSink, seed: u64) -> Self {
         Self { destinations: BTreeMap::new(), recordings: BTreeMap::new(), events, seed, on_air: false }
     }
 
     /// Starts what is new, ends what is gone or changed, leaves alone what is the same. `rebuilt` feeds: everything is
     /// started again.
-    pub fn apply(&mut self, settings: &Settings, feeds: &BTreeMap<RenditionId, Feed>, rebuilt: bool) {
+    pub(crate) fn apply(&mut self, settings: &Settings, feeds: &BTreeMap<RenditionId, Feed>, rebuilt: bool) {
         let wanted = |id: &OutputId| settings.destinations.iter().find(|d| &d.id == id);
         self.destinations.retain(|id, now| !rebuilt && wanted(id) == Some(&now.settings) || end(&now.handle));
         let kept = |id: &OutputId| settings.recordings.iter().find(|r| &r.id == id);
@@ -68,7 +68,7 @@ impl Outputs {
     }
 
     /// Starts or cleanly ends all outputs.
-    pub fn set_on_air(&mut self, on: bool) {
+    pub(crate) fn set_on_air(&mut self, on: bool) {
         self.on_air = on;
         let command = if on { OutputCommand::Start } else { OutputCommand::Stop };
         for running in self.destinations.values().filter(|r| !on || r.settings.enabled) {
@@ -80,7 +80,7 @@ impl Outputs {
     }
 
     /// Tells one destination, or all of them.
-    pub fn tell(&self, id: Option<&OutputId>, command: OutputCommand) {
+    pub(crate) fn tell(&self, id: Option<&OutputId>, command: OutputCommand) {
         for (_, running) in self.destinations.iter().filter(|(other, _)| id.is_none_or(|id| id == *other)) {
             tell(&running.handle, command);
         }
@@ -90,17 +90,17 @@ impl Outputs {
     }
 
     /// The latest of every destination.
-    pub fn destinations(&self) -> Vec<OutputSnapshot> {
+    pub(crate) fn destinations(&self) -> Vec<OutputSnapshot> {
         self.destinations.values().map(|r| r.handle.snapshot.borrow().clone()).collect()
     }
 
     /// The latest of every recording.
-    pub fn recordings(&self) -> Vec<RecordingSnapshot> {
+    pub(crate) fn recordings(&self) -> Vec<RecordingSnapshot> {
         self.recordings.values().map(|r| r.handle.snapshot.borrow().clone()).collect()
     }
 
     /// Ends everything cleanly and waits until it has ended, for a bounded time.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.set_on_air(false);
         let all = async {
             for running in self.destinations.values_mut() {

@@ -49,7 +49,7 @@ const RING_BYTES: usize = 24 << 20;
 ///
 /// # Errors
 /// In words, when it cannot begin.
-pub async fn run(paths: Paths, settings: Settings) -> Result<(), String> {
+pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> {
     let hash = settings.hash_for(&Role::Transmit);
     let socket = paths.media_socket();
     let listener = intake::listen(&socket).map_err(|e| format!("{}: {e}", socket.display()))?;
@@ -355,10 +355,10 @@ impl Plane {
         self.link.send(ChildMessage::Beat);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         self.beats = self.beats.wrapping_add(1);
-        if self.beats % SLATES_EVERY == 0 {
+        if self.beats.is_multiple_of(SLATES_EVERY) {
             self.load_slates();
         }
-        if self.beats % REPORT_EVERY == 0 || std::mem::take(&mut self.report_soon) {
+        if self.beats.is_multiple_of(REPORT_EVERY) || std::mem::take(&mut self.report_soon) {
             self.report();
         }
         if let Some(time) = self.switch.due_save(clock::media(), clock::wall()) {

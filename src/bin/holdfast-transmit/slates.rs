@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 64 << 20;
 ///
 /// # Errors
 /// In words, naming the file.
-pub fn read(path: &Path) -> Result<Vec<SlateClip>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<SlateClip>, String> {
     let name = path.display();
     let length = std::fs::metadata(path).map_err(|e| format!("{name}: {e}"))?.len();
     if length > MAX_FILE {
@@ -47,7 +47,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<SlateClip>, String> {
 }
 
 /// The slate files of all renditions, whether they are there or not.
-pub fn files(paths: &Paths, settings: &Settings) -> Vec<PathBuf> {
+pub(crate) fn files(paths: &Paths, settings: &Settings) -> Vec<PathBuf> {
     let _ = (paths, settings);
     Vec::new()
 }

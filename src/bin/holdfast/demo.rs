@@ -1,14 +1,225 @@
-//! `holdfast demo`.
+//! `holdfast demo`: a whole box on this machine, with real servers and no hardware; and what it survives.
 
+mod box_;
+mod fault;
+mod servers;
+mod tools;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::REFUSED;
-use crate::terminal::complain;
+use clap::ValueEnum;
+use holdfast::clock;
+use holdfast::events::{BoxSnapshot, Command, Event, OutputState, render};
+
+use crate::DONE;
+use crate::demo::box_::DemoBox;
+use crate::demo::fault::{Fault, Injected};
+use crate::demo::servers::Servers;
+use crate::terminal::{complain, is_terminal, say, style, time_of_day, write};
+
+/// Between two looks at the box.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// The first picture on both servers, on a slow machine.
+const ON_AIR_WITHIN: Duration = Duration::from_secs(90);
 
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+#[command(after_help = "Examples:
+  holdfast demo                        45 seconds of a film on two servers; a third refuses
+  holdfast demo --fault encoder        the encoder is killed on air
+  holdfast demo --fault data-plane     the sender itself is killed on air
+  holdfast demo --seconds 600          long enough to look at it with ffplay or VLC
 
-pub(crate) fn run(_arguments: &Arguments) -> ExitCode {
-    complain("the demonstration is not part of this build");
-    ExitCode::from(REFUSED)
+Pictures taken from the servers and the recording are in demo-out/ afterwards.")]
+pub(crate) struct Arguments {
+    /// How long to be on air.
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(15..=86_400))]
+    seconds: u64,
+    /// What is to break after a third of the time.
+    #[arg(long, value_enum)]
+    fault: Option<Fault>,
+    /// What is shown.
+    #[arg(long, value_enum, default_value = "film")]
+    input: Input,
+    /// Where pictures, recordings and logs go; emptied first.
+    #[arg(long, default_value = "demo-out")]
+    out: PathBuf,
+    /// Where FFmpeg, node-media-server and the film are; `make demo` puts them there.
+    #[arg(long, default_value = ".tools")]
+    tools: PathBuf,
+}
+
+/// What the demo shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Input {
+    /// A film clip with sound, looped.
+    Film,
+    /// A moving test picture with a frame number that programs can read, and a tone.
+    Pattern,
+    /// Both; the film is preferred, and the pattern stands in for it. Needs twice the processor.
+    Both,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match show(arguments) {
+        Ok(()) => DONE,
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(arguments: &Arguments) -> Result<(), String> {
+    let tools = tools::Tools::find(&arguments.tools)?;
+    let out = box_::fresh_directory(&arguments.out)?;
+    say("Starting two servers that take the programme and one that refuses it …");
+    let mut servers = Servers::start(&tools, &out)?;
+    say("Starting the box …");
+    let mut demo = DemoBox::start(&tools, &servers, &out, arguments.input)?;
+    demo.order(Command::Start)?;
+    wait_until_on_air(&mut demo)?;
+
+    let begin = clock::now();
+    let end = begin + Duration::from_secs(arguments.seconds);
+    let break_at = begin + Duration::from_secs(arguments.seconds / 3);
+    let how_to_look = how_to_look(&servers, &out);
+    say(&how_to_look);
+    let mut fault = arguments.fault;
+    let mut injected: Option<Injected> = None;
+    let mut pictures = servers.take_pictures(&tools);
+    let mut printed = 0;
+    while clock::now() < end && !demo.interrupted() {
+        if clock::now() >= break_at
+            && let Some(fault) = fault.take()
+        {
+            injected = Some(Injected::now(fault, &mut demo, &mut servers)?);
+        }
+        if let Some(injected) = &mut injected {
+            injected.go_on(&mut demo, &mut servers, &tools)?;
+        }
+        if let Some(snapshot) = demo.look() {
+            let events = demo.events();
+            if is_terminal() {
+                draw(&snapshot, &events, &how_to_look, end);
+            } else {
+                printed = print_new(&snapshot, &events, printed);
+            }
+        }
+        #[allow(clippy::disallowed_methods, reason = "a person watches; twice a second is what the eye wants")]
+        std::thread::sleep(LOOK_EVERY);
+    }
+    pictures.finish();
+    let last = demo.look().ok_or("the box does not answer any more; its logs are in the output directory")?;
+    servers.take_pictures(&tools).finish();
+    let told = injected.map(|injected| injected.told(&demo, &last));
+    demo.end()?;
+    say(&summary(&last, told.as_deref(), &tools, &servers, &out));
+    Ok(())
+}
+
+fn wait_until_on_air(demo: &mut DemoBox) -> Result<(), String> {
+    let begin = clock::now();
+    loop {
+        if let Some(snapshot) = demo.look()
+            && let Some(plane) = &snapshot.plane
+        {
+            let publishing = plane.outputs.iter().filter(|o| o.state == OutputState::Publishing).count();
+            if publishing >= 2 && matches!(plane.source, holdfast::events::SourceOnAir::Input(_)) {
+                return Ok(());
+            }
+        }
+        if (clock::now() - begin) > ON_AIR_WITHIN || demo.interrupted() {
+            return Err("the box did not get on air; its logs are in the output directory".to_owned());
+        }
+        #[allow(clippy::disallowed_methods, reason = "waiting for another process, which is asked again and again")]
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn how_to_look(servers: &Servers, out: &std::path::Path) -> String {
+    let mut text = String::from("\n LOOK AT IT (any of these, on this machine)\n");
+    for server in servers.taking() {
+        text.push_str(&format!(
+            "   {:<8} ffplay {}    or in VLC: Media, Open Network Stream\n",
+            server.name,
+            server.watch_url()
+        ));
+    }
+    text.push_str(&format!("   pictures taken from the servers every few seconds: {}/*.png\n", out.display()));
+    text
+}
+
+fn draw(snapshot: &BoxSnapshot, events: &[Event], how_to_look: &str, end: Instant) {
+    let recent: Vec<Event> = events.iter().rev().take(8).rev().cloned().collect();
+    let times: Vec<String> = recent.iter().map(|e| time_of_day(e.at, snapshot.at)).collect();
+    let timed: Vec<_> = times.iter().map(String::as_str).zip(&recent).collect();
+    let left = end.saturating_duration_since(clock::now()).as_secs();
+    let page = format!(
+        "{}{how_to_look}\n Ends by itself in {left} s; Ctrl-C ends it now.\n",
+        render::status(snapshot, &timed, style())
+    );
+    let mut screen = String::from("\x1b[H");
+    for line in page.lines() {
+        screen.push_str(line);
+        screen.push_str("\x1b[K\n");
+    }
+    screen.push_str("\x1b[J");
+    write(&screen);
+}
+
+/// Where nobody looks at a terminal, what happens is printed line by line.
+fn print_new(snapshot: &BoxSnapshot, events: &[Event], printed: usize) -> usize {
+    for event in events.iter().skip(printed) {
+        write(&render::event((&time_of_day(event.at, snapshot.at), event), style()));
+    }
+    events.len()
+}
+
+fn summary(
+    last: &BoxSnapshot,
+    fault: Option<&str>,
+    tools: &tools::Tools,
+    servers: &Servers,
+    out: &std::path::Path,
+) -> String {
+    let mut text = String::from("\n WHAT WAS SEEN\n");
+    let Some(plane) = &last.plane else { return text };
+    for output in &plane.outputs {
+        let said = match &output.state {
+            OutputState::Waiting { because, .. } if output.id.as_str() == servers::REFUSING => {
+                format!("refused, as it is meant to be here: {because}")
+            }
+            OutputState::Waiting { because, .. } => format!("waiting: {because}"),
+            OutputState::Off | OutputState::Connecting | OutputState::Publishing | OutputState::Stopping => {
+                let sessions = if output.sessions == 1 {
+                    "one session".to_owned()
+                } else {
+                    format!("{} sessions", output.sessions)
+                };
+                format!("{sessions}, {} pictures and sounds sent, {} lost", output.sent, output.lost)
+            }
+        };
+        text.push_str(&format!("   {:<10} {said}\n", output.id.as_str()));
+    }
+    for rendition in &plane.renditions {
+        let (live, slate, missing) = (rendition.live, rendition.slate, rendition.missing);
+        text.push_str(&format!(
+            "   {:<10} {} encoded once: {live} live, {slate} from the slate, {missing} missing\n",
+            rendition.id.as_str(),
+            rendition.codec.label(),
+        ));
+    }
+    for file in box_::recordings(out) {
+        let verdict = tools.check(&file);
+        text.push_str(&format!("   recording  {}: {verdict}\n", file.display()));
+    }
+    for server in servers.taking() {
+        text.push_str(&format!("   picture    {}\n", server.picture.display()));
+    }
+    if let Some(told) = fault {
+        text.push_str(&format!("\n THE FAULT\n   {told}\n"));
+    }
+    text
 }

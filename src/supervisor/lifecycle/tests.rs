@@ -18,7 +18,7 @@ struct World {
 impl World {
     fn new(child: Lifecycle) -> Self {
         let told = Vec::new();
-        Self { now: Instant::now(), child, next_pid: 100, spawns: 0, killed: Vec::new(), told, asked: 0 }
+        Self { now: crate::clock::now(), child, next_pid: 100, spawns: 0, killed: Vec::new(), told, asked: 0 }
     }
 
     fn say(&mut self, input: Input) {
@@ -143,7 +143,7 @@ fn starts_back_off_to_their_limit_and_health_resets_them() {
 
 #[test]
 fn one_that_runs_already_is_adopted_and_not_started_twice() {
-    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, Instant::now()));
+    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     world.pass(500 * MS, false);
     world.say(Input::Hello { pid: 42, speaks: true });
     world.pass(5000 * MS, true);
@@ -155,7 +155,7 @@ fn one_that_runs_already_is_adopted_and_not_started_twice() {
 
 #[test]
 fn one_that_holds_the_role_but_does_not_answer_is_killed_first() {
-    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, Instant::now()));
+    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     while world.asked == 0 {
         world.pass(50 * MS, false);
     }
@@ -167,14 +167,14 @@ fn one_that_holds_the_role_but_does_not_answer_is_killed_first() {
 
 #[test]
 fn nobody_there_means_start() {
-    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, Instant::now()));
+    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     world.pass(1200 * MS, false);
     assert_eq!((world.asked, world.spawns), (1, 1));
 }
 
 #[test]
 fn another_protocol_is_replaced() {
-    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, Instant::now()));
+    let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     world.say(Input::Hello { pid: 42, speaks: false });
     assert_eq!(world.killed, [42]);
     world.die(42);
