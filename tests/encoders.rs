@@ -122,3 +122,149 @@ fn a_program_that_is_not_there_is_no_crash_of_ours() {
     let outcome = attempt("/nonexistent/holdfast-encode".into(), 1.0, &job(Codec::H264, 320, 180), "x264");
     assert!(matches!(outcome, Outcome::NotTried { .. }), "{outcome:?}");
 }
+
+mod slate {
+    use std::process::{Command, Output};
+
+    use bytes::{Bytes, BytesMut};
+    use holdfast::encode::protocol::FromWorker;
+    use holdfast::model::{CodecConfig, RenditionId, TrackFormat};
+    use std::sync::Arc;
+
+    use super::*;
+
+    const CONFIG: &str = r#"
+[box]
+name = "North stage"
+[programme]
+frame_rate = 30
+[[input]]
+name = "test"
+kind = "pattern"
+[slate]
+IMAGE
+[[rendition]]
+name = "main"
+codec = "h264"
+size = "640x360"
+bitrate = "800k"
+keyframe_interval = "1s"
+encoder = "x264"
+[[rendition]]
+name = "small"
+codec = "hevc"
+size = "320x180"
+bitrate = "300k"
+encoder = "x265"
+[[rendition]]
+name = "tiny"
+codec = "av1"
+size = "320x180"
+bitrate = "200k"
+encoder = "aom"
+"#;
+
+    struct Rig {
+        dir: tempfile::TempDir,
+    }
+
+    impl Rig {
+        fn new(image: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("last-good.toml"), CONFIG.replace("IMAGE", image)).unwrap();
+            Self { dir }
+        }
+
+        fn run(&self, rendition: &str, more: &[&str]) -> Output {
+            let state = self.dir.path().display().to_string();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-encode"));
+            command.args(["slate", "--rendition", rendition, "--runtime", &state, "--state", &state]).args(more);
+            command.output().unwrap()
+        }
+
+        fn made(&self, rendition: &str) -> PathBuf {
+            let output = self.run(rendition, &[]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+        }
+    }
+
+    type Clip = (RenditionId, String, Arc<CodecConfig>, Vec<(bool, Bytes)>);
+
+    fn read(path: &Path) -> Vec<Clip> {
+        let mut buffer = BytesMut::from(&std::fs::read(path).unwrap()[..]);
+        let mut clips: Vec<Clip> = Vec::new();
+        while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
+            match message {
+                FromWorker::Format { stream, rendition, encoder, config } => {
+                    assert_eq!(usize::from(stream), clips.len());
+                    clips.push((rendition, encoder, config, Vec::new()));
+                }
+                FromWorker::Unit { stream, key, payload, .. } => clips[usize::from(stream)].3.push((key, payload)),
+                FromWorker::Hello(_) | FromWorker::Bye { .. } => panic!("{message:?} in a slate"),
+            }
+        }
+        assert!(buffer.is_empty());
+        clips
+    }
+
+    #[test]
+    fn each_rendition_gets_one_closed_group_and_its_silence() {
+        let rig = Rig::new("");
+        for (name, codec, audio, frames) in [
+            ("main", Codec::H264, "aac-128k", 30),
+            ("small", Codec::Hevc, "aac-128k", 60),
+            ("tiny", Codec::Av1, "opus-96k", 60),
+        ] {
+            let path = rig.made(name);
+            let clips = read(&path);
+            let [(rendition, encoder, config, units), (sound, _, _, packets)] = &clips[..] else {
+                panic!("{name} has {} clips", clips.len())
+            };
+            assert_eq!((rendition.as_str(), config.codec, sound.as_str()), (name, codec, audio));
+            assert!(encoder.ends_with("enc"), "{encoder}");
+            assert_eq!(units.len(), frames, "{name}");
+            let keys: Vec<_> = units.iter().map(|(key, _)| *key).collect();
+            assert!(keys[0] && !keys[1..].contains(&true), "{name}: {keys:?}");
+            assert!(
+                matches!(config.format, TrackFormat::Video(v) if v.width == if name == "main" { 640 } else { 320 })
+            );
+            assert!(packets.len() >= 30 && packets.iter().all(|(_, p)| !p.is_empty() && p.len() < 400), "{name}");
+            // A still picture after its keyframe costs next to nothing.
+            let rest: usize = units[1..].iter().map(|(_, p)| p.len()).sum();
+            assert!(rest / (frames - 1) < 2000, "{name}: {} bytes a frame", rest / (frames - 1));
+        }
+    }
+
+    #[test]
+    fn a_slate_that_is_there_is_not_made_again_and_no_part_is_left_behind() {
+        let rig = Rig::new("");
+        let path = rig.made("main");
+        let before = std::fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(rig.made("main"), path);
+        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before);
+        let files: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().flatten().map(|f| f.path()).collect();
+        assert_eq!(files, [path]);
+    }
+
+    #[test]
+    fn a_picture_that_cannot_be_read_leaves_the_card() {
+        let rig = Rig::new("image = \"broken.png\"");
+        std::fs::write(rig.dir.path().join("broken.png"), b"no picture").unwrap();
+        let png = rig.dir.path().join("card.png");
+        let output = rig.run("small", &["--png", &png.display().to_string()]);
+        assert!(output.status.success());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("the slate shows the box's name"), "{told}");
+        assert!(std::fs::metadata(&png).unwrap().len() > 1000);
+        assert!(rig.made("small").exists());
+    }
+
+    #[test]
+    fn a_rendition_that_is_not_configured_is_named() {
+        let output = Rig::new("").run("huge", &[]);
+        assert!(!output.status.success());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("slate huge:") && told.contains("has no such rendition"), "{told}");
+    }
+}

@@ -177,6 +177,8 @@ fn built(
         .field("height", field(job.height))
         .field("framerate", gst::Fraction::new(field(job.rate.num), field(job.rate.den)))
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .field("interlace-mode", "progressive")
+        .field("colorimetry", "bt709")
         .build();
     BuiltEncoder {
         element,

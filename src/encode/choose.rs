@@ -9,7 +9,7 @@ use super::cache::Cache;
 use super::error::EncoderError;
 use super::probe::Prober;
 use super::table::{self, VideoJob};
-use super::verdict::{self, Outcome};
+use super::verdict::{self, Allowed, Outcome};
 use super::{build, machine};
 
 /// The family to use for `job`. `cache` is [`crate::config::Paths::probe_cache`]. Without a finding in it, takes as long
@@ -18,10 +18,22 @@ use super::{build, machine};
 /// # Errors
 /// [`EncoderError`] names each family with what is wrong with it.
 pub fn choose(job: &VideoJob, choice: &EncoderChoice, cache: &Path) -> Result<Name, EncoderError> {
+    choose_among(job, choice, Allowed::All, cache)
+}
+
+/// As [`choose`], without touching hardware.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_software(job: &VideoJob, choice: &EncoderChoice, cache: &Path) -> Result<Name, EncoderError> {
+    choose_among(job, choice, Allowed::Software, cache)
+}
+
+fn choose_among(job: &VideoJob, choice: &EncoderChoice, allowed: Allowed, cache: &Path) -> Result<Name, EncoderError> {
     build::init()?;
     let prober = Prober::here().map_err(|e| EncoderError::Gstreamer(e.to_string()))?;
     let cache = Cache::new(cache, machine::boot());
-    verdict::pick(job, choice, |family| outcome(job, family, &prober, Some(&cache)))
+    verdict::pick(job, choice, allowed, |family| outcome(job, family, &prober, Some(&cache)))
 }
 
 /// What a trial of `family` finds, or found: from `cache` if it is given and knows.

@@ -25,6 +25,8 @@ mod cache;
 pub mod choose;
 #[cfg(feature = "encode")]
 pub mod command;
+#[cfg(all(test, feature = "encode"))]
+mod decoded;
 #[cfg(feature = "encode")]
 mod machine;
 #[cfg(feature = "encode")]
@@ -33,6 +35,9 @@ mod offline;
 pub mod probe;
 #[cfg(feature = "encode")]
 mod trial;
+
+// What is sent when there is no picture.
+pub mod slate;
 
 // How units get to the data plane.                                                                pure
 pub mod protocol;

@@ -114,3 +114,13 @@ pub(super) fn bytes_of(sample: &gst::Sample) -> Result<bytes::Bytes, String> {
     let mapped = buffer.into_mapped_buffer_readable().map_err(|_| "a buffer that cannot be mapped")?;
     Ok(bytes::Bytes::copy_from_slice(mapped.as_slice()))
 }
+
+/// The configuration record that comes in the caps: `codec_data`, or for Opus the first `streamheader`.
+pub(super) fn configuration(sample: &gst::Sample) -> Option<bytes::Bytes> {
+    let structure = sample.caps()?.structure(0)?;
+    let header =
+        || structure.get::<gst::ArrayRef<'_>>("streamheader").ok()?.as_slice().first()?.get::<gst::Buffer>().ok();
+    let record = structure.get::<gst::Buffer>("codec_data").ok().or_else(header)?;
+    let bytes = record.map_readable().ok()?;
+    Some(bytes::Bytes::copy_from_slice(bytes.as_slice()))
+}

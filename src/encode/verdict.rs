@@ -195,6 +195,15 @@ pub fn means_no_session(words: &str) -> bool {
     .any(|sign| words.contains(sign))
 }
 
+/// Which families may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// All, hardware first.
+    All,
+    /// Only those on the processor, whatever the configuration names: a driver holds a process that nothing can end.
+    Software,
+}
+
 /// Chooses the family for `job`: the one that is named, or the first that works fast enough, hardware first, or else
 /// the fastest that works at all. `try_family` is asked for each in turn until one will do.
 ///
@@ -203,11 +212,12 @@ pub fn means_no_session(words: &str) -> bool {
 pub fn pick(
     job: &VideoJob,
     choice: &EncoderChoice,
+    allowed: Allowed,
     mut try_family: impl FnMut(&Name) -> Outcome,
 ) -> Result<Name, EncoderError> {
     let mut tried = Vec::new();
     let mut best: Option<(f64, Name)> = None;
-    for family in candidates(job.codec, choice)? {
+    for family in candidates(job.codec, choice, allowed)? {
         let outcome = try_family(&family);
         if let Some(measured) = outcome.measured() {
             if measured.realtime >= FAST_ENOUGH || matches!(choice, EncoderChoice::Family(_)) {
@@ -227,18 +237,19 @@ pub fn pick(
     })
 }
 
-fn candidates(codec: Codec, choice: &EncoderChoice) -> Result<Vec<Name>, EncoderError> {
-    match choice {
-        EncoderChoice::Auto => Ok(table::candidates(codec).filter_map(|f| Name::new(f.name).ok()).collect()),
-        EncoderChoice::Family(name) => {
-            let text = name.as_str();
-            let family = table::family(text).ok_or_else(|| EncoderError::UnknownFamily(text.to_owned()))?;
-            if !family.makes(codec) {
-                return Err(EncoderError::WrongCodec { family: text.to_owned(), codec });
-            }
-            Ok(vec![name.clone()])
+fn candidates(codec: Codec, choice: &EncoderChoice, allowed: Allowed) -> Result<Vec<Name>, EncoderError> {
+    let may = |family: &table::Family| allowed == Allowed::All || family.kind == Kind::Software;
+    if let EncoderChoice::Family(name) = choice {
+        let text = name.as_str();
+        let family = table::family(text).ok_or_else(|| EncoderError::UnknownFamily(text.to_owned()))?;
+        if !family.makes(codec) {
+            return Err(EncoderError::WrongCodec { family: text.to_owned(), codec });
+        }
+        if may(family) {
+            return Ok(vec![name.clone()]);
         }
     }
+    Ok(table::candidates(codec).filter(|f| may(f)).filter_map(|f| Name::new(f.name).ok()).collect())
 }
 
 /// How many times real time an encoder goes. Hardware is judged by the clock on the wall. A library is judged by the
@@ -290,7 +301,7 @@ mod tests {
     #[test]
     fn the_first_that_works_is_taken_and_the_rest_is_not_tried() {
         let mut asked = Vec::new();
-        let family = pick(&job(Codec::H264), &EncoderChoice::Auto, |family| {
+        let family = pick(&job(Codec::H264), &EncoderChoice::Auto, Allowed::All, |family| {
             asked.push(family.to_string());
             if family.as_str() == "qsv" { works(4.0) } else { broken() }
         });
@@ -301,7 +312,7 @@ mod tests {
     #[test]
     fn a_slow_encoder_is_passed_over_for_a_faster_one_but_better_than_none() {
         let of = |x264: f64, openh264: f64| {
-            pick(&job(Codec::H264), &EncoderChoice::Auto, |family| match family.as_str() {
+            pick(&job(Codec::H264), &EncoderChoice::Auto, Allowed::All, |family| match family.as_str() {
                 "x264" => works(x264),
                 "openh264" => works(openh264),
                 _ => broken(),
@@ -316,15 +327,27 @@ mod tests {
     #[test]
     fn a_named_family_is_taken_even_if_slow_and_never_replaced() {
         let x265 = EncoderChoice::Family(Name::new("x265").unwrap());
-        assert_eq!(pick(&job(Codec::Hevc), &x265, |_| works(0.5)).unwrap().as_str(), "x265");
-        assert!(pick(&job(Codec::Hevc), &x265, |_| broken()).is_err());
-        let wrong = pick(&job(Codec::H264), &x265, |_| works(9.0)).unwrap_err();
+        assert_eq!(pick(&job(Codec::Hevc), &x265, Allowed::All, |_| works(0.5)).unwrap().as_str(), "x265");
+        assert!(pick(&job(Codec::Hevc), &x265, Allowed::All, |_| broken()).is_err());
+        let wrong = pick(&job(Codec::H264), &x265, Allowed::All, |_| works(9.0)).unwrap_err();
         assert_eq!(wrong.to_string(), "x265 does not make H.264");
     }
 
     #[test]
+    fn without_hardware_even_a_named_one_gives_way_to_software() {
+        let mut asked = Vec::new();
+        let va = EncoderChoice::Family(Name::new("va").unwrap());
+        let family = pick(&job(Codec::H264), &va, Allowed::Software, |family| {
+            asked.push(family.to_string());
+            works(3.0)
+        });
+        assert_eq!(family.unwrap().as_str(), "x264");
+        assert_eq!(asked, ["x264"]);
+    }
+
+    #[test]
     fn when_nothing_works_each_family_is_listed_with_its_reason() {
-        let error = pick(&job(Codec::Av1), &EncoderChoice::Auto, |family| match family.as_str() {
+        let error = pick(&job(Codec::Av1), &EncoderChoice::Auto, Allowed::All, |family| match family.as_str() {
             "aom" => broken(),
             _ => Outcome::NotRegistered { why: "not registered".into() },
         });

@@ -1,7 +1,8 @@
 //! `holdfast-encode`: captures one input, encodes every rendition once, hands the units to the data plane. Also tries
-//! encoders.
+//! encoders, and makes the slate.
 
 mod run;
+mod slate;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ struct Arguments {
 enum Task {
     /// Capture and encode one input until told to stop.
     Run(run::Arguments),
+    /// Make the slate of one rendition, unless it is there.
+    Slate(slate::Arguments),
     /// Try every encoder the box knows, and say which work here.
     Probe(command::ProbeArgs),
     /// One trial of one encoder; the probe's child.
@@ -30,6 +33,7 @@ enum Task {
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Run(arguments) => run::run(&arguments),
+        Task::Slate(arguments) => slate::run(&arguments),
         Task::Probe(arguments) => command::probe(&arguments),
         Task::Trial(arguments) => command::trial(&arguments),
     }

@@ -1,15 +1,14 @@
 //! Wires one worker: configuration, role, holdfastd, data plane.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use holdfast::config::{EncoderChoice, Paths, Settings};
-use holdfast::encode::build::{build_video, init};
-use holdfast::encode::error::EncoderError;
-use holdfast::encode::table::{FAMILIES, VideoJob};
+use holdfast::config::{Paths, Settings};
+use holdfast::encode::build::init;
+use holdfast::encode::choose::{choose, choose_software};
 use holdfast::encode::worker::{self, WorkerSetup};
 use holdfast::events::{ChildCommand, Role};
-use holdfast::model::{InputId, Name};
+use holdfast::model::InputId;
 use holdfast::supervisor::child_link::ChildLink;
 use holdfast::supervisor::{load, lock};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +26,9 @@ pub(crate) struct Arguments {
     /// What survives a reboot; the configuration in force is in it.
     #[arg(long)]
     state: PathBuf,
+    /// Touch no hardware encoder: a driver holds an earlier worker.
+    #[arg(long)]
+    software_only: bool,
 }
 
 /// Runs the worker; says on stderr why it ends if nobody asked it to.
@@ -55,7 +57,8 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     let _lock = lock::take(&paths.lock(&role)).map_err(|e| e.to_string())?;
     let settings = settings(&paths)?;
     let hash = settings.hash_for(&role);
-    let setup = WorkerSetup::of(&settings, &arguments.input, &paths, first_registered)
+    let choose = if arguments.software_only { choose_software } else { choose };
+    let setup = WorkerSetup::of(&settings, &arguments.input, &paths, choose)
         .ok_or_else(|| format!("{} has no input {}", paths.last_good_config().display(), arguments.input))?;
     init().map_err(|e| e.to_string())?;
 
@@ -100,24 +103,8 @@ async fn pass_on(
 }
 
 /// The configuration in force. A worker uses no secret, but a configuration without them is not complete.
-fn settings(paths: &Paths) -> Result<Settings, String> {
+pub(crate) fn settings(paths: &Paths) -> Result<Settings, String> {
     let secrets = Some(paths.last_good_secrets()).filter(|path| path.exists());
     let loaded = load::load(&paths.last_good_config(), secrets.as_deref());
     loaded.map(|loaded| loaded.settings).map_err(|e| e.to_string())
-}
-
-/// The named family, or the first that is installed.
-fn first_registered(job: &VideoJob, choice: &EncoderChoice, _cache: &Path) -> Result<Name, EncoderError> {
-    let candidates: Vec<Name> = match choice {
-        EncoderChoice::Family(name) => vec![name.clone()],
-        EncoderChoice::Auto => FAMILIES.iter().filter_map(|f| Name::new(f.name).ok()).collect(),
-    };
-    let mut tried = Vec::new();
-    for family in candidates {
-        match build_video(job, &family) {
-            Ok(_) => return Ok(family),
-            Err(e) => tried.push((family.to_string(), e.to_string())),
-        }
-    }
-    Err(EncoderError::NoneWorks { codec: job.codec, width: job.width, height: job.height, tried })
 }
