@@ -41,6 +41,8 @@ mod selector;
 mod splice;
 
 #[cfg(test)]
+mod checker;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod simulation;
