@@ -40,6 +40,8 @@ pub(super) struct Seen {
     pub(super) slate: u64,
     pub(super) missing: u64,
     restarted: bool,
+    /// When the slate's last burst began, and what was on air before: silence that fills a hole is no cut.
+    before_burst: Option<(Media, InputId)>,
 }
 
 pub(super) struct Last {
@@ -63,6 +65,7 @@ impl Checker {
                 slate: 0,
                 missing: 0,
                 restarted: false,
+                before_burst: None,
             };
             (s.rendition.clone(), seen)
         });
@@ -90,6 +93,10 @@ impl Checker {
     pub(super) fn unit(&mut self, unit: &AccessUnit, now: Media, delivered: Option<&(RenditionId, Bytes)>) {
         let what = format!("{} {:?} from {} at {now:?}", unit.rendition, unit.pts, unit.input);
         let offset = self.offset;
+        let on_picture = self
+            .streams
+            .values()
+            .any(|s| s.video && s.last.as_ref().is_some_and(|l| l.input == unit.input) && !s.restarted);
         let seen = self.streams.get_mut(&unit.rendition).unwrap();
         let place = seen.grid.nearest(unit.pts);
         assert_eq!(seen.grid.time_of(place), unit.pts, "{what}: off the grid");
@@ -98,6 +105,12 @@ impl Checker {
         let live = unit.input.as_str() != SLATE;
         let changed = seen.last.as_ref().is_none_or(|l| l.input != unit.input) || seen.restarted;
         assert!(!changed || unit.key, "{what}: the source changed off a keyframe");
+        let bridged = seen.before_burst.as_ref().is_some_and(|(at, input)| *at == now && *input == unit.input);
+        let cut_to = changed && live && !bridged;
+        assert!(!cut_to || seen.video || on_picture, "{what}: the sound was cut to before the picture");
+        if let Some(last) = seen.last.as_ref().filter(|l| !live && l.at < now) {
+            seen.before_burst = Some((now, last.input.clone()));
+        }
         self.cuts += u64::from(changed);
         if let Some(last) = &seen.last {
             assert!(place > last.place, "{what}: place {place} after place {}", last.place);

@@ -94,10 +94,13 @@ fn a_hung_worker_goes_on_and_its_old_pictures_stay_off_the_air() {
     world.run(ms(1800));
     let late = count(&world, "main").late;
     let asked = world.asked;
+    world.check.longest_silence = Media::ZERO;
     world.resume("camera");
     world.run_until("the camera is back", |w| w.is_live("camera"));
     assert!(count(&world, "main").late > late + 20, "the backlog was dropped and counted");
     assert!(world.asked > asked, "a keyframe was asked for");
+    let silence = world.check.longest_silence;
+    assert!(silence <= ms(40), "the slate waited for pictures that were only old: {silence:?}");
     world.run(ms(200));
     assert_eq!(world.last_from("aac-128k"), Some("camera"));
 }
