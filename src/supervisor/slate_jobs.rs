@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::spawn::Processes;
 use crate::clock;
 use crate::config::{Paths, RenditionSettings, Settings};
+use crate::encode::slate;
 use crate::events::{Event, EventKind, Role, Severity};
 
 /// A slate takes a second or two; this is for slow machines under load.
@@ -18,7 +19,11 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Makes what is missing, then sends what happened.
 pub async fn run(paths: Paths, settings: Settings, done: mpsc::Sender<Vec<Event>>) {
     let mut events = Vec::new();
+    let picture = slate::file::picture_bytes(&settings);
     for rendition in &settings.renditions {
+        if slate::file::path(&paths, &settings, rendition, picture.as_deref()).exists() {
+            continue;
+        }
         let (severity, reason) = match make(&paths, rendition).await {
             Ok(()) => continue,
             Err(why) => (Severity::Warning, format!("no encoded slate: {why}")),

@@ -9,7 +9,7 @@
 //! *Invariant:* nothing here decides about the picture (the switch does) or about a session (the outputs do), and
 //! nothing here waits for a disk, a peer or holdfastd.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +114,8 @@ struct Plane {
     audiences: BTreeMap<RenditionId, Vec<Feed>>,
     outputs: Outputs,
     workers: BTreeMap<InputId, Worker>,
-    /// The slate files that were read, or could not be.
-    slates: BTreeSet<PathBuf>,
+    /// The slate files that have not been read yet.
+    slates: Vec<PathBuf>,
     saved: Option<SavedTime>,
     keeper: Keeper,
     link: ChildSender,
@@ -143,7 +143,7 @@ impl Plane {
             feeds: BTreeMap::new(),
             audiences: BTreeMap::new(),
             workers: BTreeMap::new(),
-            slates: BTreeSet::new(),
+            slates: Vec::new(),
             saved: None,
             keeper,
             link,
@@ -158,7 +158,7 @@ impl Plane {
         }
         plane.say(EventKind::TimeResumed, Severity::Info, "", in_words(how));
         plane.build_feeds();
-        plane.load_slates();
+        plane.look_for_slates();
         plane
     }
 
@@ -307,7 +307,7 @@ impl Plane {
             self.outputs.apply(&self.settings, &self.feeds, false);
             self.switch_input(Input::Inputs(self.inputs()));
         }
-        self.load_slates();
+        self.look_for_slates();
         self.link.settings(self.settings.hash_for(&Role::Transmit));
         self.report();
     }
@@ -317,7 +317,6 @@ impl Plane {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
         self.switch = Switch::new(switch_settings(&self.settings), epoch);
-        self.slates.clear();
         self.build_feeds();
         for input in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.switch_input(Input::Connected { input });
@@ -328,12 +327,17 @@ impl Plane {
         self.settings.inputs.iter().map(|i| i.id.clone()).collect()
     }
 
-    /// Reads the slates that were made since the last look.
+    /// Which slates these settings ask for.
+    fn look_for_slates(&mut self) {
+        self.slates = slates::files(&self.paths, &self.settings);
+        self.load_slates();
+    }
+
+    /// Reads the slates that were made since the last look. A broken one is told and left; the next start makes it again.
     fn load_slates(&mut self) {
-        for path in slates::files(&self.paths, &self.settings) {
-            if self.slates.contains(&path) || !path.exists() {
-                continue;
-            }
+        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|path| path.exists());
+        self.slates = missing;
+        for path in there {
             let loaded = slates::read(&path).and_then(|clips| {
                 let now = clock::media();
                 clips.into_iter().try_for_each(|c| self.switch.load_slate(c, now)).map_err(|e| e.to_string())
@@ -341,7 +345,6 @@ impl Plane {
             if let Err(why) = loaded {
                 self.say(EventKind::SlateChanged, Severity::Warning, "", why);
             }
-            self.slates.insert(path);
             self.drain();
         }
     }

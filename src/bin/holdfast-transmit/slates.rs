@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::FromWorker;
+use holdfast::encode::slate;
 use holdfast::switch::SlateClip;
 
 /// Largest slate file that is read, bytes.
@@ -48,6 +49,6 @@ fn parse(bytes: &[u8]) -> Result<Vec<SlateClip>, String> {
 
 /// The slate files of all renditions, whether they are there or not.
 pub(crate) fn files(paths: &Paths, settings: &Settings) -> Vec<PathBuf> {
-    let _ = (paths, settings);
-    Vec::new()
+    let picture = slate::file::picture_bytes(settings);
+    settings.renditions.iter().map(|r| slate::file::path(paths, settings, r, picture.as_deref())).collect()
 }
