@@ -74,7 +74,7 @@ impl Source {
     /// encoded packets need not come later than the pictures they belong to.
     pub fn sound_lead(&self) -> Media {
         match self.kind {
-            Kind::Pattern(_) | Kind::File(_) => Media::from_millis(20),
+            Kind::Pattern(_) | Kind::File(_) => Media::from_millis(40),
             Kind::Live(_) => Media::ZERO,
         }
     }

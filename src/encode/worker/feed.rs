@@ -8,7 +8,6 @@
 //! An `appsrc` never blocks the grid thread. What an encoder cannot keep up with waits in it, a second of it at most;
 //! beyond that places are left out and counted.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 
 use bytes::Bytes;
@@ -17,9 +16,9 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use tokio::sync::mpsc as channel;
 
-use super::WorkerError;
 use super::labels::{Feeder, Labeller, Shift};
 use super::outbox::Encoded;
+use super::{WorkerError, keyframes};
 use crate::capture::canvas::{audio_caps, buffer_of, video_caps};
 use crate::capture::pipeline::{element, error_text, pipeline, running_time, sink};
 use crate::capture::tape::{SAMPLE_RATE, Sample};
@@ -84,7 +83,8 @@ impl VideoFeed {
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(time(self.grid.time_of(n)));
             buffer.set_dts(None);
-            buffer.set_duration(time(self.grid.interval()));
+            // Rounded up: an encoder that counts in frames would take less for none at all.
+            buffer.set_duration(time(self.grid.interval() + Media(1)));
         }
         self.appsrc.push_buffer(buffer).is_ok()
     }
@@ -164,7 +164,7 @@ pub(super) fn start_video(
     let mut codec_data = CodecData::default();
     let mut newest = None;
     let units = out.clone();
-    let sink = sink(&encoder.output_caps, move |sample| {
+    let sink = sink(&gst::Caps::new_any(), move |sample| {
         let made = codec_data.take(sample, &mut canonical).and_then(|()| {
             let place = running_time(sample).map(|t| grid.nearest(Media(t))).ok_or("a picture without a time")?;
             if newest.is_some_and(|newest| place <= newest) {
@@ -180,9 +180,10 @@ pub(super) fn start_video(
     let appsrc = source(&video_caps(canvas, true));
     let scale = element("videoconvertscale")?;
     scale.set_property("add-borders", true);
-    let fixed = capsfilter(&encoder.input_caps)?;
-    align_keyframes(&encoder, grid, i64::from(job.keyframe_frames()));
-    let chain = [appsrc.upcast_ref(), &scale, &fixed, &encoder.element, sink.upcast_ref()];
+    // A filter on either side, since some encoders leave out of their caps what can only be so.
+    let (before, after) = (capsfilter(&encoder.input_caps)?, capsfilter(&encoder.output_caps)?);
+    keyframes::align(&encoder, grid, i64::from(job.keyframe_frames()));
+    let chain = [appsrc.upcast_ref(), &scale, &before, &encoder.element, &after, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
     Ok((pipeline, VideoFeed { stream, appsrc, grid, left_out: 0 }, VideoControl { encoder }))
 }
@@ -202,7 +203,7 @@ pub(super) fn start_audio(
     let mut labeller = Labeller::default();
     let (shifts, told) = mpsc::sync_channel(64);
     let units = out.clone();
-    let sink = sink(&audio_output_caps(settings.codec), move |sample| {
+    let sink = sink(&gst::Caps::new_any(), move |sample| {
         told.try_iter().for_each(|shift| labeller.shift(shift));
         let place = labeller.next_place();
         let made = codec_data
@@ -213,8 +214,8 @@ pub(super) fn start_audio(
 
     let pipeline = pipeline(settings.rendition().as_str());
     let appsrc = source(&audio_caps());
-    let convert = element("audioconvert")?;
-    start(&pipeline, &[appsrc.upcast_ref(), &convert, &encoder, sink.upcast_ref()], stream, out)?;
+    let (convert, after) = (element("audioconvert")?, capsfilter(&audio_output_caps(settings.codec))?);
+    start(&pipeline, &[appsrc.upcast_ref(), &convert, &encoder, &after, sink.upcast_ref()], stream, out)?;
     let feeder = Feeder::new(grid, decoder_delay(&factory));
     Ok((pipeline, AudioFeed { stream, appsrc, feeder, shifts }, factory))
 }
@@ -318,28 +319,6 @@ fn start(
     }
     pipeline.set_state(gst::State::Playing).map_err(|_| WorkerError::Pipeline { rendition: name.to_string() })?;
     Ok(())
-}
-
-/// Starts a group at every place that `group` divides, the same in every worker and rendition, and after every hole,
-/// since the data plane showed something else meanwhile.
-///
-/// Done as each picture enters the encoder: an event for a future time is ignored by encoders that shift their
-/// timestamps (x264enc in GStreamer 1.22), and one sent when the picture is pushed hits whichever is before it.
-fn align_keyframes(encoder: &BuiltEncoder, grid: VideoGrid, group: i64) {
-    let Some(pad) = encoder.element.static_pad("sink") else { return };
-    let request = encoder.keyframe_request();
-    // The place expected next; only the pad's own thread touches it.
-    let expected = AtomicI64::new(i64::MIN);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
-            let n = grid.nearest(Media(i64::try_from(pts.nseconds()).unwrap_or(0)));
-            let after_hole = expected.swap(n + 1, Ordering::Relaxed) != n;
-            if n % group == 0 || after_hole {
-                request.send();
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 fn time(media: Media) -> gst::ClockTime {

@@ -15,6 +15,7 @@
 
 mod feed;
 mod grid;
+mod keyframes;
 mod labels;
 mod outbox;
 mod plane_link;

@@ -62,7 +62,14 @@ impl Rig {
             audio,
             media_socket: dir.path().join("media.sock"),
             probe_cache: dir.path().join("probe.json"),
-            choose: |_, _, _| Ok(Name::new("x264").unwrap()),
+            choose: |job, _, _| {
+                let family = match job.codec {
+                    Codec::Hevc => "x265",
+                    Codec::Av1 => "aom",
+                    Codec::H264 | Codec::Aac | Codec::Opus => "x264",
+                };
+                Ok(Name::new(family).unwrap())
+            },
         };
         let (asked, commands) = mpsc::channel(4);
         let (said, reports) = std::sync::mpsc::sync_channel(10_000);
@@ -315,19 +322,32 @@ fn a_file_without_sound_is_silent_and_one_that_is_missing_gives_no_picture_until
 }
 
 #[test]
-fn a_keyframe_comes_when_it_is_asked_for() {
+fn every_codec_begins_with_a_keyframe_and_makes_another_when_asked() {
     use std::io::Write;
-    let rig = Rig::start(Source::Pattern, vec![rendition("main", (320, 180), 300_000)], Vec::new());
+    let of = |codec: Codec| {
+        let name = codec.label().to_lowercase().replace('.', "");
+        RenditionSettings { codec, keyframe_interval: Duration::from_secs(10), ..rendition(&name, (160, 90), 100_000) }
+    };
+    let renditions = [Codec::H264, Codec::Hevc, Codec::Av1].map(of);
+    let rig = Rig::start(Source::Pattern, renditions.to_vec(), Vec::new());
     let mut plane = rig.accept();
-    let first = plane.until(|u| u.get("main").is_some_and(|u| u.last().is_some_and(|u| u.key) && u.len() > 1));
+    let first = plane.until(|u| u.len() == 3 && u.values().all(|u| u.len() >= 15));
     let mut wish = BytesMut::new();
     ToWorker::ForceKeyframe { rendition: None }.encode(&mut wish);
-    ToWorker::SetBitrate { rendition: RenditionId::new("main").unwrap(), bitrate: 100_000 }.encode(&mut wish);
+    for rendition in &renditions {
+        ToWorker::SetBitrate { rendition: rendition.id.clone(), bitrate: 80_000 }.encode(&mut wish);
+    }
 
     plane.socket.write_all(&wish).unwrap();
 
-    let units = plane.until(|u| u.get("main").is_some_and(|u| u.iter().any(|u| u.key)));
-    let n = VideoGrid(RATE).nearest(units["main"].last().unwrap().pts);
-    assert_ne!(n % 30, 0, "only the periodic keyframe came; the first was at {:?}", first["main"][0].pts);
+    let then = plane.until(|u| u.len() == 3 && u.values().all(|u| u.len() >= 30));
     rig.stop();
+    for (name, units) in &first {
+        assert!(units[0].key, "{name} begins in the middle of a group");
+        let all: Vec<AccessUnit> = units.iter().chain(&then[name]).cloned().collect();
+        assert_each_once(&places(&all, VideoGrid(RATE)), name);
+        let keys = then[name].iter().filter(|u| u.key).map(|u| VideoGrid(RATE).nearest(u.pts));
+        let asked: Vec<i64> = keys.filter(|n| n % 300 != 0).collect();
+        assert!(!asked.is_empty(), "{name}: no keyframe came within 30 pictures of the wish");
+    }
 }

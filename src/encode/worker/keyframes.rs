@@ -1,0 +1,33 @@
+//! Where groups of pictures begin: at the same places of the grid in every worker and rendition, and after every
+//! hole.
+//!
+//! It is decided as each picture enters its encoder. An event sent when the picture is pushed would hit whichever is
+//! before it in the queue, and one for a future time is ignored by encoders that shift their timestamps (x264enc in
+//! GStreamer 1.22).
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::encode::build::BuiltEncoder;
+use crate::model::{Media, VideoGrid};
+
+/// Begins a group at every place that `group` divides, and after every hole, since the data plane showed something else
+/// meanwhile.
+pub(super) fn align(encoder: &BuiltEncoder, grid: VideoGrid, group: i64) {
+    let Some(pad) = encoder.element.static_pad("sink") else { return };
+    let request = encoder.keyframe_request();
+    // The place expected next; only the pad's own thread touches it.
+    let expected = AtomicI64::new(i64::MIN);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
+            let n = grid.nearest(Media(i64::try_from(pts.nseconds()).unwrap_or(0)));
+            let after_hole = expected.swap(n + 1, Ordering::Relaxed) != n;
+            if after_hole || n % group == 0 {
+                request.send();
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
