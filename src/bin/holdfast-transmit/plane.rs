@@ -157,6 +157,8 @@ impl Plane {
             plane.say(EventKind::TimeResumed, Severity::Warning, "", text);
         }
         plane.say(EventKind::TimeResumed, Severity::Info, "", in_words(how));
+        // Before anything is sent: whoever comes after must not go back behind it.
+        plane.save_time();
         plane.build_feeds();
         plane.look_for_slates();
         plane
@@ -364,6 +366,11 @@ impl Plane {
         if self.beats.is_multiple_of(REPORT_EVERY) || std::mem::take(&mut self.report_soon) {
             self.report();
         }
+        self.save_time();
+    }
+
+    /// Remembers, once a second, how far programme time has got.
+    fn save_time(&mut self) {
         if let Some(time) = self.switch.due_save(clock::media(), clock::wall()) {
             self.keeper.save(time.clone());
             self.saved = Some(time);
