@@ -367,7 +367,7 @@ mod tests {
         init().unwrap();
         let Version(major, minor) = gstreamer_version();
         let release = format!("{major}.{minor}");
-        let lines = include_str!("properties.txt").lines().filter_map(|l| l.strip_prefix(&release));
+        let lines = include_str!("table/properties.txt").lines().filter_map(|l| l.strip_prefix(&release));
         for mut words in lines.map(|l| l.split_whitespace()) {
             let Some(Ok(element)) = words.next().map(|f| gst::ElementFactory::make(f).build()) else { continue };
             for word in words {

@@ -43,6 +43,41 @@ pub(super) fn pictures(config: &CodecConfig, units: &[Bytes]) -> Result<Vec<Plan
     Ok(pictures)
 }
 
+/// Decodes packets of sound and returns the samples of all channels, interleaved, -1 to 1.
+pub(super) fn sound(config: &CodecConfig, packets: &[Bytes]) -> Result<Vec<f32>, String> {
+    build::init().unwrap();
+    let (caps, decoder) = if config.codec == Codec::Opus {
+        let caps = gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0i32).field("channels", 2i32);
+        (caps.field("rate", 48_000i32).build(), "opusdec")
+    } else {
+        let record = gst::Buffer::from_slice(config.record.to_vec());
+        let caps = gst::Caps::builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw");
+        (
+            caps.field("framed", true)
+                .field("rate", 48_000i32)
+                .field("channels", 2i32)
+                .field("codec_data", record)
+                .build(),
+            "avdec_aac",
+        )
+    };
+    let raw = gst::Caps::builder("audio/x-raw").field("format", "F32LE").field("layout", "interleaved").build();
+    let chain = [offline::element(decoder)?, offline::element("audioconvert")?, offline::filter(&raw)?];
+    let offline = Offline::start(&caps, &chain, &raw)?;
+    for (n, packet) in (0..).zip(packets) {
+        let mut buffer = gst::Buffer::from_slice(packet.to_vec());
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(20) * n);
+        offline.feed(buffer)?;
+    }
+    offline.finish();
+    let mut samples = Vec::new();
+    while let Some(sample) = offline.wait()? {
+        let bytes = offline::bytes_of(&sample)?;
+        samples.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())));
+    }
+    Ok(samples)
+}
+
 fn planes(sample: &gst::Sample) -> Planes {
     let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info).unwrap();

@@ -87,7 +87,11 @@ pub const PURE_FILES: &[&str] = &[
     "src/capture/tape.rs",
     "src/encode/protocol.rs",
     "src/encode/session.rs",
-    "src/encode/table.rs",
+    "src/encode/slate/card.rs",
+    "src/encode/slate/emergency.rs",
+    "src/encode/table/families.rs",
+    "src/encode/table/mod.rs",
+    "src/encode/verdict.rs",
     "src/encode/worker/labels.rs",
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
@@ -147,7 +151,7 @@ pub const IMPURE_STD: &[(&str, &[&str])] = &[
 pub const LONGEST_FILE: usize = 600;
 /// Files that may be longer, with the reason.
 pub const LONG_FILES: &[(&str, &str)] =
-    &[("src/encode/table.rs", "one table with a row for every encoder; splitting it would hide differences")];
+    &[("src/encode/table/families.rs", "one table with a row for every encoder; splitting it would hide differences")];
 
 /// The longest `main` file of a binary, lines: arguments, wiring, exit code.
 pub const LONGEST_MAIN: usize = 200;

@@ -24,9 +24,35 @@ pub fn draw(name: &str, width: u32, height: u32) -> Picture {
     ground(&mut canvas);
     rings(&mut canvas);
     words(&mut canvas, name);
-    // Everything above is opaque, so the stored colour is the colour.
+    picture(&canvas)
+}
+
+/// The card's words alone on one colour, at `size` times their usual size, 0 to 1; at 0 there are none.
+pub fn draw_plain(name: &str, width: u32, height: u32, size: f32) -> Picture {
+    let (width, height) = (width.max(2), height.max(2));
+    let part = |side: u32| (side as f32 * size.clamp(0.0, 1.0)) as u32;
+    let (mut whole, Some(mut canvas)) =
+        (Picture::plain(width, height, GROUND_LOW), Pixmap::new(part(width), part(height)))
+    else {
+        return Picture::plain(width, height, GROUND_LOW);
+    };
+    canvas.fill(colour(GROUND_LOW, 255));
+    words(&mut canvas, name);
+    let small = picture(&canvas);
+    let above = ((height - small.height) / 2) as usize;
+    let rows = whole.rgb.chunks_exact_mut(width as usize * 3).skip(above);
+    for (to, from) in rows.zip(small.rgb.chunks_exact((small.width as usize * 3).max(1))) {
+        if let Some(to) = to.get_mut(..from.len()) {
+            to.copy_from_slice(from);
+        }
+    }
+    whole
+}
+
+fn picture(canvas: &Pixmap) -> Picture {
+    // The ground is opaque, so the stored colour is the colour.
     let rgb = canvas.pixels().iter().flat_map(|p| [p.red(), p.green(), p.blue()]).collect();
-    Picture { width, height, rgb }
+    Picture { width: canvas.width(), height: canvas.height(), rgb }
 }
 
 const GROUND_HIGH: [u8; 3] = [0x1d, 0x2b, 0x4a];

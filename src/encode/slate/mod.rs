@@ -9,9 +9,12 @@
 //! it needs no live encoder. Settings decide the file's name, so both sides find it without asking each other; which
 //! encoder made it stands inside.
 //!
+//! A box on which that never worked sends the [`emergency`] slate, which needs no encoder at all.
+//!
 //! *Invariant:* a file that carries the right name is whole (it is renamed into place), and its first picture is a keyframe.
 
 pub mod card;
+pub mod emergency;
 pub mod file;
 pub mod picture;
 mod text;
