@@ -18,11 +18,14 @@ pub struct ConfigFiles {
     main: PathBuf,
     secrets: Option<PathBuf>,
     paths: Paths,
+    /// When they were last read.
     seen: Seen,
+    /// When they were last looked at.
+    looked: Seen,
     warnings: Vec<String>,
 }
 
-/// When the files were last changed, as far as their directory tells.
+/// When the files were changed, as far as their directory tells.
 type Seen = (Option<SystemTime>, Option<SystemTime>);
 
 impl ConfigFiles {
@@ -36,7 +39,7 @@ impl ConfigFiles {
         paths: Paths,
     ) -> Result<(Self, Settings, Option<Refused>), String> {
         let secrets = secrets.or_else(|| load::find_secrets(&main));
-        let mut files = Self { main, secrets, paths, seen: (None, None), warnings: Vec::new() };
+        let mut files = Self { main, secrets, paths, seen: (None, None), looked: (None, None), warnings: Vec::new() };
         match files.load() {
             Ok(settings) => Ok((files, settings, None)),
             Err(Refused(why)) => match load::load_last_good(&files.paths) {
@@ -64,14 +67,17 @@ impl ConfigFiles {
         Ok(settings)
     }
 
-    /// Whether a file was touched since it was last read.
-    pub fn changed(&self) -> bool {
-        self.look() != self.seen
+    /// Whether a file was touched since it was last read, and not since the last call: one that is being written is given
+    /// the time to become whole.
+    pub fn changed(&mut self) -> bool {
+        let looked = self.look();
+        let settled = std::mem::replace(&mut self.looked, looked) == looked;
+        settled && looked != self.seen
     }
 
-    /// What an operator should mend although it works.
-    pub fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
+    /// What an operator should mend although it works; each time it was read, once.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The main file's name.

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use libsystemd::logging::{Priority, connected_to_journal, journal_send};
 
@@ -17,6 +18,8 @@ const ROTATE_AT: u64 = 4 << 20;
 const KEPT: u32 = 3;
 /// Events waiting for the disk; more are dropped and counted in the next line written.
 const QUEUE: usize = 4096;
+/// How long holdfastd's own end waits for the disk.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
 /// How much of the file's end is read back at a start, bytes.
 const TAIL: u64 = 1 << 20;
 
@@ -25,6 +28,7 @@ const TAIL: u64 = 1 << 20;
 pub struct EventLog {
     queue: mpsc::SyncSender<Event>,
     dropped: u64,
+    written: mpsc::Receiver<()>,
 }
 
 impl EventLog {
@@ -35,6 +39,7 @@ impl EventLog {
     pub fn start(path: PathBuf) -> std::io::Result<Self> {
         let mut file = open(&path)?;
         let (queue, events) = mpsc::sync_channel::<Event>(QUEUE);
+        let (all_written, written) = mpsc::sync_channel::<()>(1);
         let journal = connected_to_journal() || Path::new("/run/systemd/journal/socket").exists();
         std::thread::Builder::new().name("event-log".into()).spawn(move || {
             for event in events {
@@ -44,8 +49,16 @@ impl EventLog {
                 // A disk that refuses costs this line; the journal and the webhook still have it.
                 let _ = append(&mut file, &path, &event);
             }
+            drop(all_written);
         })?;
-        Ok(Self { queue, dropped: 0 })
+        Ok(Self { queue, dropped: 0, written })
+    }
+
+    /// Waits until what was handed over is written, but not for a disk that hangs.
+    pub fn finish(self) {
+        drop(self.queue);
+        // Disconnected is what is waited for.
+        let _ = self.written.recv_timeout(FINISH_WITHIN);
     }
 
     /// Hands an event over; never blocks.

@@ -11,7 +11,8 @@
 //!                         └────────► Starting
 //! ```
 //!
-//! After holdfastd's own start a wanted child is *awaited* first: one that still runs reconnects, says Hello and is adopted.
+//! After holdfastd's own start a child whose role somebody holds is *awaited* first: one that still works reconnects, says
+//! Hello and is adopted; one that does not is hung.
 //!
 //! A machine that stood still must not cost children their lives: time in which this core was not called is not held
 //! against anybody (see [`Lifecycle::handle`]).
@@ -50,9 +51,10 @@ pub struct Limits {
 
 impl Limits {
     /// An encode worker. Its beat comes from the thread that feeds the encoders; the data plane shows the slate after
-    /// 400 ms of silence by itself, so that killing can wait for certainty.
+    /// 400 ms of silence by itself, so that killing can wait for certainty: five beats in a row. Its Hello may wait for
+    /// GStreamer to look through all plugins, which takes long on a cold SD card and would take long again after a kill.
     pub const WORKER: Self = Self {
-        hello_within: Duration::from_secs(15),
+        hello_within: Duration::from_secs(30),
         hung_after: Duration::from_millis(1000),
         end_within: Duration::from_secs(2),
         abandon_after: Duration::from_secs(3),
@@ -61,7 +63,9 @@ impl Limits {
         healthy_after: Duration::from_secs(30),
         await_for: Duration::from_millis(1000),
     };
-    /// The data plane. Its death is visible, so it is replaced as soon as it is sure: it beats every 100 ms.
+    /// The data plane. Its death is visible, so that it must not be killed for a stall that viewers would not have noticed;
+    /// but outputs are to be back within 2 s, of which a start, a connection and a keyframe take up to one. That leaves the
+    /// same 1 s, ten of its beats.
     pub const TRANSMIT: Self = Self {
         hello_within: Duration::from_secs(10),
         end_within: Duration::from_secs(4),
@@ -89,7 +93,7 @@ pub enum Input {
     SpawnFailed(String),
     /// A process said that it is this child; the kernel vouches for the pid.
     Hello {
-        /// Which process.
+        /// Which process. It must be the one that holds the role's lock.
         pid: Pid,
         /// Whether it speaks our protocol.
         speaks: bool,
@@ -117,7 +121,7 @@ pub enum Output {
         /// An earlier one could not be killed: the hardware it holds cannot be had, use software.
         software_only: bool,
     },
-    /// Ask whether a process holds the role's lock; answer with [`Input::Holds`] before the next [`Input::Tick`] if one does.
+    /// Ask whether a process holds the role's lock; if one does, answer with [`Input::Holds`] before the next input.
     AskHolder,
     /// Ask it to end (the Stop command and SIGTERM).
     AskToEnd(Pid),
@@ -296,7 +300,6 @@ impl Lifecycle {
             Phase::Awaited { .. } | Phase::Asked | Phase::Starting { .. } => ChildState::Starting,
             Phase::Running { .. } | Phase::Ending { .. } => ChildState::Running,
             Phase::Killing { .. } => ChildState::Hung,
-            Phase::BackingOff { .. } if !self.abandoned.is_empty() => ChildState::Abandoned,
             Phase::BackingOff { .. } => ChildState::BackingOff,
         }
     }
@@ -308,6 +311,11 @@ impl Lifecycle {
             Phase::Starting { pid, .. } => pid,
             Phase::Running { pid, .. } | Phase::Ending { pid, .. } | Phase::Killing { pid, .. } => Some(pid),
         }
+    }
+
+    /// Processes that could not be killed and still exist.
+    pub fn abandoned(&self) -> &[Pid] {
+        &self.abandoned
     }
 
     /// Starts so far.
@@ -350,12 +358,24 @@ impl Lifecycle {
         }
         let told = match self.phase {
             Phase::Starting { pid: Some(started), since } if started == pid => Told::Ready(pid, now - since),
-            // A second connection of the child that runs: it lost the first, not its life.
-            Phase::Running { pid: running, .. } if running == pid => return,
+            // A second connection of the child that is known: it lost the first, not its life.
+            Phase::Running { pid: known, .. }
+            | Phase::Ending { pid: known, .. }
+            | Phase::Killing { pid: known, .. }
+                if known == pid =>
+            {
+                return;
+            }
             Phase::Awaited { .. } | Phase::Asked | Phase::BackingOff { .. } | Phase::Stopped => Told::Adopted(pid),
-            // Started by us but not yet known to be (systemd), or a stranger: the role's lock decides, which only one holds.
+            // Started by us but not yet known to be (systemd).
             Phase::Starting { pid: None, .. } => Told::Adopted(pid),
-            Phase::Starting { .. } | Phase::Running { .. } | Phase::Ending { .. } | Phase::Killing { .. } => return,
+            // Only one process can hold the role's lock, and it is not the one we started: that one cannot do anything.
+            Phase::Starting { pid: Some(started), .. } => {
+                self.out.push_back(Output::Kill(started));
+                Told::Adopted(pid)
+            }
+            // The one that had the lock is gone, although we have not been told yet, and systemd started another.
+            Phase::Running { .. } | Phase::Ending { .. } | Phase::Killing { .. } => Told::Adopted(pid),
         };
         self.phase = Phase::Running { pid, since: now, beat: now };
         self.tell(told);

@@ -1,6 +1,7 @@
 //! holdfastd's side of the children's links: one task a connection, all into one inbox.
 //!
-//! *Invariant:* a peer is who the kernel says it is (SO_PEERCRED), and is heard only for the role whose lock it holds.
+//! *Invariant:* a peer is who the kernel says it is (SO_PEERCRED), and is heard only for the role whose lock it holds. Its
+//! pidfd is taken before the lock is looked at, so that both speak of the same process.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use super::child_link::MAX_LINE;
 use super::lifecycle::Pid;
 use super::lock;
+use super::process::Process;
 use crate::config::Paths;
 use crate::events::{CHILD_PROTOCOL, ChildCommand, ChildMessage, Role};
 
@@ -24,8 +26,8 @@ pub enum FromChild {
     Hello {
         /// Which child.
         role: Role,
-        /// The kernel's word.
-        pid: Pid,
+        /// Which process, by the kernel's word.
+        process: Process,
         /// Whether its protocol is ours.
         speaks: bool,
         /// Hash of the settings it runs with.
@@ -63,13 +65,18 @@ async fn connection(stream: UnixStream, paths: Paths, inbox: mpsc::Sender<FromCh
     let mut reader = BufReader::new(reader);
     let mut line = String::new();
     let ChildMessage::Hello { protocol, role, settings } = next(&mut reader, &mut line).await? else { return None };
+    // Looking at a lock of our own would let go of it.
+    if role == Role::Supervisor {
+        return None;
+    }
+    let process = Process::open(pid).ok()?;
     if lock::holder(&paths.lock(&role)).map(nix::unistd::Pid::as_raw) != Some(pid) {
         return None;
     }
     let (commands, queue) = mpsc::channel(COMMANDS);
     tokio::spawn(write(writer, queue));
     let speaks = protocol == CHILD_PROTOCOL;
-    inbox.send(FromChild::Hello { role: role.clone(), pid, speaks, settings, commands }).await.ok()?;
+    inbox.send(FromChild::Hello { role: role.clone(), process, speaks, settings, commands }).await.ok()?;
     loop {
         let message = next(&mut reader, &mut line).await?;
         inbox.send(FromChild::Said { role: role.clone(), pid, message }).await.ok()?;

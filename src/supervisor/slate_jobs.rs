@@ -1,51 +1,81 @@
-//! Has the slates made: one run of `holdfast-encode slate` per rendition, one after the other. A run that hangs is killed;
-//! one that fails costs that rendition its slate, and is told.
+//! Has the slates made: one run of `holdfast-encode slate` per rendition, one after the other.
+//!
+//! A run that hangs is killed, one that fails costs that rendition its slate, and both are told. Nobody waits for ever:
+//! after [`ENOUGH`] whoever waits goes on, and a slate that comes later is still used.
 
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
 
 use super::spawn::Processes;
 use crate::clock;
-use crate::config::{Paths, RenditionSettings, Settings};
+use crate::config::{RenditionSettings, Settings};
 use crate::encode::slate;
 use crate::events::{Event, EventKind, Role, Severity};
 
-/// A slate takes a second or two; this is for slow machines under load.
-const WITHIN: Duration = Duration::from_secs(20);
+/// Nobody waits for slates longer than this.
+pub const ENOUGH: Duration = Duration::from_secs(15);
+/// A slate takes a second or two; a run that takes this long hangs.
+const HANGS: Duration = Duration::from_secs(60);
 
-/// Makes what is missing, then sends what happened.
-pub async fn run(paths: Paths, settings: Settings, done: mpsc::Sender<Vec<Event>>) {
-    let mut events = Vec::new();
-    let picture = slate::file::picture_bytes(&settings);
-    for rendition in &settings.renditions {
-        if slate::file::path(&paths, &settings, rendition, picture.as_deref()).exists() {
-            continue;
-        }
-        let (severity, reason) = match make(&paths, rendition).await {
-            Ok(()) => continue,
-            Err(why) => (Severity::Warning, format!("no encoded slate: {why}")),
-        };
-        let at = (clock::wall(), clock::media());
-        let subject = rendition.id.as_str();
-        events.push(Event::new(at, Role::Supervisor, EventKind::SlateChanged, severity, subject, reason));
-    }
-    // holdfastd may be ending.
-    let _ = done.send(events).await;
+/// How it goes.
+#[derive(Debug)]
+pub enum News {
+    /// For the log.
+    Told(Event),
+    /// All slates of this job that can be had soon are there: go on.
+    GoOn(u32),
 }
 
-async fn make(paths: &Paths, rendition: &RenditionSettings) -> Result<(), String> {
+/// Makes the slates that are missing. `job` comes back in [`News::GoOn`].
+pub async fn run(job: u32, processes: Processes, settings: Settings, news: mpsc::Sender<News>) {
+    let enough = tokio::time::Instant::from_std(clock::now() + ENOUGH);
+    let mut waited_for = true;
+    let picture = slate::file::picture_bytes(&settings);
+    for rendition in &settings.renditions {
+        if slate::file::path(processes.paths(), &settings, rendition, picture.as_deref()).exists() {
+            continue;
+        }
+        let mut making = std::pin::pin!(make(&processes, rendition));
+        let made = loop {
+            tokio::select! {
+                made = &mut making => break made,
+                () = sleep_until(enough), if waited_for => {
+                    waited_for = false;
+                    // Fails only when holdfastd ends; so below.
+                    let _ = news.send(News::GoOn(job)).await;
+                }
+            }
+        };
+        if let Err(why) = made {
+            let at = (clock::wall(), clock::media());
+            let reason = format!("no slate for this rendition: {why}");
+            let subject = rendition.id.as_str();
+            let event = Event::new(at, Role::Supervisor, EventKind::SlateChanged, Severity::Warning, subject, reason);
+            let _ = news.send(News::Told(event)).await;
+        }
+    }
+    if waited_for {
+        let _ = news.send(News::GoOn(job)).await;
+    }
+}
+
+async fn make(processes: &Processes, rendition: &RenditionSettings) -> Result<(), String> {
     let arguments: [OsString; 3] = ["slate".into(), "--rendition".into(), rendition.id.as_str().into()];
-    let command = Processes::new(paths.clone()).and_then(|p| p.command("holdfast-encode", "slate", &arguments));
-    let mut command = tokio::process::Command::from(command.map_err(|e| e.to_string())?);
+    let command = processes.command("holdfast-encode", "slate", &arguments).map_err(|e| e.to_string())?;
+    let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| format!("holdfast-encode cannot be started: {e}"))?;
-    match tokio::time::timeout(WITHIN, child.wait()).await {
+    match timeout(HANGS, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("holdfast-encode slate: {status}; see log/slate.log in the runtime directory")),
+        Ok(Ok(status)) => {
+            let words = processes.last_words("slate").unwrap_or_else(|| "it did not say why".to_owned());
+            Err(format!("holdfast-encode slate: {status} ({words})"))
+        }
         Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err(format!("not ready within {} s", WITHIN.as_secs())),
+        Err(_) => Err(format!("holdfast-encode slate was not ready within {} s", HANGS.as_secs())),
     }
 }

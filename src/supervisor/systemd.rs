@@ -6,6 +6,7 @@
 use zbus::{Connection, OwnedObjectPath, proxy};
 
 use super::lifecycle::Pid;
+use super::process::Process;
 use crate::events::Role;
 
 /// Waiting for a unit's main process, in steps of 50 ms.
@@ -36,13 +37,17 @@ pub struct Systemd {
     bus: Connection,
 }
 
-/// The unit that runs `role`; `None` for holdfastd itself, which does not start itself.
-pub fn unit_name(role: &Role) -> Option<String> {
+/// The unit that runs `role`; `None` for holdfastd itself, which does not start itself. A worker whose predecessor cannot
+/// be killed runs in another unit, `holdfast-encode-software@`, since systemd waits for all of a unit's processes to go.
+pub fn unit_name(role: &Role, software_only: bool) -> Option<String> {
     match role {
         Role::Supervisor => None,
         Role::Transmit => Some("holdfast-transmit.service".to_owned()),
-        // Names hold a-z, 0-9, - and _; in a unit's instance only - needs escaping.
-        Role::Encode(input) => Some(format!("holdfast-encode@{}.service", input.as_str().replace('-', "\\x2d"))),
+        Role::Encode(input) => {
+            let template = if software_only { "holdfast-encode-software" } else { "holdfast-encode" };
+            // Names hold a-z, 0-9, - and _; in a unit's instance only - needs escaping (systemd-escape(1)).
+            Some(format!("{template}@{}.service", input.as_str().replace('-', "\\x2d")))
+        }
     }
 }
 
@@ -61,12 +66,12 @@ impl Systemd {
         Self { bus }
     }
 
-    /// Starts the role's unit and waits for its main process.
+    /// Starts the role's unit and waits for its main process. A unit that runs already (systemd restarted it) is as good.
     ///
     /// # Errors
     /// In words.
-    pub async fn start(&self, role: &Role) -> Result<Pid, String> {
-        let unit = unit_name(role).ok_or("holdfastd does not start itself")?;
+    pub async fn start(&self, role: &Role, software_only: bool) -> Result<Process, String> {
+        let unit = unit_name(role, software_only).ok_or("holdfastd does not start itself")?;
         let at = |e: zbus::Error| format!("systemd does not start {unit}: {e}");
         let manager = ManagerProxy::new(&self.bus).await.map_err(at)?;
         // A unit that failed too often would be refused; when to start again is the lifecycle's to decide.
@@ -75,19 +80,23 @@ impl Systemd {
         let path = manager.load_unit(&unit).await.map_err(at)?;
         let service = ServiceProxy::builder(&self.bus).path(path).build().await.map_err(at)?;
         for _ in 0..PID_STEPS {
-            let pid = service.main_pid().await.map_err(at)?;
-            if pid != 0 {
-                return Pid::try_from(pid).map_err(|e| e.to_string());
+            let number = service.main_pid().await.map_err(at)?;
+            if let Some(process) = Pid::try_from(number).ok().filter(|pid| *pid > 0).and_then(|p| Process::open(p).ok())
+                // Still the unit's: so it is the unit's process that was taken hold of.
+                && service.main_pid().await.map_err(at)? == number
+            {
+                return Ok(process);
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         Err(format!("systemd started {unit}, but it has no process; see: journalctl -u {unit}"))
     }
 
-    /// Stops the role's unit. What goes wrong shows in that it does not end, and is then killed.
+    /// Stops the role's units. What goes wrong shows in that it does not end, and is then killed.
     pub async fn stop(&self, role: &Role) {
-        let Some(unit) = unit_name(role) else { return };
-        if let Ok(manager) = ManagerProxy::new(&self.bus).await {
+        let Ok(manager) = ManagerProxy::new(&self.bus).await else { return };
+        for unit in [false, true].into_iter().filter_map(|software_only| unit_name(role, software_only)) {
+            // systemd refuses to stop what is not loaded, which is as good.
             let _ = manager.stop_unit(&unit, "replace").await;
         }
     }

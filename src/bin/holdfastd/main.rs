@@ -30,6 +30,9 @@ struct Arguments {
     /// How processes are started.
     #[arg(long, value_enum, default_value = "auto")]
     spawner: Spawner,
+    /// Directory of holdfast-encode and holdfast-transmit; by default holdfastd's own.
+    #[arg(long)]
+    programs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -43,13 +46,13 @@ enum Spawner {
 }
 
 fn main() -> ExitCode {
-    let Arguments { config, secrets, runtime, state, spawner } = Arguments::parse();
+    let Arguments { config, secrets, runtime, state, spawner, programs } = Arguments::parse();
     let spawner = match spawner {
         Spawner::Auto => SpawnerChoice::Auto,
         Spawner::Process => SpawnerChoice::Process,
         Spawner::Systemd => SpawnerChoice::Systemd,
     };
-    let options = Options { config, secrets, paths: Paths::new(runtime, state), spawner };
+    let options = Options { config, secrets, paths: Paths::new(runtime, state), spawner, programs };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(daemon::run(options)),
