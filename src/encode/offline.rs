@@ -124,3 +124,63 @@ pub(super) fn configuration(sample: &gst::Sample) -> Option<bytes::Bytes> {
     let bytes = record.map_readable().ok()?;
     Some(bytes::Bytes::copy_from_slice(bytes.as_slice()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::encode::build::build_video;
+    use crate::encode::table::{FAMILIES, Kind, VideoJob};
+    use crate::model::{FrameRate, Name};
+
+    /// Noise, black and grey ramps in turn, as frame `n`.
+    fn picture(n: u32, grain: &mut fastrand::Rng) -> gst::Buffer {
+        let mut bytes = vec![128u8; 320 * 180 * 3 / 2];
+        for (at, luma) in bytes.iter_mut().take(320 * 180).enumerate() {
+            *luma = match n / 12 % 3 {
+                0 => grain.u8(16..=235),
+                1 => 16,
+                _ => ((at % 320 + n as usize * 5) % 220) as u8 + 16,
+            };
+        }
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let meta = buffer.make_mut();
+        meta.set_pts(gst::ClockTime::from_nseconds(u64::from(n) * 1_000_000_000 / 30));
+        meta.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
+        buffer
+    }
+
+    #[test]
+    fn hard_cuts_and_sudden_wishes_lose_no_frame_of_any_software_encoder() {
+        const FRAMES: u32 = 240;
+        crate::encode::build::init().unwrap();
+        let mut grain = fastrand::Rng::with_seed(7);
+        for family in FAMILIES.iter().filter(|f| f.kind == Kind::Software) {
+            for codec in family.elements.iter().map(|e| e.codec).take(1) {
+                let (rate, keyframe_interval) = (FrameRate::whole(30), Duration::from_secs(2));
+                let job = VideoJob { codec, width: 320, height: 180, rate, bitrate: 300_000, keyframe_interval };
+                let Ok(encoder) = build_video(&job, &Name::new(family.name).unwrap()) else { continue };
+                let chain = [encoder.element.clone(), filter(&encoder.output_caps).unwrap()];
+                let offline = Offline::start(&encoder.input_caps, &chain, &encoder.output_caps).unwrap();
+                let mut made = 0;
+                for n in 0..FRAMES {
+                    if n % 17 == 0 {
+                        encoder.set_bitrate(grain.u32(50_000..2_000_000));
+                    }
+                    if n % 23 == 0 {
+                        encoder.keyframe_request().send();
+                    }
+                    offline.feed(picture(n, &mut grain)).unwrap();
+                    made += std::iter::from_fn(|| offline.take()).count();
+                }
+                offline.finish();
+                while offline.wait().unwrap().is_some() {
+                    made += 1;
+                }
+                assert_eq!(made, FRAMES as usize, "{}", family.name);
+            }
+        }
+    }
+}
