@@ -20,8 +20,8 @@ pub struct Tape {
 impl Tape {
     /// The most it holds: four seconds. Beyond that the oldest are lost and counted.
     pub const CAPACITY: usize = 4 * SAMPLE_RATE as usize;
-    /// A place that is off by less than this (20 ms) is the timestamps' rounding, and the sound goes on without a seam.
-    const TOLERANCE: i64 = 960;
+    /// A place that is off by no more than this (2 ms) is the timestamps' rounding, and the sound goes on without a seam.
+    const TOLERANCE: i64 = 96;
 
     /// The number after the last sample.
     pub fn end(&self) -> i64 {
