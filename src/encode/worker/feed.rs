@@ -5,7 +5,7 @@
 //!   grid thread ─► appsrc ─ audioconvert ─ encoder ─ appsink ─► Encoded
 //! ```
 //!
-//! An `appsrc` never blocks the grid thread. What an encoder cannot keep up with waits in it, a second of it at most;
+//! An `appsrc` never blocks the grid thread. What an encoder cannot keep up with waits in it, two seconds of it at most;
 //! beyond that places are left out and counted.
 
 use std::sync::mpsc;
@@ -68,14 +68,14 @@ pub(super) struct VideoFeed {
     stream: u16,
     appsrc: gst_app::AppSrc,
     grid: VideoGrid,
+    most_waiting: u64,
     left_out: u64,
 }
 
 impl VideoFeed {
     /// The picture of place `n`; false when it was left out.
     pub(super) fn push(&mut self, n: i64, picture: &gst::BufferRef) -> bool {
-        let second = u64::from(self.grid.0.num.div_ceil(self.grid.0.den));
-        if self.appsrc.current_level_buffers() > second {
+        if self.appsrc.current_level_buffers() >= self.most_waiting {
             self.left_out += 1;
             return false;
         }
@@ -185,7 +185,8 @@ pub(super) fn start_video(
     keyframes::align(&encoder, grid, i64::from(job.keyframe_frames()));
     let chain = [appsrc.upcast_ref(), &scale, &before, &encoder.element, &after, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
-    Ok((pipeline, VideoFeed { stream, appsrc, grid, left_out: 0 }, VideoControl { encoder }))
+    let feed = VideoFeed { stream, appsrc, grid, most_waiting: most_waiting(canvas), left_out: 0 };
+    Ok((pipeline, feed, VideoControl { encoder }))
 }
 
 /// Builds and starts one audio encoder; returns its element's name too.
@@ -230,6 +231,14 @@ pub(super) fn job_of(rendition: &RenditionSettings, canvas: VideoFormat) -> Vide
         bitrate: rendition.bitrate,
         keyframe_interval: rendition.keyframe_interval,
     }
+}
+
+/// Pictures that may wait for an encoder: two seconds, so that a second that was caught up with at once fits beside one of
+/// slowness, but not more than 128 MiB, and a third of a second in any case.
+fn most_waiting(canvas: VideoFormat) -> u64 {
+    let fps = u64::from(canvas.rate.num.div_ceil(canvas.rate.den));
+    let bytes = (u64::from(canvas.width) * u64::from(canvas.height) * 3 / 2).max(1);
+    (2 * fps).min((128 << 20) / bytes).max(fps / 3 + 1)
 }
 
 /// By how many samples a decoder gives the sound back late, per encoder; measured with an impulse, and checked by this
