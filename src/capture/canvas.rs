@@ -20,6 +20,20 @@ pub fn video_caps(format: VideoFormat, with_rate: bool) -> gst::Caps {
     if with_rate { caps.field("framerate", fraction(format)).build() } else { caps.build() }
 }
 
+/// What a picture's caps say, in words, followed by `what`: `1280x720 29.97 fps, file film.mp4`.
+pub fn describe(caps: Option<&gst::CapsRef>, what: &str) -> String {
+    let Some(format) = caps.and_then(|caps| caps.structure(0)) else { return what.to_owned() };
+    let (Ok(width), Ok(height)) = (format.get::<i32>("width"), format.get::<i32>("height")) else {
+        return what.to_owned();
+    };
+    let rate = format.get::<gst::Fraction>("framerate").ok().filter(|rate| rate.numer() > 0);
+    let rate = rate.map_or_else(String::new, |rate| {
+        let fps = f64::from(rate.numer()) / f64::from(rate.denom());
+        format!(" {} fps", (fps * 100.0).round() / 100.0)
+    });
+    format!("{width}x{height}{rate}, {what}")
+}
+
 /// The grid's frame rate as GStreamer writes it.
 pub fn fraction(format: VideoFormat) -> gst::Fraction {
     let part = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);

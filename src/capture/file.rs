@@ -18,7 +18,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::canvas::{audio_caps, samples_of, video_caps};
+use super::canvas::{audio_caps, describe, samples_of, video_caps};
 use super::pace::{Counts, FilePace};
 use super::pipeline::{element, error_text, pipeline, running_time, sink, stop};
 use super::tape::{SAMPLE_RATE, Sample, Tape};
@@ -216,6 +216,8 @@ impl Decoder {
             picture_out: self.picture_out.clone(),
             sound_out: self.sound_out.clone(),
             line: self.line.clone(),
+            notices: self.notices.clone(),
+            what: format!("file {}", self.path.display()),
         };
         decoder.connect_pad_added(move |_, pad| branches.attach(pad));
         Ok(pipeline)
@@ -229,6 +231,8 @@ struct Branches {
     picture_out: SyncSender<(Media, gst::Buffer)>,
     sound_out: SyncSender<(Media, Vec<Sample>)>,
     line: Arc<Line>,
+    notices: SyncSender<Notice>,
+    what: String,
 }
 
 impl Branches {
@@ -237,7 +241,11 @@ impl Branches {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let kind = caps.structure(0).map_or("", |s| s.name().as_str());
         let branch = match kind {
-            "video/x-raw" if pipeline.by_name("pictures").is_none() => self.pictures(),
+            "video/x-raw" if pipeline.by_name("pictures").is_none() => {
+                // A full box means that nobody has read the last notices yet.
+                let _ = self.notices.try_send(Notice::Signal(describe(Some(caps.as_ref()), &self.what)));
+                self.pictures()
+            }
             "audio/x-raw" if pipeline.by_name("sounds").is_none() => self.sounds(),
             _ => return,
         };

@@ -20,7 +20,7 @@ use gstreamer::prelude::*;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Adjustable, FixedAsync, Resampler, Slip};
 
-use super::canvas::{audio_caps, samples_of, video_caps};
+use super::canvas::{audio_caps, describe, samples_of, video_caps};
 use super::drift::{Drift, Step};
 use super::pace::{Counts, LiveQueue};
 use super::pipeline::{element, error_text, pipeline, sink, stop};
@@ -224,12 +224,7 @@ impl Video {
 
     fn describe(&self, pipeline: &gst::Pipeline) -> String {
         let caps = pipeline.by_name("capture").and_then(|e| e.static_pad("src")).and_then(|pad| pad.current_caps());
-        let format = caps.as_ref().and_then(|caps| caps.structure(0)).map_or_else(String::new, |s| {
-            let side = |name| s.get::<i32>(name).unwrap_or(0);
-            let rate = s.get::<gst::Fraction>("framerate").map_or(0.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
-            format!("{}x{} {rate:.2} fps, ", side("width"), side("height"))
-        });
-        format!("{format}capture {}", self.device.display())
+        describe(caps.as_deref(), &format!("capture {}", self.device.display()))
     }
 
     fn build(&self) -> Result<gst::Pipeline, SourceError> {

@@ -36,7 +36,7 @@ pub mod source;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Something GStreamer does not have here.
-    #[error("GStreamer has no {0}; install the plugin packages that INSTALL names")]
+    #[error("GStreamer has no {0}; install its base, good, bad, ugly and libav plugin packages")]
     Missing(String),
     /// Two elements that should fit do not.
     #[error("{0} does not fit its neighbour in the pipeline")]

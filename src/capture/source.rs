@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
-use super::canvas::{video_caps, video_info};
+use super::canvas::{describe, video_caps, video_info};
 use super::file::FileSource;
 use super::live::LiveSource;
 use super::pace::Counts;
@@ -59,7 +59,9 @@ impl Source {
     pub fn open(settings: &config::Source, canvas: VideoFormat) -> Result<Self, SourceError> {
         let (say, notices) = sync_channel(NOTICES);
         let (kind, description) = match settings {
-            config::Source::Pattern => (Kind::Pattern(PatternSource::new(canvas)?), "pattern".to_owned()),
+            config::Source::Pattern => {
+                (Kind::Pattern(PatternSource::new(canvas)?), describe(Some(&video_caps(canvas, true)), "pattern"))
+            }
             config::Source::File { path } => {
                 (Kind::File(FileSource::open(path, canvas, say)), format!("file {}", path.display()))
             }

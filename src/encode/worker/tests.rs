@@ -312,6 +312,7 @@ fn a_file_plays_round_and_round_without_a_hole_in_picture_or_sound() {
         assert!((-800..=2600).contains(&off), "sound is {off} samples after its picture");
     }
     assert!(report.repeated + report.dropped <= 10, "{report:?}");
+    assert!(report.signal.starts_with("320x180 30 fps, file "), "{report:?}");
 }
 
 #[test]
@@ -333,7 +334,7 @@ fn a_file_without_sound_is_silent_and_one_that_is_missing_gives_no_picture_until
     assert!(after["main"][0].key);
     assert_each_once(&places(&after["main"], VideoGrid(RATE)), "picture");
     assert_each_once(&sound_places(&after["aac-96k"], AudioGrid::AAC), "silence");
-    assert!(report.has_picture, "{report:?}");
+    assert!(report.has_picture && report.signal.starts_with("320x180"), "{report:?}");
 }
 
 #[test]
