@@ -2,7 +2,6 @@
 #![cfg(feature = "encode")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,8 +35,10 @@ fn real(job: &VideoJob, family: &str) -> Outcome {
 /// A program that takes `trial` and does `body` instead.
 fn fake(dir: &Path, body: &str) -> PathBuf {
     let path = dir.join("fake");
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a test that forks while this one had it open for writing would make it "busy".
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+    let status = std::process::Command::new("sh").args(["-c", write, "sh", body]).arg(&path).status().unwrap();
+    assert!(status.success());
     path
 }
 

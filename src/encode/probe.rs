@@ -92,8 +92,9 @@ impl Prober {
                 Ok(News::Said(line)) => said = line,
                 Ok(News::Ended(status)) => {
                     let _ = killpg(group, Signal::SIGKILL);
-                    let crashed = Outcome::Crashed { signal: status.and_then(|s| s.signal()), said };
-                    return late_outcome(&news).unwrap_or(crashed);
+                    let last = last_words(&news);
+                    let said = last.said.unwrap_or(said);
+                    return last.outcome.unwrap_or(Outcome::Crashed { signal: status.and_then(|s| s.signal()), said });
                 }
                 Err(RecvTimeoutError::Timeout) if left <= silence => {
                     let seconds = (silence * TOTAL).as_secs();
@@ -113,15 +114,24 @@ impl Prober {
     }
 }
 
-/// An outcome that was written just before the end.
-fn late_outcome(news: &Receiver<News>) -> Option<Outcome> {
-    loop {
-        match news.recv_timeout(DYING) {
-            Ok(News::Line(Line::Outcome(outcome))) => return Some(outcome),
-            Ok(News::Line(Line::Units(_)) | News::Said(_) | News::Ended(_)) => {}
-            Err(_) => return None,
+/// What was still in the pipes of a child that has ended.
+#[derive(Default)]
+struct LastWords {
+    outcome: Option<Outcome>,
+    said: Option<String>,
+}
+
+fn last_words(news: &Receiver<News>) -> LastWords {
+    let mut last = LastWords::default();
+    // Ends when both readers have, which is at once unless something outside of the group holds the pipes.
+    while let Ok(heard) = news.recv_timeout(DYING) {
+        match heard {
+            News::Line(Line::Outcome(outcome)) => last.outcome = Some(outcome),
+            News::Said(line) => last.said = Some(line),
+            News::Line(Line::Units(_)) | News::Ended(_) => {}
         }
     }
+    last
 }
 
 /// Whether the killed child ends in time.
