@@ -213,7 +213,10 @@ impl Daemon {
         self.open_webhook();
         self.say(EventKind::Note, Severity::Info, "", format!("holdfastd {} began", env!("CARGO_PKG_VERSION")));
         match refused {
-            None => self.say(EventKind::ConfigLoaded, Severity::Info, "", self.files.name()),
+            None => {
+                let text = format!("{} is in force", self.files.name());
+                self.say(EventKind::ConfigLoaded, Severity::Info, "", text);
+            }
             Some(Refused(why)) => {
                 let text = format!("{why}\nThe last good configuration is in force");
                 self.say(EventKind::ConfigRefused, Severity::Alert, "", text);

@@ -177,6 +177,11 @@ impl Bench {
         stand_in::starts(&self.paths, role)
     }
 
+    /// Whether a stand-in was started with this argument.
+    pub fn was_given(&self, pid: i32, argument: &str) -> bool {
+        stand_in::arguments(pid).iter().any(|given| given == argument)
+    }
+
     /// The processes that were told to stop, in order.
     pub fn stops(&self) -> Vec<i32> {
         stand_in::stops(&self.paths)

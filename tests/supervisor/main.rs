@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, unreachable_pub, dead_code)]
 
 mod bench;
+mod freezer;
 #[path = "../scenarios/support/process.rs"]
 mod process;
 mod stand_in;
@@ -13,7 +14,7 @@ mod systemd;
 mod wait;
 mod webhook;
 
-use holdfast::events::{ChildState, Command, ControlReply, EventKind, Severity};
+use holdfast::events::{ChildSnapshot, ChildState, Command, ControlReply, EventKind, Severity};
 use nix::sys::signal::Signal;
 
 use bench::{Bench, CAMERA, PATIENCE, TRANSMIT, worker};
@@ -87,6 +88,32 @@ fn what_died_or_hung_while_holdfastd_was_gone_is_replaced_by_the_next() {
     assert!(!bench::exists(film), "the hung worker was killed before its replacement started");
     assert_eq!(bench.running(&TRANSMIT), plane, "the data plane went on");
     assert_eq!((bench.starts(&worker(CAMERA)).len(), bench.starts(&worker("film")).len()), (2, 2));
+}
+
+#[test]
+fn what_not_even_sigkill_ends_is_left_alone_and_replaced() {
+    let mut bench = Bench::new("unkillable");
+    // Declared after the bench, so that it thaws before the bench clears up.
+    let Some(freezer) = freezer::Freezer::new("holdfastd") else {
+        println!("not tried: this machine has no cgroup v1 freezer for us");
+        return;
+    };
+    bench.start();
+    let wedged = bench.running(&worker(CAMERA));
+    freezer.freeze(wedged);
+    let replacement = bench.running_other_than(&worker(CAMERA), wedged);
+    assert!(bench::exists(wedged), "the freezer let it die");
+    let is_listed = |bench: &Bench| {
+        let is_it = |c: &ChildSnapshot| c.state == ChildState::Abandoned && c.pid == Some(wedged);
+        bench.status().children.iter().any(is_it)
+    };
+    assert!(is_listed(&bench));
+    assert!(bench.was_given(replacement, "--software-only") && !bench.was_given(wedged, "--software-only"));
+
+    freezer.thaw();
+    wait_until("the wedged process to end", PATIENCE, || !bench::exists(wedged));
+    wait_until("it to be forgotten", PATIENCE, || !is_listed(&bench));
+    assert_eq!(bench.running(&worker(CAMERA)), replacement, "its replacement goes on");
 }
 
 #[test]

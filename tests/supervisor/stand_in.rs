@@ -57,6 +57,14 @@ pub fn starts(paths: &Paths, role: &Role) -> Vec<i32> {
     numbers(&paths.runtime.join(format!("starts-{}", name(role))))
 }
 
+/// What a stand-in that runs was started with.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let ours = variables.filter_map(|v| v.strip_prefix(ARGUMENTS)?.strip_prefix('=').map(str::to_owned)).next();
+    ours.unwrap_or_default().split(' ').map(str::to_owned).collect()
+}
+
 pub fn stops(paths: &Paths) -> Vec<i32> {
     numbers(&paths.runtime.join("stops"))
 }

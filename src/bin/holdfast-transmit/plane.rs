@@ -34,6 +34,8 @@ use crate::slates;
 
 /// Messages from workers waiting for the plane; beyond that the sockets wait, and then the workers drop.
 const INBOX: usize = 256;
+/// How long the last events may take to holdfastd.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// Beats and reports.
 const BEAT: Duration = Duration::from_millis(100);
 /// Reports to holdfastd, in beats.
@@ -90,6 +92,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
         }
     }
     plane.outputs.end().await;
+    link.finish(LAST_WORDS).await;
     Ok(())
 }
 

@@ -27,7 +27,12 @@ impl Daemon {
         self.say_warnings();
         if self.coming.is_none() && settings.hash_for(&Role::Supervisor) == self.settings.hash_for(&Role::Supervisor) {
             if mended {
-                self.say(EventKind::ConfigLoaded, Severity::Info, "", format!("{}; as before", self.files.name()));
+                self.say(
+                    EventKind::ConfigLoaded,
+                    Severity::Info,
+                    "",
+                    format!("{} is right again, and says what is in force", self.files.name()),
+                );
             }
             return Ok("the configuration is in force; it says what it said before".to_owned());
         }
@@ -84,7 +89,12 @@ impl Daemon {
             now.iter().filter(|role| before.hash_for(role) != self.settings.hash_for(role)).cloned().collect();
         let names: Vec<_> = changed.iter().map(label).collect();
         let text = if names.is_empty() { "only holdfastd".to_owned() } else { names.join(", ") };
-        self.say(EventKind::ConfigLoaded, Severity::Info, "", format!("{}; concerns {text}", self.files.name()));
+        self.say(
+            EventKind::ConfigLoaded,
+            Severity::Info,
+            "",
+            format!("{} is in force; the change concerns {text}", self.files.name()),
+        );
         if before.alerts != self.settings.alerts || before.box_name != self.settings.box_name {
             self.open_webhook();
         }

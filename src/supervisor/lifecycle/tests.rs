@@ -102,10 +102,11 @@ fn a_worker_that_cannot_be_killed_is_left_alone_and_replaced_by_a_software_one()
         }
     }
     assert_eq!(software, Some(true));
+    assert_eq!(world.child.abandoned(), [pid]);
     // When the driver lets go at last, the replacement is not disturbed.
     world.child.handle(Input::Spawned(7), world.now);
     world.die(pid);
-    assert_eq!(world.child.pid(), Some(7));
+    assert_eq!((world.child.pid(), world.child.abandoned()), (Some(7), &[][..]));
 }
 
 #[test]
@@ -170,6 +171,29 @@ fn nobody_there_means_start() {
     let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     world.pass(1200 * MS, false);
     assert_eq!((world.asked, world.spawns), (1, 1));
+}
+
+#[test]
+fn whoever_holds_the_role_is_the_child_and_the_one_started_in_vain_is_killed() {
+    let mut world = World::new(Lifecycle::new(Limits::WORKER));
+    world.say(Input::Want);
+    let started = world.next_pid;
+    world.say(Input::Hello { pid: 42, speaks: true });
+    assert_eq!((world.killed.as_slice(), world.child.pid()), (&[started][..], Some(42)));
+    world.die(started);
+    world.pass(5000 * MS, true);
+    assert_eq!((world.spawns, world.child.pid()), (1, Some(42)));
+}
+
+#[test]
+fn one_that_systemd_started_again_is_taken_over_before_the_end_of_the_first_is_told() {
+    let (mut world, first) = running();
+    world.say(Input::Hello { pid: 42, speaks: true });
+    assert_eq!(world.child.pid(), Some(42));
+    world.die(first);
+    world.pass(5000 * MS, true);
+    assert_eq!((world.spawns, world.child.pid()), (1, Some(42)));
+    assert!(world.killed.is_empty());
 }
 
 #[test]
