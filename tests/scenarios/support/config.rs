@@ -52,7 +52,9 @@ impl Configuration {
         self.add("destination", name, &format!("rendition = \"{rendition}\"\nurl = \"{url}\"\n{more}"))
     }
 
+    /// Into `directory`, which is made: the recorder takes an absent one for an absent disk.
     pub fn recording(self, name: &str, rendition: &str, directory: &Path, more: &str) -> Self {
+        std::fs::create_dir_all(directory).expect("the run's directory is writable");
         let directory = directory.display();
         self.add("recording", name, &format!("rendition = \"{rendition}\"\ndirectory = \"{directory}\"\n{more}"))
     }

@@ -113,7 +113,7 @@ impl Recording {
 
     /// Counts the frames of the source in all pictures.
     pub fn count(&self) -> Count {
-        count(self.pictures.iter().map(|p| p.code))
+        count(self.pictures.iter().map(|p| p.code).skip_while(Option::is_none))
     }
 
     /// Largest distance, in seconds, of a picture's time from where its place in the sequence puts it, at `fps`. Above
