@@ -97,6 +97,7 @@ pub async fn run(options: Options) -> Result<(), String> {
 
     let (notices_inbox, mut notices) = mpsc::channel::<Notice>(INBOX);
     let (news_inbox, mut slate_news) = mpsc::channel::<News>(INBOX);
+    let (webhook_troubles, mut troubles) = mpsc::channel::<String>(INBOX);
     let log_path = paths.event_log();
     let mut daemon = Daemon {
         children: Children::new(paths.clone(), spawner, notices_inbox),
@@ -104,6 +105,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         log: EventLog::start(log_path.clone()).map_err(|e| format!("{}: {e}", log_path.display()))?,
         alerts: Alerts::default(),
         webhook: None,
+        webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),
         plane: None,
         workers: Vec::new(),
@@ -137,6 +139,10 @@ pub async fn run(options: Options) -> Result<(), String> {
             Some(message) = from_children.recv() => daemon.hear(message),
             Some(question) = asked.recv() => daemon.answer(question),
             Some(news) = slate_news.recv() => daemon.hear_of_slates(news),
+            Some(why) = troubles.recv() => {
+                let text = format!("an alert could not be delivered: {why}; see [alerts] in the secrets file");
+                daemon.say(EventKind::Note, Severity::Warning, "webhook", text);
+            }
             // systemd ends the children's units itself; without systemd they go on and are taken over by the next one.
             _ = terminate.recv() => {
                 daemon.say(EventKind::Note, Severity::Info, "", "holdfastd ends; its children go on".to_owned());
@@ -197,6 +203,7 @@ struct Daemon {
     history: VecDeque<Event>,
     alerts: Alerts,
     webhook: Option<Webhook>,
+    webhook_troubles: mpsc::Sender<String>,
     /// The operator's wish.
     wish: Wish,
     plane: Option<PlaneSnapshot>,
@@ -319,7 +326,7 @@ impl Daemon {
 
     fn record(&mut self, event: Event) {
         self.log.write(&event);
-        if let Some(webhook) = &self.webhook
+        if let Some(webhook) = &mut self.webhook
             && self.alerts.admits(&event, clock::now())
         {
             webhook.send(&event);

@@ -103,6 +103,10 @@ impl Processes {
         let mut command = Command::new(self.programs.join(program));
         command.args(arguments).arg("--runtime").arg(&self.paths.runtime).arg("--state").arg(&self.paths.state);
         command.stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/");
+        // What systemd gave holdfastd to talk to it is not for children: theirs would pass for its signs of life.
+        for ours in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            command.env_remove(ours);
+        }
         // A group of its own: Ctrl-C in holdfastd's terminal must not end the programme.
         command.process_group(0);
         Ok(command)

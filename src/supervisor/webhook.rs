@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::config::Secret;
 use crate::events::Event;
 
-/// Alerts waiting to be posted; more are dropped, since whoever is not reached by a hundred is not reached.
+/// Alerts waiting to be posted; more are dropped, and how many is told in the next one that is posted.
 const QUEUE: usize = 100;
 /// Pauses before the second, third and fourth attempt.
 const RETRY: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
@@ -17,46 +17,78 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The sending end. Dropping it ends the thread after what is queued.
 #[derive(Debug)]
 pub struct Webhook {
-    queue: mpsc::SyncSender<Event>,
+    queue: mpsc::SyncSender<(Event, u64)>,
+    /// Dropped since the last one that was queued.
+    dropped: u64,
 }
 
 impl Webhook {
-    /// Starts the thread.
+    /// Starts the thread. Why an alert could not be delivered comes through `troubles`, in words without the address.
     ///
     /// # Errors
-    /// When the system gives none.
-    pub fn start(address: Secret, box_name: String) -> std::io::Result<Self> {
-        let (queue, events) = mpsc::sync_channel::<Event>(QUEUE);
+    /// When the system gives no thread.
+    pub fn start(
+        address: Secret,
+        box_name: String,
+        troubles: tokio::sync::mpsc::Sender<String>,
+    ) -> std::io::Result<Self> {
+        let (queue, events) = mpsc::sync_channel(QUEUE);
         std::thread::Builder::new().name("webhook".into()).spawn(move || {
             let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
-            for event in events {
-                let body = body(&box_name, &event).to_string();
-                for pause in RETRY.into_iter().map(Some).chain([None]) {
-                    let post = agent.post(address.reveal()).header("Content-Type", "application/json");
-                    if post.send(&body).is_ok() {
-                        break;
-                    }
-                    let Some(pause) = pause else { break };
-                    #[allow(clippy::disallowed_methods, reason = "this thread does nothing but post and wait")]
-                    std::thread::sleep(pause);
+            for (event, dropped) in events {
+                if let Err(why) = post(&agent, &address, &body(&box_name, &event, dropped).to_string()) {
+                    // When the main loop is that far behind, it has worse to tell.
+                    let _ = troubles.try_send(why);
                 }
             }
         })?;
-        Ok(Self { queue })
+        Ok(Self { queue, dropped: 0 })
     }
 
     /// Hands an event over; never blocks.
-    pub fn send(&self, event: &Event) {
-        let _ = self.queue.try_send(event.clone());
+    pub fn send(&mut self, event: &Event) {
+        match self.queue.try_send((event.clone(), self.dropped)) {
+            Ok(()) => self.dropped = 0,
+            Err(_) => self.dropped += 1,
+        }
     }
 }
 
-/// `text` is what chat services show; the rest is for programs.
-fn body(box_name: &str, event: &Event) -> serde_json::Value {
+/// Posts `body`, with pauses between attempts; the last failure in words.
+fn post(agent: &ureq::Agent, address: &Secret, body: &str) -> Result<(), String> {
+    let mut pauses = RETRY.into_iter();
+    loop {
+        let failure = match agent.post(address.reveal()).header("Content-Type", "application/json").send(body) {
+            Ok(_) => return Ok(()),
+            Err(e) => words(&e),
+        };
+        let Some(pause) = pauses.next() else { return Err(failure) };
+        #[allow(clippy::disallowed_methods, reason = "this thread does nothing but post and wait")]
+        std::thread::sleep(pause);
+    }
+}
+
+/// Never the error's own text, which may hold the address.
+fn words(error: &ureq::Error) -> String {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the rest are many, and all mean that it cannot be used")]
+    match error {
+        ureq::Error::StatusCode(code @ (401 | 403 | 404 | 410)) => {
+            format!("the far end answered {code}: the address is not valid any more")
+        }
+        ureq::Error::StatusCode(code) => format!("the far end answered {code}"),
+        ureq::Error::HostNotFound => "its host name is not known; is the network up, and the name right?".to_owned(),
+        ureq::Error::Timeout(_) => "the far end does not answer in time".to_owned(),
+        ureq::Error::Io(e) => format!("it cannot be reached ({})", e.kind()),
+        ureq::Error::ConnectionFailed => "it cannot be reached".to_owned(),
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "the far end's certificate is not accepted".to_owned(),
+        _ => "the address cannot be used".to_owned(),
+    }
+}
+
+/// `text` and `content` are what chat services show (one or the other); the rest is for programs.
+fn body(box_name: &str, event: &Event, dropped: u64) -> serde_json::Value {
     let about = if event.subject.is_empty() { String::new() } else { format!("{}: ", event.subject) };
-    json!({
-        "text": format!("{box_name} – {about}{}", event.reason),
-        "box": box_name,
-        "event": event,
-    })
+    let before = if dropped > 0 { format!(" ({dropped} earlier alerts were dropped)") } else { String::new() };
+    let text = format!("{box_name} – {about}{}{before}", event.reason);
+    json!({ "text": text, "content": text, "box": box_name, "dropped_before": dropped, "event": event })
 }

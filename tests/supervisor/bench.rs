@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command as Program, ExitStatus};
 use std::time::Duration;
 
@@ -33,7 +33,36 @@ pub fn exists(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z') && !rest.starts_with('X'))
 }
 
+/// Receives until a line begins with `wanted`.
+pub fn hear(manager: &UnixDatagram, wanted: &str) {
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut heard = Vec::new();
+    loop {
+        let mut datagram = [0; 4096];
+        let length = manager.recv(&mut datagram).unwrap_or_else(|e| panic!("{wanted} was not said ({e}): {heard:?}"));
+        let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+        let found = text.lines().any(|line| line.starts_with(wanted));
+        heard.push(text);
+        if found {
+            return;
+        }
+    }
+}
+
+/// Takes what was said before, then listens for three times as long as any sign of life takes.
+pub fn hear_nothing(manager: &UnixDatagram) {
+    let mut datagram = [0; 4096];
+    manager.set_nonblocking(true).unwrap();
+    while manager.recv(&mut datagram).is_ok() {}
+    manager.set_nonblocking(false).unwrap();
+    manager.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+    if let Ok(length) = manager.recv(&mut datagram) {
+        panic!("somebody else said {:?}", String::from_utf8_lossy(&datagram[..length]));
+    }
+}
+
 pub struct Bench {
+    environment: Vec<(&'static str, std::path::PathBuf)>,
     daemon: Option<Process>,
     guard: Guard,
     pub paths: Paths,
@@ -45,7 +74,7 @@ impl Bench {
         let home = tempfile::Builder::new().prefix(&format!("holdfastd-{name}-")).tempdir().unwrap();
         let paths = Paths::new(home.path().join("run"), home.path().join("state"));
         fs::create_dir_all(&paths.runtime).unwrap();
-        let bench = Self { daemon: None, guard: Guard::new(home.path()), paths, home };
+        let bench = Self { environment: Vec::new(), daemon: None, guard: Guard::new(home.path()), paths, home };
         stand_in::install(&bench.file("programs"));
         bench.write_secrets("");
         bench.configure(&[CAMERA, "film"], "");
@@ -81,6 +110,7 @@ impl Bench {
         command.arg("--config").arg(self.file("holdfast.toml")).arg("--secrets").arg(self.file("secrets.toml"));
         command.arg("--runtime").arg(&self.paths.runtime).arg("--state").arg(&self.paths.state);
         command.arg("--programs").arg(self.file("programs")).args(["--spawner", "process"]);
+        command.envs(self.environment.iter().map(|(key, value)| (*key, value)));
         self.guard.spawn("holdfastd", &mut command)
     }
 
@@ -205,6 +235,19 @@ impl Bench {
     pub fn tell_children(&self, what: &str) {
         assert_eq!(what, "say something");
         fs::write(stand_in::wish_to_speak(&self.paths), "").unwrap();
+    }
+
+    /// A socket as systemd has it, given to the next holdfastd.
+    pub fn listen_as_systemd(&mut self) -> UnixDatagram {
+        let path = self.file("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        self.environment = vec![("NOTIFY_SOCKET", path)];
+        socket
+    }
+
+    /// Stops it without ending it.
+    pub fn stop_daemon(&self) {
+        self.daemon.as_ref().unwrap().signal(Signal::SIGSTOP);
     }
 
     /// The operator's command: exit code, standard output, standard error.

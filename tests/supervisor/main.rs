@@ -196,6 +196,35 @@ fn an_alert_and_its_end_reach_the_webhook() {
 }
 
 #[test]
+fn a_webhook_that_refuses_is_told_without_its_address() {
+    let webhook = webhook::Webhook::refusing();
+    let mut bench = Bench::new("no-webhook");
+    bench.set_webhook(&webhook.address());
+    bench.start();
+    send(bench.running(&TRANSMIT), Signal::SIGKILL);
+    let told = wait_for("the refusal to be in the log", PATIENCE, || {
+        bench.events().into_iter().find(|e| e.subject == "webhook")
+    });
+    assert!(told.reason.contains("answered 404") && told.reason.contains("not valid any more"), "{}", told.reason);
+    let logs = std::fs::read_to_string(bench.paths.event_log()).unwrap() + &bench.daemon_log();
+    assert!(!logs.contains(webhook::TOKEN), "the webhook's address is a secret");
+}
+
+#[test]
+fn systemd_hears_that_holdfastd_is_ready_alive_and_how_the_box_is() {
+    let mut bench = Bench::new("notify");
+    let manager = bench.listen_as_systemd();
+    bench.start();
+    bench::hear(&manager, "READY=1");
+    bench::hear(&manager, "WATCHDOG=1");
+    bench.order(&Command::Start);
+    bench::hear(&manager, "STATUS=ON AIR with camera");
+    // Children have no socket of their own to systemd: with holdfastd stopped, nobody may say that it is alive.
+    bench.stop_daemon();
+    bench::hear_nothing(&manager);
+}
+
+#[test]
 fn a_child_that_cannot_work_is_tried_less_and_less_often_and_its_last_words_are_told() {
     let mut bench = Bench::new("broken");
     bench.break_role(&worker(CAMERA), "there is no camera at /dev/video0");

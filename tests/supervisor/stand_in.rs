@@ -128,6 +128,8 @@ async fn live(paths: &Paths, role: Role) {
         tokio::select! {
             _ = beat.tick() => {
                 sender.send(ChildMessage::Beat);
+                // As the real data plane does, for systemd when it is a unit of its own.
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 if role == Role::Transmit {
                     report(&sender, on_air);
                 }

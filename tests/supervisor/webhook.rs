@@ -16,6 +16,15 @@ pub struct Webhook {
 
 impl Webhook {
     pub fn start() -> Self {
+        Self::answering("204 No Content")
+    }
+
+    /// One whose address was withdrawn.
+    pub fn refusing() -> Self {
+        Self::answering("404 Not Found")
+    }
+
+    fn answering(status: &'static str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, posts) = mpsc::sync_channel(100);
@@ -23,8 +32,8 @@ impl Webhook {
             for stream in listener.incoming().flatten() {
                 let mut reader = BufReader::new(stream);
                 while let Some(body) = request(&mut reader) {
-                    let answer = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
-                    if reader.get_mut().write_all(answer).is_err() || sender.send(body).is_err() {
+                    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                    if reader.get_mut().write_all(answer.as_bytes()).is_err() || sender.send(body).is_err() {
                         break;
                     }
                 }

@@ -78,7 +78,8 @@ impl Daemon {
 
     pub(super) fn open_webhook(&mut self) {
         let address = self.settings.alerts.webhook.clone();
-        self.webhook = address.and_then(|a| Webhook::start(a, self.settings.box_name.clone()).ok());
+        let start = |a| Webhook::start(a, self.settings.box_name.clone(), self.webhook_troubles.clone()).ok();
+        self.webhook = address.and_then(start);
     }
 
     /// Brings `settings` into force. The data plane takes them in as it runs, workers are started again.
