@@ -8,7 +8,7 @@ use holdfast::events::{BoxSnapshot, ControlReply, ControlRequest, Event, render}
 
 use crate::DONE;
 use crate::desk::{Desk, DeskError};
-use crate::terminal::{complain, is_terminal, say_json, style, time_of_day, write};
+use crate::terminal::{complain, is_terminal, rows, say_json, style, time_of_day, write};
 
 /// Events at the foot of the page.
 const RECENT: usize = 8;
@@ -94,10 +94,13 @@ fn page(snapshot: &BoxSnapshot, recent: &[Event]) -> String {
     render::status(snapshot, &timed, style())
 }
 
-/// Over the old page, line by line, so that nothing flickers.
+/// Over the old page, line by line, so that nothing flickers; what the terminal has no room for is left out.
 fn redraw(page: &str) {
     let mut screen = String::from("\x1b[H");
-    for line in page.lines() {
+    let rows = rows();
+    let lines: Vec<&str> = page.lines().collect();
+    let (shown, more) = if lines.len() < rows { (lines.len(), "") } else { (rows.saturating_sub(2), " …") };
+    for line in lines.iter().take(shown).chain((!more.is_empty()).then_some(&more)) {
         screen.push_str(line);
         screen.push_str("\x1b[K\n");
     }

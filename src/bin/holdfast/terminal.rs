@@ -18,6 +18,11 @@ pub(crate) fn style() -> Style {
     Style { colour, width: width.map_or(WIDTH, usize::from) }
 }
 
+/// Lines that the terminal shows; without end if it does not say.
+pub(crate) fn rows() -> usize {
+    terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| usize::from(height.0))
+}
+
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
