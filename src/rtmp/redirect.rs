@@ -57,6 +57,9 @@ fn authority_and_app(tls: bool, rest: &str) -> Result<RtmpUrl, RedirectError> {
     }
     let default = if tls { 443 } else { 1935 };
     let port = if port.is_empty() { default } else { port.parse().map_err(|_| RedirectError::Unreadable)? };
+    if port == 0 {
+        return Err(RedirectError::Unreadable);
+    }
     Ok(RtmpUrl { tls, host: host.to_owned(), port, app: non_empty(app)? })
 }
 
