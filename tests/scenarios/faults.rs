@@ -1,5 +1,6 @@
 //! Processes of the box are killed and stopped while it is on air.
 
+use holdfast::clock;
 use holdfast::events::{Command, Event, EventKind, Role};
 use nix::sys::signal::Signal;
 
@@ -229,16 +230,24 @@ fn data_plane_faults(name: &'static str, signal: Signal, repetitions: u32) {
     rig.let_pass(4);
 
     let offset = saved_offset(&rig);
+    let mut reactions = Vec::new();
     for _ in 0..repetitions {
         let (worker, transmit, before) = (rig.worker_pid("pattern"), rig.transmit_pid(), rig.events().len());
+        let killed = clock::media();
         send(transmit, signal);
-        rig.wait_event(before, "another data plane", |e| {
-            e.kind == EventKind::ChildStarted && e.subject == "data plane"
+        let publishing = ["pyav", "other"].map(|name| {
+            rig.wait_event(before, &format!("{name} to publish again"), |e| {
+                e.kind == EventKind::OutputPublishing && e.subject == name
+            })
         });
-        rig.wait_event(before, "its place in time", |e| e.kind == EventKind::TimeResumed);
-        rig.wait_for_source(&live("pattern"));
-        rig.wait_publishing(&["pyav", "other"]);
-        assert_ne!(rig.transmit_pid(), transmit, "the old data plane is still there");
+        let live = rig.wait_switched(before, "pattern");
+        let after = |event: &Event| (event.mono - killed).to_ticks(1000);
+        reactions.push((after(&publishing[0]).max(after(&publishing[1])), after(&live)));
+        assert!(rig.events()[before..].iter().any(|e| e.kind == EventKind::TimeResumed), "time was not resumed");
+        rig.wait("another data plane", |s| {
+            let child = s.children.iter().find(|c| c.role == Role::Transmit)?;
+            (child.pid? != transmit).then_some(())
+        });
         assert_eq!(rig.worker_pid("pattern"), worker, "the worker was replaced too");
         rig.let_pass(4);
     }
@@ -248,23 +257,31 @@ fn data_plane_faults(name: &'static str, signal: Signal, repetitions: u32) {
     let sessions: Vec<_> = (0..=u64::from(repetitions)).map(|n| pyav.recording(n)).collect();
     for n in 0..sessions.len() - 1 {
         let (before, after) = (&sessions[n], &sessions[n + 1]);
-        let last = arrivals(&pyav.log(), n as u64).last().expect("pictures").1;
-        let first = arrivals(&pyav.log(), n as u64 + 1).first().expect("pictures").1;
-        let frame = |r: &Recording, i: usize| r.pictures[i].code.expect("live");
-        let gap = frame(after, 0) - frame(before, before.pictures.len() - 1) - 1;
+        let not_sent = place(after, 0) - place(before, before.pictures.len() - 1) - 1;
         record(
             name,
-            &[("gap_at_receiver_ms", format!("{:.0}", (first - last) * 1e3)), ("frames_not_sent", gap.to_string())],
+            &[
+                ("publishing_again_ms", reactions[n].0.to_string()),
+                ("live_again_ms", reactions[n].1.to_string()),
+                ("programme_not_sent_ms", format!("{:.0}", not_sent as f64 * FRAME * 1e3)),
+            ],
         );
         assert!(after.pictures[0].key, "session {} does not begin on a keyframe", n + 1);
     }
     for (n, session) in sessions.iter().enumerate() {
         let count = session.count();
         assert_eq!((count.lost, count.repeated, count.backwards), (0, 0, 0), "session {n}: {count}");
+        assert_unbroken(&format!("session {n}"), session);
         assert_live_in_place(&format!("session {n}"), session, &session.stretches());
     }
     rig.shut_down();
     assert_archive_readable(&rig, repetitions as usize + 1);
+}
+
+/// Which frame of the source belongs where picture `i` is, whatever it shows.
+fn place(recording: &Recording, i: usize) -> i64 {
+    let live = recording.pictures.iter().find_map(|p| Some((p.code?, p.pts))).expect("live pictures");
+    live.0 as i64 + ((recording.pictures[i].pts - live.1) * f64::from(FPS)).round() as i64
 }
 
 /// Programme time minus CLOCK_MONOTONIC, as the data plane saved it.
