@@ -111,7 +111,7 @@ impl Recording {
         all
     }
 
-    /// Counts the frames of the source in all pictures.
+    /// Counts the frames of the source from the first live picture on. Every programme begins with a moment of slate.
     pub fn count(&self) -> Count {
         count(self.pictures.iter().map(|p| p.code).skip_while(Option::is_none))
     }
