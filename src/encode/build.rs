@@ -1,6 +1,7 @@
 //! From the table to a GStreamer element that is ready to be linked.
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -30,24 +31,19 @@ pub struct BuiltEncoder {
     /// Settings of the table that this element has not got and can do without.
     pub left_out: Vec<&'static str>,
     entry: &'static Element,
-    job: VideoJob,
+    wishes: Arc<Wishes>,
 }
 
 impl BuiltEncoder {
-    /// Asks for another bit rate, bit/s, while running. Takes effect within the next frames; see
+    /// Asks for another bit rate, bit/s, while running, from any thread. Takes effect within the next frames; see
     /// [`table::Change`] for what it does to the stream and how often it is worth doing.
     pub fn set_bitrate(&self, bps: u32) {
-        let job = VideoJob { bitrate: bps, ..self.job };
-        for property in self.entry.bitrate.properties.iter().filter_map(|name| self.entry.property(name)) {
-            if let Err(e) = set(&self.element, &self.factory, property.name, &property.value.render(&job, cores())) {
-                gst::warning!(gst::CAT_RUST, "{e}");
-            }
-        }
+        self.wishes.bitrate.store(bps, Ordering::Relaxed);
     }
 
-    /// A means of asking it for keyframes, from any thread. Does not keep the element alive.
+    /// A means of asking it for keyframes, from any thread.
     pub fn keyframe_request(&self) -> KeyframeRequest {
-        KeyframeRequest { element: self.element.downgrade(), entry: self.entry, job: self.job }
+        KeyframeRequest(self.wishes.clone())
     }
 
     /// How its bit rate changes while it runs.
@@ -58,36 +54,71 @@ impl BuiltEncoder {
 
 /// Asks an encoder for keyframes.
 #[derive(Clone, Debug)]
-pub struct KeyframeRequest {
-    element: gst::glib::WeakRef<gst::Element>,
-    entry: &'static Element,
-    job: VideoJob,
-}
+pub struct KeyframeRequest(Arc<Wishes>);
 
 impl KeyframeRequest {
     /// The next picture that enters the encoder becomes a keyframe, with parameter sets.
     pub fn send(&self) {
-        let Some(element) = self.element.upgrade() else { return };
-        let Some(pad) = element.static_pad("src") else { return };
-        let Keyframe::ZeroInterval { property } = self.entry.keyframe else {
-            pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-            return;
-        };
-        let factory = self.entry.factory;
-        let usual = self.entry.property(property).map(|p| p.value.render(&self.job, cores()));
-        let (Some(usual), Ok(())) = (usual, set(&element, factory, property, "0")) else { return };
-        let element = self.element.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if info.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
-                return gst::PadProbeReturn::Ok;
-            }
-            if let Some(element) = element.upgrade() {
-                // It took 0 a moment ago, so it takes this.
-                let _ = set(&element, factory, property, &usual);
-            }
-            gst::PadProbeReturn::Remove
-        });
+        self.0.keyframe.store(true, Ordering::Relaxed);
     }
+}
+
+/// What is asked of a running encoder. The encoder's own thread takes it up as the next picture enters: changed while it
+/// encodes, `av1enc` crashes in libaom one time in twelve (measured at 1.22: it encodes without its own lock).
+#[derive(Debug, Default)]
+struct Wishes {
+    keyframe: AtomicBool,
+    /// Bit/s; 0 asks for nothing.
+    bitrate: AtomicU32,
+}
+
+/// Takes up what is wished, before each picture. Does not keep the element alive.
+fn heed(wishes: Arc<Wishes>, element: &gst::Element, entry: &'static Element, job: VideoJob) {
+    let Some(pad) = element.static_pad("sink") else { return };
+    let element = element.downgrade();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let (bitrate, keyframe) =
+            (wishes.bitrate.swap(0, Ordering::Relaxed), wishes.keyframe.swap(false, Ordering::Relaxed));
+        if let Some(element) = element.upgrade() {
+            if bitrate > 0 {
+                change_bitrate(&element, entry, &VideoJob { bitrate, ..job });
+            }
+            if keyframe {
+                force_keyframe(&element, entry, &job);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn change_bitrate(element: &gst::Element, entry: &Element, job: &VideoJob) {
+    for property in entry.bitrate.properties.iter().filter_map(|name| entry.property(name)) {
+        if let Err(e) = set(element, entry.factory, property.name, &property.value.render(job, cores())) {
+            gst::warning!(gst::CAT_RUST, "{e}");
+        }
+    }
+}
+
+fn force_keyframe(element: &gst::Element, entry: &'static Element, job: &VideoJob) {
+    let Some(pad) = element.static_pad("src") else { return };
+    let Keyframe::ZeroInterval { property } = entry.keyframe else {
+        pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        return;
+    };
+    let factory = entry.factory;
+    let usual = entry.property(property).map(|p| p.value.render(job, cores()));
+    let (Some(usual), Ok(())) = (usual, set(element, factory, property, "0")) else { return };
+    let element = element.downgrade();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if info.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+            return gst::PadProbeReturn::Ok;
+        }
+        if let Some(element) = element.upgrade() {
+            // It took 0 a moment ago, so it takes this.
+            let _ = set(&element, factory, property, &usual);
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// Starts GStreamer, once.
@@ -180,6 +211,8 @@ fn built(
         .field("interlace-mode", "progressive")
         .field("colorimetry", "bt709")
         .build();
+    let wishes = Arc::new(Wishes::default());
+    heed(wishes.clone(), &element, entry, *job);
     BuiltEncoder {
         element,
         left_out,
@@ -189,7 +222,7 @@ fn built(
         input_caps,
         output_caps: output_caps(job.codec),
         entry,
-        job: *job,
+        wishes,
     }
 }
 
@@ -354,7 +387,7 @@ mod tests {
                     continue;
                 }
                 let encoder = build_video(&job(element.codec), &Name::new(family.name).unwrap()).unwrap();
-                encoder.set_bitrate(250_000);
+                change_bitrate(&encoder.element, encoder.entry, &VideoJob { bitrate: 250_000, ..job(element.codec) });
                 assert!(encoder.left_out.is_empty(), "{}: {:?}", encoder.factory, encoder.left_out);
                 built.push(encoder.factory);
             }

@@ -182,7 +182,7 @@ pub(super) fn start_video(
     scale.set_property("add-borders", true);
     // A filter on either side, since some encoders leave out of their caps what can only be so.
     let (before, after) = (capsfilter(&encoder.input_caps)?, capsfilter(&encoder.output_caps)?);
-    keyframes::align(&encoder, grid, i64::from(job.keyframe_frames()));
+    keyframes::align(&before, &encoder, grid, i64::from(job.keyframe_frames()));
     let chain = [appsrc.upcast_ref(), &scale, &before, &encoder.element, &after, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
     let feed = VideoFeed { stream, appsrc, grid, most_waiting: most_waiting(canvas), left_out: 0 };

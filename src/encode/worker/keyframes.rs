@@ -1,9 +1,9 @@
 //! Where groups of pictures begin: at the same places of the grid in every worker and rendition, and after every
 //! hole.
 //!
-//! It is decided as each picture enters its encoder. An event sent when the picture is pushed would hit whichever is
-//! before it in the queue, and one for a future time is ignored by encoders that shift their timestamps (x264enc in
-//! GStreamer 1.22).
+//! It is decided as each picture is about to enter its encoder, in the encoder's own thread. A request made when the
+//! picture is pushed would hit whichever is before it in the queue, and one for a future time is ignored by encoders
+//! that shift their timestamps (x264enc in GStreamer 1.22).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,9 +14,9 @@ use crate::encode::build::BuiltEncoder;
 use crate::model::{Media, VideoGrid};
 
 /// Begins a group at every place that `group` divides, and after every hole, since the data plane showed something else
-/// meanwhile.
-pub(super) fn align(encoder: &BuiltEncoder, grid: VideoGrid, group: i64) {
-    let Some(pad) = encoder.element.static_pad("sink") else { return };
+/// meanwhile. `before` is the element that feeds the encoder, so that the request is there when the picture arrives.
+pub(super) fn align(before: &gst::Element, encoder: &BuiltEncoder, grid: VideoGrid, group: i64) {
+    let Some(pad) = before.static_pad("src") else { return };
     let request = encoder.keyframe_request();
     // The place expected next; only the pad's own thread touches it.
     let expected = AtomicI64::new(i64::MIN);
