@@ -342,7 +342,7 @@ fn every_codec_begins_with_a_keyframe_and_makes_another_when_asked() {
     use std::io::Write;
     let of = |codec: Codec| {
         let name = codec.label().to_lowercase().replace('.', "");
-        RenditionSettings { codec, keyframe_interval: Duration::from_secs(10), ..rendition(&name, (160, 90), 100_000) }
+        RenditionSettings { codec, keyframe_interval: Duration::from_secs(600), ..rendition(&name, (160, 90), 100_000) }
     };
     let renditions = [Codec::H264, Codec::Hevc, Codec::Av1].map(of);
     let rig = Rig::start(Source::Pattern, renditions.to_vec(), Vec::new());
@@ -357,15 +357,13 @@ fn every_codec_begins_with_a_keyframe_and_makes_another_when_asked() {
     plane.socket.write_all(&wish).unwrap();
 
     // Units that were on their way come first.
-    let asked = |u: &AccessUnit| u.key && VideoGrid(RATE).nearest(u.pts) % 300 != 0;
+    let asked = |u: &AccessUnit| u.key;
     let then = plane.until(|u| u.len() == 3 && u.values().all(|u| u.iter().any(asked) || u.len() > 200));
     rig.stop();
     for (name, units) in &first {
         assert!(units[0].key, "{name} begins in the middle of a group");
         let all: Vec<AccessUnit> = units.iter().chain(&then[name]).cloned().collect();
         assert_each_once(&places(&all, VideoGrid(RATE)), name);
-        let after = then[name].iter().position(asked);
-        println!("{name}: {after:?}");
-        assert!(after.is_some(), "{name}: no keyframe came within 200 pictures of the wish");
+        assert!(then[name].iter().any(asked), "{name}: no keyframe came within 200 pictures of the wish");
     }
 }
