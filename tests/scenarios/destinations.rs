@@ -25,7 +25,7 @@ fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
     let nms = NodeMediaServer::start(&rig.guard, rig.dir(), "nms", &certificate, Admission::Open);
     let refusing = NodeMediaServer::start(&rig.guard, rig.dir(), "refusing", &certificate, Admission::Refusing);
     let mut good = Ffmpeg::start(&rig.guard, rig.dir(), "good");
-    let mut stalls = Ffmpeg::start(&rig.guard, rig.dir(), "stalls");
+    let stalls = Ffmpeg::start(&rig.guard, rig.dir(), "stalls");
     let mut vanishes = Ffmpeg::start(&rig.guard, rig.dir(), "vanishes");
     rig.configure(
         &Configuration::new(FPS)
@@ -54,7 +54,9 @@ fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
     println!("    stalls: {:?}, {} units lost, {} ms behind", stalled.state, stalled.lost, stalled.behind_ms);
     let waiting = |name: &str| match rig.output(name).state {
         OutputState::Waiting { because, .. } => because,
-        other => panic!("{name} is {other:?}"),
+        other @ (OutputState::Off | OutputState::Connecting | OutputState::Publishing | OutputState::Stopping) => {
+            panic!("{name} is {other:?}")
+        }
     };
     println!("    refused: {}", waiting("refused"));
 
@@ -157,7 +159,7 @@ fn each_refusal_is_told_in_words_an_operator_can_act_on() {
             let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == name)?;
             match &output.state {
                 OutputState::Waiting { because, .. } => Some(because.clone()),
-                _ => None,
+                OutputState::Off | OutputState::Connecting | OutputState::Publishing | OutputState::Stopping => None,
             }
         });
         record("refusals", &[("destination", name.to_owned()), ("told", because.clone())]);

@@ -28,7 +28,6 @@ fn recorded(dir: &Path) -> Vec<PathBuf> {
 fn a_recording_killed_at_any_moment_is_readable_up_to_its_last_fragment() {
     let mut rig = Rig::new("recording-killed");
     let archive = rig.dir().join("archive");
-    fs::create_dir(&archive).expect("our own directory");
     rig.configure(
         &Configuration::new(FPS)
             .pattern("pattern")
@@ -171,7 +170,6 @@ impl Drop for Mounted {
 fn files_follow_each_other_at_keyframes_and_the_oldest_makes_room() {
     let mut rig = Rig::new("rotation");
     let archive = rig.dir().join("archive");
-    fs::create_dir(&archive).expect("our own directory");
     rig.configure(
         &Configuration::new(FPS).pattern("pattern").rendition("main", "h264", "320x180", "800k", "aac").recording(
             "archive",

@@ -20,7 +20,6 @@ fn after_a_reboot(name: &'static str, last: f64) {
     let mut rig = Rig::new(name);
     let mut ffmpeg = Ffmpeg::start(&rig.guard, rig.dir(), "ffmpeg");
     let archive = rig.dir().join("archive");
-    std::fs::create_dir(&archive).expect("our own directory");
     rig.configure(
         &Configuration::new(FPS)
             .pattern("pattern")

@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::wait::{wait_for, wait_quietly};
+use super::wait::wait_for;
 
 /// Every process of a run carries this in its environment; so do the children it starts.
 const MARK: &str = "HOLDFAST_TEST_RUN";
@@ -97,23 +97,6 @@ impl Process {
             self.is_running();
             self.ended
         })
-    }
-
-    /// Asks it to end (SIGTERM, then SIGKILL after `patience`) and waits for that.
-    pub fn stop(&mut self, patience: Duration) {
-        if !self.is_running() {
-            return;
-        }
-        self.signal(Signal::SIGCONT);
-        self.signal(Signal::SIGTERM);
-        let deadline = Instant::now() + patience;
-        wait_quietly("its end, or the end of patience", patience * 2, || {
-            (!self.is_running() || Instant::now() > deadline).then_some(())
-        });
-        if self.is_running() {
-            self.signal(Signal::SIGKILL);
-            self.finish(Duration::from_secs(10));
-        }
     }
 
     /// What it has printed so far.

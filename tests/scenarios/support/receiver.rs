@@ -92,6 +92,7 @@ impl Pyav {
 
 /// node-media-server: RTMP, RTMPS and HTTP-FLV, records everything.
 #[derive(Debug)]
+#[allow(dead_code, reason = "one scenario each has used them, and the next will")]
 pub struct NodeMediaServer {
     pub process: Process,
     pub rtmp: u16,

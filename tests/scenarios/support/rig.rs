@@ -133,11 +133,12 @@ impl Rig {
     pub fn status(&self) -> Option<BoxSnapshot> {
         match self.ask(&ControlRequest::Status { watch: false })? {
             ControlReply::Status(snapshot) => Some(*snapshot),
-            _ => None,
+            ControlReply::Event(_) | ControlReply::Done { .. } | ControlReply::Refused { .. } => None,
         }
     }
 
     /// Gives an order that must be taken.
+    #[allow(clippy::needless_pass_by_value, reason = "an order is a word, and reads like one")]
     pub fn order(&self, command: Command) {
         match self.ask(&ControlRequest::Do(command.clone())) {
             Some(ControlReply::Done { .. }) => {}
