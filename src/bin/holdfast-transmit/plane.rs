@@ -335,16 +335,6 @@ impl Plane {
     /// Which slates these settings ask for.
     fn look_for_slates(&mut self) {
         self.slates = slates::files(&self.paths, &self.settings);
-        if self.slates.iter().any(|path| !path.exists()) {
-            // Until they are made, or for ever where no encoder works. A file that is there takes its place below.
-            for clip in slates::emergency(&self.settings) {
-                let loaded = self.switch.load_slate(clip, clock::media());
-                if let Err(why) = loaded {
-                    self.say(EventKind::SlateChanged, Severity::Warning, "", why.to_string());
-                }
-            }
-            self.drain();
-        }
         self.load_slates();
     }
 

@@ -8,8 +8,6 @@ use bytes::{Bytes, BytesMut};
 use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::FromWorker;
 use holdfast::encode::slate;
-use holdfast::encode::table::VideoJob;
-use holdfast::model::RenditionId;
 use holdfast::switch::SlateClip;
 
 /// Largest slate file that is read, bytes.
@@ -53,28 +51,4 @@ fn parse(bytes: &[u8]) -> Result<Vec<SlateClip>, String> {
 pub(crate) fn files(paths: &Paths, settings: &Settings) -> Vec<PathBuf> {
     let picture = slate::file::picture_bytes(settings);
     settings.renditions.iter().map(|r| slate::file::path(paths, settings, r, picture.as_deref())).collect()
-}
-
-/// What stands in while a slate file is missing: cards and silence that need no encoder. None for HEVC and AV1 pictures.
-pub(crate) fn emergency(settings: &Settings) -> Vec<SlateClip> {
-    let clip = |rendition: RenditionId, clip: slate::emergency::Clip| SlateClip {
-        rendition,
-        config: clip.config,
-        units: clip.units,
-    };
-    let pictures = settings.renditions.iter().filter_map(|r| {
-        let job = VideoJob {
-            codec: r.codec,
-            width: r.width,
-            height: r.height,
-            rate: settings.frame_rate,
-            bitrate: r.bitrate,
-            keyframe_interval: r.keyframe_interval,
-        };
-        Some(clip(r.id.clone(), slate::emergency::picture(&settings.box_name, &job)?))
-    });
-    let silences = settings.audio_renditions();
-    let silences =
-        silences.iter().filter_map(|a| Some(clip(a.rendition(), slate::emergency::silence(a.codec, a.bitrate)?)));
-    pictures.chain(silences).collect()
 }
