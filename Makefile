@@ -46,7 +46,7 @@ ifeq ($(ONLY),)
 endif
 
 # The scenarios that do not depend on how fast this machine happens to be.
-STEADY := instruments:: recordings:: time:: faults::with_a_broken_gstreamer faults::without_any_input
+STEADY := instruments:: faults::with_a_broken_gstreamer faults::without_any_input
 ci:
 	@scripts/setup --test
 	$(CARGO) fmt --check
