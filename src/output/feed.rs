@@ -99,13 +99,25 @@ impl Feed {
 
     /// A reader that begins at the newest video keyframe.
     pub fn subscribe(&self, wake: Wake) -> Subscription {
+        let cursor = self.0.borrow().ring.join();
+        self.subscribe_at(cursor, wake)
+    }
+
+    /// A reader that begins at the last keyframe at or before `bookmark`, so that it replays what an earlier reader's far
+    /// end may not have got. What has left the ring is reported by its first read.
+    pub fn subscribe_from(&self, bookmark: Cursor, wake: Wake) -> Subscription {
+        let cursor = self.0.borrow().ring.rewind_to_key(bookmark);
+        self.subscribe_at(cursor, wake)
+    }
+
+    fn subscribe_at(&self, cursor: Cursor, wake: Wake) -> Subscription {
         let mut core = self.0.borrow_mut();
         let slot = core.sleepers.iter().position(|s| matches!(s, Sleeper::Free)).unwrap_or(core.sleepers.len());
         match core.sleepers.get_mut(slot) {
             Some(free) => *free = Sleeper::Awake(wake),
             None => core.sleepers.push(Sleeper::Awake(wake)),
         }
-        Subscription { core: self.0.clone(), cursor: core.ring.join(), slot }
+        Subscription { core: self.0.clone(), cursor, slot }
     }
 
     /// How much the ring holds.
@@ -175,12 +187,6 @@ impl Subscription {
     /// A bookmark: the place of the unit that comes next. Costs the ring nothing; what it points at may be evicted.
     pub fn cursor(&self) -> Cursor {
         self.cursor
-    }
-
-    /// Goes on at the last keyframe at or before `bookmark`, to replay what the far end may not have got. What has left the
-    /// ring is reported by the next read.
-    pub fn rewind_to_key(&mut self, bookmark: Cursor) {
-        self.cursor = self.core.borrow().ring.rewind_to_key(bookmark);
     }
 }
 
@@ -337,7 +343,8 @@ mod tests {
         let acknowledged = reader.cursor();
         feed.push(picture(66));
         while reader.try_next().is_some() {}
-        reader.rewind_to_key(acknowledged);
+        drop(reader);
+        let mut reader = feed.subscribe_from(acknowledged, Wake::EachUnit);
         let Some(Received::Unit(first)) = reader.try_next() else { panic!("nothing to replay") };
         assert_eq!(first.pts, Media::ZERO);
     }

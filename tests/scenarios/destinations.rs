@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use holdfast::events::{Command, OutputState};
+use holdfast::events::{Command, EventKind, OutputState};
 use nix::sys::signal::Signal;
 
 use crate::support::config::Configuration;
+use crate::support::picture::Recording;
 use crate::support::process::resident_kib;
 use crate::support::receiver::{Admission, Certificate, Ffmpeg, Nginx, NodeMediaServer};
 use crate::support::results::record;
@@ -66,6 +67,8 @@ fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
     rig.order(Command::Retry { output: None });
     rig.wait_publishing(&["vanishes"]);
     rig.let_pass(5);
+    // A minute is more than can be sent again; what nobody got is counted.
+    assert!(rig.output("vanishes").lost > u64::from(quiet - 20) * u64::from(FPS), "not all that was lost is counted");
     for name in ["good", "nms"] {
         let output = rig.output(name);
         assert_eq!((output.sessions, output.lost), (1, 0), "{name} was touched");
@@ -96,6 +99,47 @@ fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
         assert!(recording.sound_time_error(1024) < ROUNDING, "{name}: sound off the grid");
     }
     assert!(slope < MEMORY_SLOPE, "the data plane grows by {slope:.2} MiB a minute: {memory:?}");
+}
+
+#[test]
+fn a_destination_that_is_back_within_seconds_misses_no_frame() {
+    let mut rig = Rig::new("short-absence");
+    let mut before = Ffmpeg::start(&rig.guard, rig.dir(), "before");
+    rig.configure(
+        &Configuration::new(FPS)
+            .pattern("pattern")
+            .rendition("main", "h264", "320x180", "500k", "aac")
+            .destination("ffmpeg", "main", &before.url()),
+    );
+    rig.go_on_air("pattern");
+    rig.wait_publishing(&["ffmpeg"]);
+    rig.let_pass(5);
+    let mark = rig.events().len();
+    before.process.signal(Signal::SIGKILL);
+    before.process.finish(Duration::from_secs(10));
+    rig.wait_event(mark, "the loss to be noticed", |e| e.kind == EventKind::OutputDown);
+    rig.let_pass(2);
+    let mut after = Ffmpeg::start_on(&rig.guard, rig.dir(), "after", before.port, rig.dir().join("after.mkv"));
+    let again = rig.wait_event(mark, "to publish again", |e| e.kind == EventKind::OutputPublishing);
+    rig.let_pass(5);
+    assert_eq!(rig.output("ffmpeg").lost, 0, "units were left out");
+    rig.order(Command::Stop);
+    let after = after.recording();
+    rig.shut_down();
+
+    let (kept, count) = (Recording::read(&before.file).count(), after.count());
+    record(
+        "short-absence",
+        &[
+            ("frames_before", kept.frames.to_string()),
+            ("frames_after", count.frames.to_string()),
+            ("frames_sent_again", (kept.last + 1).saturating_sub(count.first).to_string()),
+            ("replayed_ms", again.evidence["replayed_ms"].to_string()),
+        ],
+    );
+    assert!(count.is_perfect(), "{count}");
+    assert!(after.pictures[0].key, "the second session does not begin with a keyframe");
+    assert!(count.first <= kept.last + 1, "frames {} to {} reached nobody", kept.last + 1, count.first - 1);
 }
 
 /// Least squares over samples `step` seconds apart.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast::events::Command;
+use holdfast::events::{Command, OutputState};
 
 use crate::support::config::Configuration;
 use crate::support::picture::Recording;
@@ -59,6 +59,7 @@ fn every_server_gets_every_frame_of_every_codec_exactly_once() {
     assert_encoded_once(&rig);
     for name in &names {
         let output = rig.output(name);
+        assert_eq!(output.state, OutputState::Publishing, "{name}");
         assert_eq!((output.sessions, output.lost), (1, 0), "{name} reconnected or lost units");
     }
     rig.order(Command::Stop);

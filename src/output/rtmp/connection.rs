@@ -114,7 +114,9 @@ impl Connection {
     /// What the kernel knows.
     pub(super) fn state(&mut self) -> TcpState {
         let state = self.socket.state();
-        TcpState { outstanding: state.outstanding || !self.is_drained(), ..state }
+        // What waits in the TLS layer has been written by us and has not reached the kernel.
+        let unconfirmed = if self.unflushed { u64::MAX } else { state.unconfirmed };
+        TcpState { outstanding: state.outstanding || !self.is_drained(), unconfirmed, ..state }
     }
 
     /// Leaves without a word, and without what has not been sent.

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::confirmed::Confirmed;
 use super::connection::{BATCH_BYTES, BATCH_UNITS, Connection};
-use super::report::{Report, shown};
+use super::report::{Lag, Report, shown};
 use crate::clock;
 use crate::config::{DestinationSettings, RtmpUrl};
+use crate::distribute::Cursor;
 use crate::model::{AccessUnit, Media, Track};
 use crate::mux::flv::{StreamFacts, Taken};
 use crate::output::{Feed, OutputCommand, Received, Subscription, Wake};
@@ -34,6 +36,8 @@ pub(super) struct Destination {
     feed: Feed,
     report: Report,
     random: fastrand::Rng,
+    /// Where the session that was cut off had come, for the one that follows it.
+    resume: Option<Cursor>,
 }
 
 /// What is being done about it.
@@ -48,6 +52,7 @@ enum Line {
 struct Live {
     connection: Connection,
     subscription: Subscription,
+    confirmed: Confirmed,
     progress: Progress,
     /// Units in the outbox.
     batch: u64,
@@ -84,7 +89,7 @@ impl Destination {
         report: Report,
         seed: u64,
     ) -> Self {
-        Self { settings, facts, policy, feed, report, random: fastrand::Rng::with_seed(seed) }
+        Self { settings, facts, policy, feed, report, random: fastrand::Rng::with_seed(seed), resume: None }
     }
 
     /// Runs until the other end of `commands` is dropped; the socket is then closed without a word.
@@ -164,7 +169,10 @@ impl Destination {
         match command {
             OutputCommand::Start if self.settings.enabled => self.policy.start(now),
             OutputCommand::Start => {}
-            OutputCommand::Stop => self.policy.stop(),
+            OutputCommand::Stop => {
+                self.resume = None;
+                self.policy.stop();
+            }
             OutputCommand::RetryNow => self.policy.retry_now(now),
             OutputCommand::NetworkReturned => self.policy.network_returned(now),
         }
@@ -186,11 +194,15 @@ impl Destination {
     }
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {
+        let subscription = match self.resume.take() {
+            Some(place) => self.feed.subscribe_from(place, Wake::EachPicture),
+            None => self.feed.subscribe(Wake::EachPicture),
+        };
         if let Phase::Publishing { url, .. } = self.policy.phase() {
-            self.report.publishing(url, now);
+            self.report.publishing(url, subscription.behind(), now);
         }
         let redirected = connection.redirected_early.take();
-        let mut live = Box::new(Live::new(connection, self.feed.subscribe(Wake::EachPicture), now));
+        let mut live = Box::new(Live::new(connection, subscription, now));
         if let Some(SessionEvent::ReconnectRequested { tc_url }) = redirected {
             self.redirected(&mut live, tc_url.as_deref());
         }
@@ -212,6 +224,7 @@ impl Destination {
         let state = live.connection.state();
         self.report.settle(now);
         self.report.progress(state.acknowledged, live.subscription.behind());
+        live.confirmed.observe(state.unconfirmed);
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
             Some(trouble) => {
@@ -223,6 +236,8 @@ impl Destination {
 
     fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
         self.over(&mut live.connection);
+        // As the kernel said at the last tick: now that the connection is broken it has forgotten what was in its queue.
+        self.resume = Some(live.confirmed.place());
         match live.replacement.take() {
             None => self.failed(trouble, now),
             // It went before its successor was there, which is no reason not to go where it sent us.
@@ -259,8 +274,9 @@ impl Destination {
             return Line::Live(live);
         }
         // Old and new share one list of names: the old session has to go first.
-        let Live { mut connection, .. } = *live;
+        let Live { mut connection, confirmed, .. } = *live;
         self.over(&mut connection);
+        self.resume = Some(confirmed.place());
         leave(connection);
         self.policy.moving(url.clone(), now);
         let attempt = Attempt { url, name: self.policy.name() };
@@ -274,7 +290,7 @@ impl Destination {
         };
         self.over(&mut live.connection);
         self.policy.moved(url.clone(), now);
-        self.report.publishing(&url, now);
+        self.report.publishing(&url, Duration::ZERO, now);
         let mut next = Live::new(*successor, live.subscription, now);
         next.send(unit);
         leave(live.connection);
@@ -306,6 +322,7 @@ impl Live {
     fn new(connection: Connection, subscription: Subscription, now: Instant) -> Self {
         Self {
             connection,
+            confirmed: Confirmed::new(subscription.cursor()),
             subscription,
             progress: Progress::new(now),
             batch: 0,
@@ -362,7 +379,11 @@ impl Live {
     /// Puts what was received into the outbox, unless it is the keyframe with which the successor begins.
     fn take(&mut self, received: Received, report: &mut Report) -> Option<Woken> {
         match received {
-            Received::Skipped { units } => report.lagged(units, clock::now()),
+            Received::Skipped { units } => {
+                // Nothing sent yet: it is what passed since the session before this one.
+                let lag = if self.newest == Media::ZERO { Lag::Away } else { Lag::Slow };
+                report.lagged(units, lag, clock::now());
+            }
             Received::Unit(unit) => {
                 let begins_group = unit.track == Track::Video && unit.key;
                 if begins_group && matches!(self.replacement, Some(Replacement::Ready(..))) {
@@ -384,6 +405,7 @@ impl Live {
     fn written(&mut self, report: &Report) {
         let bytes = self.connection.take_written();
         if bytes > 0 {
+            self.confirmed.wrote(bytes, self.subscription.cursor());
             report.count(std::mem::take(&mut self.batch), bytes);
         }
     }

@@ -12,11 +12,13 @@
 //!
 //! The outbox is filled only when it is empty, and then with what the feed has, up to a bound: normally one picture and
 //! the sound that came with it, in one system call. So a destination that does not read holds one batch and its place in
-//! the ring, which passes it by: it is told how much it lost and goes on at a keyframe.
+//! the ring, which passes it by: it is told how much it lost and goes on at a keyframe. A session that was cut off leaves
+//! the place up to which its far end confirmed the programme; the next one goes on from the keyframe before it.
 //!
 //! *Invariant:* nothing a destination or its network does makes another destination wait, and no stream key leaves this
 //! room except towards its server.
 
+mod confirmed;
 mod connection;
 mod destination;
 mod report;

@@ -25,7 +25,9 @@ pub(super) struct Report {
     told: Option<Told>,
     /// Publishing, but not believed yet, and since when.
     unsettled: Option<(RtmpUrl, Instant)>,
-    lag: Lag,
+    /// Programme time that the session began with, before it caught up.
+    replays: Duration,
+    lagged: Lagged,
     /// Bytes confirmed in sessions before the current one.
     acknowledged_before: u64,
 }
@@ -39,8 +41,17 @@ struct Told {
     untold: u64,
 }
 
+/// Why a destination lost units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lag {
+    /// It had no session for longer than the ring reaches back.
+    Away,
+    /// Its session takes less than the programme has.
+    Slow,
+}
+
 #[derive(Default)]
-struct Lag {
+struct Lagged {
     told: Option<Instant>,
     untold: u64,
 }
@@ -61,7 +72,7 @@ impl Report {
         });
         let name = settings.id.to_string();
         (
-            Self { name, snapshot, events, told: None, unsettled: None, lag: Lag::default(), acknowledged_before: 0 },
+            Self { name, snapshot, events, told: None, unsettled: None, replays: Duration::ZERO, lagged: Lagged::default(), acknowledged_before: 0 },
             receiver,
         )
     }
@@ -107,8 +118,11 @@ impl Report {
 
     /// A session is publishing. Where the server has just been accepting and hanging up, that is told only when the
     /// session has outlived the habit.
-    pub(super) fn publishing(&mut self, url: &RtmpUrl, now: Instant) {
+    ///
+    /// `replays` is how much of the programme lies between where the session begins and the newest unit.
+    pub(super) fn publishing(&mut self, url: &RtmpUrl, replays: Duration, now: Instant) {
         self.snapshot.send_modify(|snapshot| snapshot.sessions += 1);
+        self.replays = replays;
         if self.told.as_ref().is_some_and(|told| told.is_busy) {
             self.unsettled = Some((url.clone(), now));
         } else {
@@ -129,7 +143,10 @@ impl Report {
         let failed = self.told.take().map_or(0, |told| told.untold + 1);
         let reason = format!("publishing to {}", shown(url));
         let event = self.event(EventKind::OutputPublishing, Severity::Info, reason);
-        (self.events)(event.with("session", sessions).with("failures_before", failed));
+        let replayed_ms = u64::try_from(self.replays.as_millis()).unwrap_or(u64::MAX);
+        (self.events)(
+            event.with("session", sessions).with("failures_before", failed).with("replayed_ms", replayed_ms),
+        );
     }
 
     /// A session is over: what was written that nobody has counted yet, and all that its far end confirmed.
@@ -170,19 +187,21 @@ impl Report {
     }
 
     /// Units fell out of the ring before this destination took them.
-    pub(super) fn lagged(&mut self, units: u64, now: Instant) {
+    pub(super) fn lagged(&mut self, units: u64, lag: Lag, now: Instant) {
         self.snapshot.send_if_modified(|snapshot| {
             snapshot.lost += units;
             false
         });
-        self.lag.untold += units;
-        if self.lag.told.is_some_and(|told| now.saturating_duration_since(told) < LAG_EVERY) {
-            return;
-        }
-        self.lag.told = Some(now);
-        let units = std::mem::take(&mut self.lag.untold);
-        let reason = "too slow for this bit rate: went on at a later keyframe".to_owned();
-        let event = self.event(EventKind::OutputLagged, Severity::Warning, reason);
+        self.lagged.untold += units;
+        let told_lately = self.lagged.told.is_some_and(|told| now.saturating_duration_since(told) < LAG_EVERY);
+        let reason = match lag {
+            Lag::Slow if told_lately => return,
+            Lag::Slow => "too slow for this bit rate: went on at a later keyframe",
+            Lag::Away => "away for longer than can be sent again: goes on at the newest keyframe",
+        };
+        self.lagged.told = Some(now);
+        let units = std::mem::take(&mut self.lagged.untold);
+        let event = self.event(EventKind::OutputLagged, Severity::Warning, reason.to_owned());
         (self.events)(event.with("units_lost", units));
     }
 

@@ -48,6 +48,8 @@ pub(super) struct TcpState {
     pub(super) acknowledged: u64,
     /// Whether bytes wait to be sent or confirmed.
     pub(super) outstanding: bool,
+    /// Bytes in the kernel that the far end's TCP has not confirmed.
+    pub(super) unconfirmed: u64,
 }
 
 impl Socket {
@@ -134,14 +136,25 @@ impl Socket {
             )
         };
         if done != 0 {
-            return TcpState::default();
+            return TcpState { unconfirmed: u64::MAX, ..TcpState::default() };
         }
         // SAFETY: all-zero bytes are a valid `tcp_info` (integers only), so it is initialised however much was written.
         let info = unsafe { info.assume_init() };
         TcpState {
             acknowledged: info.tcpi_bytes_acked,
             outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
+            unconfirmed: self.unconfirmed(),
         }
+    }
+
+    /// Bytes in the send queue, those on their way included (tcp(7), SIOCOUTQ).
+    fn unconfirmed(&self) -> u64 {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the descriptor is open for as long as `self` lives, and this request writes one int to where it is
+        // pointed.
+        let done = unsafe { libc::ioctl(self.tcp().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        // A socket that cannot say has confirmed nothing.
+        if done == 0 { u64::try_from(bytes).unwrap_or(u64::MAX) } else { u64::MAX }
     }
 }
 

@@ -328,7 +328,8 @@ fn a_server_that_hangs_up_is_connected_to_again_and_gets_a_stream_from_zero() {
             if connection == 1 {
                 kinds.push(message.kind);
                 if let Some(picture) = picture(&message) {
-                    assert_eq!(picture, (0, true, KEY_EVERY));
+                    // The server may have got it or not; its TCP never said so.
+                    assert_eq!(picture, (0, true, 0), "what was not confirmed is sent again");
                     break;
                 }
             } else {

@@ -27,7 +27,7 @@ for n in range(sessions):
     source = av.open(url, "r", options={"listen": "1", "timeout": "600", "analyzeduration": "3000000"}, timeout=(600, 60))
     tell(session=n, open=time.monotonic())
     sink = av.open(f"{prefix}-{n}.mkv", "w", options={"flush_packets": "1"})
-    copies = {s.index: sink.add_stream_from_template(s) for s in source.streams if s.type in ("video", "audio")}
+    copies = {s.index: sink.add_stream_from_template(s, opaque=True) for s in source.streams if s.type in ("video", "audio")}
     try:
         for packet in source.demux(*copies):
             if packet.size == 0 or packet.pts is None:

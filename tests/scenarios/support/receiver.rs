@@ -173,10 +173,10 @@ impl Nginx {
         let (home_text, records_text) = (home.display(), records.display());
         let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
         let config = format!(
-            "{user} daemon off; worker_processes 1; pid {home_text}/nginx.pid; error_log stderr notice;
+            "{user} daemon off; worker_processes 1; pid {home_text}/nginx.pid; error_log stderr info;
              load_module {module};
              events {{ worker_connections 64; }}
-             rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096;
+             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;
                application live {{ live on; record all; record_path {records_text}; record_unique off; {extra} }} }} }}",
             module = module.display(),
         );
