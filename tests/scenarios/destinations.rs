@@ -191,7 +191,7 @@ fn each_refusal_is_told_in_words_an_operator_can_act_on() {
     let expected = [
         ("wrong-key", &["key"][..]),
         ("name-busy", &["busy", "already", "in use"][..]),
-        ("not-there", &["refused", "nobody"][..]),
+        ("not-there", &["nothing listens"][..]),
         ("wrong-name", &["certificate"][..]),
         ("unknown-authority", &["certificate"][..]),
         ("not-tls", &["TLS"][..]),

@@ -1,7 +1,7 @@
 //! Processes of the box are killed and stopped while it is on air.
 
 use holdfast::clock;
-use holdfast::events::{Command, Event, EventKind, Role};
+use holdfast::events::{Command, Event, EventKind, Role, Severity};
 use nix::sys::signal::Signal;
 
 use crate::support::config::Configuration;
@@ -378,5 +378,33 @@ fn with_a_broken_gstreamer_the_slate_of_last_time_is_on_air() {
     let recording = broken.recording();
     rig.shut_down();
     assert!(recording.seconds() > 4.0, "only {:.1} s of slate", recording.seconds());
+    assert_unbroken("ffmpeg", &recording);
+}
+
+#[test]
+fn without_any_encoder_ever_a_card_that_needs_none_is_on_air() {
+    let mut rig = Rig::new("never-an-encoder");
+    let mut ffmpeg = Ffmpeg::start(&rig.guard, rig.dir(), "ffmpeg");
+    rig.set_environment("GST_PLUGIN_SYSTEM_PATH_1_0", "/nowhere");
+    rig.set_environment("GST_PLUGIN_PATH_1_0", "/nowhere");
+    rig.set_environment("GST_REGISTRY_1_0", &rig.dir().join("empty-registry").display().to_string());
+    rig.configure(
+        &Configuration::new(FPS)
+            .pattern("pattern")
+            .rendition("main", "h264", "640x360", "700k", "aac")
+            .destination("ffmpeg", "main", &ffmpeg.url()),
+    );
+    rig.start_daemon();
+    rig.order(Command::Start);
+    let told = rig.wait_event(0, "the stand-in", |e| e.kind == EventKind::SlateChanged && e.severity == Severity::Alert);
+    println!("    told: {}", told.reason);
+    rig.wait_for_source(&holdfast::events::SourceOnAir::Slate);
+    rig.wait_publishing(&["ffmpeg"]);
+    rig.let_pass(5);
+    rig.order(Command::Stop);
+    let recording = ffmpeg.recording();
+    rig.shut_down();
+    assert!(recording.seconds() > 4.0, "only {:.1} s of slate", recording.seconds());
+    assert!(recording.complaints.is_empty(), "FFmpeg complains: {}", recording.complaints);
     assert_unbroken("ffmpeg", &recording);
 }

@@ -10,7 +10,6 @@
 //! nothing here waits for a disk, a peer or holdfastd.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +22,14 @@ use holdfast::model::{AccessUnit, InputId, RenditionId, Track};
 use holdfast::output::{EventSink, Feed, OutputCommand};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::load;
-use holdfast::switch::{Epoch, How, Input, Output, SavedTime, StreamSettings, Switch, SwitchSettings, Thresholds};
+use holdfast::switch::{Epoch, How, Input, Output, SavedTime, SlateClip, StreamSettings, Switch, SwitchSettings, Thresholds};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::outputs::Outputs;
-use crate::slates;
+use crate::slates::{self, Awaited, Meanwhile};
 
 /// Messages from workers waiting for the plane; beyond that the sockets wait, and then the workers drop.
 const INBOX: usize = 256;
@@ -117,8 +116,9 @@ struct Plane {
     audiences: BTreeMap<RenditionId, Vec<Feed>>,
     outputs: Outputs,
     workers: BTreeMap<InputId, Worker>,
-    /// The slate files that have not been read yet.
-    slates: Vec<PathBuf>,
+    /// The slates that have not been read yet, and since when they are awaited.
+    slates: Vec<Awaited>,
+    slates_since: std::time::Instant,
     saved: Option<SavedTime>,
     keeper: Keeper,
     link: ChildSender,
@@ -147,6 +147,7 @@ impl Plane {
             audiences: BTreeMap::new(),
             workers: BTreeMap::new(),
             slates: Vec::new(),
+            slates_since: clock::now(),
             saved: None,
             keeper,
             link,
@@ -334,24 +335,58 @@ impl Plane {
 
     /// Which slates these settings ask for.
     fn look_for_slates(&mut self) {
-        self.slates = slates::files(&self.paths, &self.settings);
+        self.slates = slates::awaited(&self.paths, &self.settings);
+        self.slates_since = clock::now();
         self.load_slates();
     }
 
     /// Reads the slates that were made since the last look. A broken one is told and left; the next start makes it again.
     fn load_slates(&mut self) {
-        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|path| path.exists());
+        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|slate| slate.path.exists());
         self.slates = missing;
-        for path in there {
-            let loaded = slates::read(&path).and_then(|clips| {
-                let now = clock::media();
-                clips.into_iter().try_for_each(|c| self.switch.load_slate(c, now)).map_err(|e| e.to_string())
-            });
-            if let Err(why) = loaded {
-                self.say(EventKind::SlateChanged, Severity::Warning, "", why);
+        for slate in there {
+            match slates::read(&slate.path) {
+                Ok(clips) => self.show(clips),
+                Err(why) => self.say(EventKind::SlateChanged, Severity::Warning, slate.rendition.as_str(), why),
             }
-            self.drain();
         }
+        if clock::now().saturating_duration_since(self.slates_since) >= slates::STAND_IN_AFTER {
+            self.stand_in();
+        }
+    }
+
+    /// For the slates that have not come, because no encoder works here, say.
+    fn stand_in(&mut self) {
+        for rendition in self.settings.renditions.clone() {
+            let late = self.slates.iter_mut().find(|slate| slate.rendition == rendition.id);
+            let Some(Awaited { meanwhile: meanwhile @ Meanwhile::Nothing, .. }) = late else { continue };
+            *meanwhile = Meanwhile::StandIn;
+            let sound = rendition.audio.rendition();
+            // Sound may be shared with a rendition whose slate is there.
+            let heard = self.settings.renditions.iter().any(|other| {
+                other.audio.rendition() == sound && !self.slates.iter().any(|slate| slate.rendition == other.id)
+            });
+            let mut clips = slates::stand_in(&self.settings, &rendition);
+            clips.retain(|clip| clip.rendition != sound || !heard);
+            let has_card = clips.iter().any(|clip| clip.rendition == rendition.id);
+            let reason = if has_card {
+                "no slate could be made; a plain card that needs no encoder stands in"
+            } else {
+                "no slate could be made, and this codec has no stand-in: without a live picture there is none"
+            };
+            self.say(EventKind::SlateChanged, Severity::Alert, rendition.id.as_str(), reason.to_owned());
+            self.show(clips);
+        }
+    }
+
+    fn show(&mut self, clips: Vec<SlateClip>) {
+        for clip in clips {
+            let rendition = clip.rendition.clone();
+            if let Err(why) = self.switch.load_slate(clip, clock::media()) {
+                self.say(EventKind::SlateChanged, Severity::Warning, rendition.as_str(), why.to_string());
+            }
+        }
+        self.drain();
     }
 
     fn network_returned(&self, back: &link::Return) {
