@@ -106,10 +106,11 @@ fn a_destination_that_is_back_within_seconds_misses_no_frame() {
     let mut rig = Rig::new("short-absence");
     let mut before = Ffmpeg::start(&rig.guard, rig.dir(), "before");
     rig.configure(
-        &Configuration::new(FPS)
-            .pattern("pattern")
-            .rendition("main", "h264", "320x180", "500k", "aac")
-            .destination("ffmpeg", "main", &before.url()),
+        &Configuration::new(FPS).pattern("pattern").rendition("main", "h264", "320x180", "500k", "aac").destination(
+            "ffmpeg",
+            "main",
+            &before.url(),
+        ),
     );
     rig.go_on_air("pattern");
     rig.wait_publishing(&["ffmpeg"]);

@@ -389,14 +389,16 @@ fn without_any_encoder_ever_a_card_that_needs_none_is_on_air() {
     rig.set_environment("GST_PLUGIN_PATH_1_0", "/nowhere");
     rig.set_environment("GST_REGISTRY_1_0", &rig.dir().join("empty-registry").display().to_string());
     rig.configure(
-        &Configuration::new(FPS)
-            .pattern("pattern")
-            .rendition("main", "h264", "640x360", "700k", "aac")
-            .destination("ffmpeg", "main", &ffmpeg.url()),
+        &Configuration::new(FPS).pattern("pattern").rendition("main", "h264", "640x360", "700k", "aac").destination(
+            "ffmpeg",
+            "main",
+            &ffmpeg.url(),
+        ),
     );
     rig.start_daemon();
     rig.order(Command::Start);
-    let told = rig.wait_event(0, "the stand-in", |e| e.kind == EventKind::SlateChanged && e.severity == Severity::Alert);
+    let told =
+        rig.wait_event(0, "the stand-in", |e| e.kind == EventKind::SlateChanged && e.severity == Severity::Alert);
     println!("    told: {}", told.reason);
     rig.wait_for_source(&holdfast::events::SourceOnAir::Slate);
     rig.wait_publishing(&["ffmpeg"]);

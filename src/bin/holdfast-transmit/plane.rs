@@ -22,7 +22,9 @@ use holdfast::model::{AccessUnit, InputId, RenditionId, Track};
 use holdfast::output::{EventSink, Feed, OutputCommand};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::load;
-use holdfast::switch::{Epoch, How, Input, Output, SavedTime, SlateClip, StreamSettings, Switch, SwitchSettings, Thresholds};
+use holdfast::switch::{
+    Epoch, How, Input, Output, SavedTime, SlateClip, StreamSettings, Switch, SwitchSettings, Thresholds,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 

@@ -72,7 +72,16 @@ impl Report {
         });
         let name = settings.id.to_string();
         (
-            Self { name, snapshot, events, told: None, unsettled: None, replays: Duration::ZERO, lagged: Lagged::default(), acknowledged_before: 0 },
+            Self {
+                name,
+                snapshot,
+                events,
+                told: None,
+                unsettled: None,
+                replays: Duration::ZERO,
+                lagged: Lagged::default(),
+                acknowledged_before: 0,
+            },
             receiver,
         )
     }
@@ -144,9 +153,7 @@ impl Report {
         let reason = format!("publishing to {}", shown(url));
         let event = self.event(EventKind::OutputPublishing, Severity::Info, reason);
         let replayed_ms = u64::try_from(self.replays.as_millis()).unwrap_or(u64::MAX);
-        (self.events)(
-            event.with("session", sessions).with("failures_before", failed).with("replayed_ms", replayed_ms),
-        );
+        (self.events)(event.with("session", sessions).with("failures_before", failed).with("replayed_ms", replayed_ms));
     }
 
     /// A session is over: what was written that nobody has counted yet, and all that its far end confirmed.
