@@ -8,6 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use holdfast::config::Paths;
+use holdfast::events::Role;
+use holdfast::model::InputId;
+use holdfast::supervisor::lock;
 
 use crate::clip::{Clip, tool};
 use crate::feeder::Feeder;
@@ -44,6 +47,9 @@ pub fn holdfast(clip: &Clip, n: usize, window: Duration) -> Cost {
     command.arg("--runtime").arg(&paths.runtime).arg("--state").arg(&paths.state);
     let subject = start(&mut command, &home.path().join("transmit.log"));
     wait_for("the data plane to listen", || paths.media_socket().exists());
+    // The data plane takes an input from the process that holds its role, and from nobody else.
+    let role = Role::Encode(InputId::new("bench").unwrap());
+    let _lock = lock::take(&paths.lock(&role)).unwrap();
     let _feeder = Feeder::start(&paths.media_socket(), "bench", clip);
     measure(&subject, &mut sink, clip, n, window)
 }
