@@ -17,8 +17,9 @@ use crate::feeder::Feeder;
 use crate::machine::{self, Cost};
 use crate::sink::Sink;
 
-/// From the first byte of every connection to the window.
-const SETTLE: Duration = Duration::from_secs(3);
+/// From the first byte of every connection to the window: longer than the data plane waits for a slate, of which there is
+/// none here, before it draws a stand-in.
+const SETTLE: Duration = Duration::from_secs(11);
 
 struct Subject(Child);
 
