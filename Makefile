@@ -6,13 +6,12 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: one at a time.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build demo test ci check tidy soak bench bench-fanout fuzz fuzz-smoke clean
+.PHONY: help setup build demo test check tidy soak bench bench-fanout fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
-	@echo "make test            every test, the scenarios with real servers among them (20 min on two cores)"
+	@echo "make test            every test, the scenarios with real servers among them (half an hour on two cores)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
-	@echo "make ci              the lints and the tests that hold on any machine; what .ci/run calls"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
 	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
 	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
@@ -39,20 +38,15 @@ demo:
 ONLY ?=
 test:
 	@scripts/setup --test
+ifeq ($(ONLY),)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+endif
 	$(TEST) -- $(ONLY)
 ifeq ($(ONLY),)
 	@$(MAKE) --no-print-directory fuzz-smoke
 	@REPETITIONS=1 scripts/bench-fanout
 endif
-
-# The scenarios that do not depend on how fast this machine happens to be.
-STEADY := instruments:: faults::with_a_broken_gstreamer faults::without_any_input
-ci:
-	@scripts/setup --test
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(TEST) --lib --bins --test tidy --test config --test encoders --test supervisor
-	$(TEST) --test scenarios -- --test-threads 1 $(STEADY)
 
 check:
 	@scripts/setup --build
