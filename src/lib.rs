@@ -27,6 +27,9 @@ pub mod output;
 // RTMP as a state machine without sockets.                                                         pure
 pub mod rtmp;
 
+// SRT as a state machine without sockets: one session over many paths.                             pure
+pub mod srt;
+
 // The network as the kernel reports it.
 pub mod link;
 

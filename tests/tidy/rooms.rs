@@ -50,6 +50,7 @@ pub const ROOMS: &[Room] = &[
         knows: &["model", "config", "mux"],
         because: "publishes FLV tags to the address that the settings name",
     },
+    Room { name: "srt", pure: true, knows: &["model"], because: "moves payloads over paths, whatever they are" },
     Room {
         name: "link",
         pure: false,
@@ -101,7 +102,7 @@ pub const PURE_FILES: &[&str] = &[
 ];
 
 /// Crates that a pure room may name. None of them reads a clock, a file or a socket; libc's constants are allowed too.
-/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font.
+/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font; aes and ctr are ciphers.
 pub const PURE_CRATES: &[&str] = &[
     "std",
     "core",
@@ -116,6 +117,8 @@ pub const PURE_CRATES: &[&str] = &[
     "tiny_skia",
     "rustybuzz",
     "epaint_default_fonts",
+    "aes",
+    "ctr",
 ];
 
 /// What of `std` a pure room may not name, with the exceptions that are plain data.
@@ -144,7 +147,7 @@ pub const IMPURE_STD: &[(&str, &[&str])] = &[
     ("std::sync::mpsc", &[]),
     ("std::sync::atomic", &[]),
     ("fastrand", &["fastrand::Rng"]),
-    ("ring", &["ring::digest"]),
+    ("ring", &["ring::digest", "ring::hmac", "ring::pbkdf2"]),
 ];
 
 /// The longest file that fits into a head, lines.
