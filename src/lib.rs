@@ -33,6 +33,9 @@ pub mod srt;
 // The network as the kernel reports it.
 pub mod link;
 
+// Bad networks on demand: a model of links, in virtual time and between real sockets.
+pub mod netem;
+
 // Everything a human sees or asks for.                                                             pure
 pub mod events;
 

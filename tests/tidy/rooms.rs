@@ -58,6 +58,12 @@ pub const ROOMS: &[Room] = &[
         because: "tells what the kernel says about the network, when it was said",
     },
     Room {
+        name: "netem",
+        pure: false,
+        knows: &["clock"],
+        because: "carries whatever bytes it is given, and knows nobody's protocol",
+    },
+    Room {
         name: "events",
         pure: true,
         knows: &["model"],
@@ -97,6 +103,12 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
     "src/link/returns.rs",
+    "src/netem/change.rs",
+    "src/netem/conditions.rs",
+    "src/netem/duplex.rs",
+    "src/netem/link.rs",
+    "src/netem/plan.rs",
+    "src/link/udp/outbox.rs",
     "src/supervisor/alerts.rs",
     "src/supervisor/lifecycle.rs",
 ];
