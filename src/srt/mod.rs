@@ -17,4 +17,6 @@
 //! *Invariant:* a datagram can be anything, from anybody. Nothing here panics on it, allocates more than a bounded
 //! amount for it, or lets it change a session whose keys and socket ids its sender does not know.
 
+pub mod crypto;
+pub mod session;
 pub mod wire;

@@ -114,6 +114,8 @@ pub struct PrivateExtension {
     pub version: u16,
     /// What the sender understands, one bit each.
     pub features: u32,
+    /// From a caller: proves that it has the keys that it sends in KMREQ. None where there are none.
+    pub token: Option<[u8; 16]>,
 }
 
 /// "HOLD": another product may use the same type.
@@ -198,7 +200,8 @@ impl<'a> Extension<'a> {
             }
             kind::PRIVATE => match (field(3), field(3), field(3)) {
                 (Ok(PRIVATE_MAGIC), Ok(version), Ok(features)) => {
-                    Self::Private(PrivateExtension { version: (version >> 16) as u16, features })
+                    let token = body[12..].first_chunk().copied();
+                    Self::Private(PrivateExtension { version: (version >> 16) as u16, features, token })
                 }
                 _ => Self::Unknown { kind, body },
             },
@@ -230,11 +233,14 @@ impl<'a> Extension<'a> {
             }
             Self::Private(private) => {
                 out.put_u16(kind::PRIVATE);
-                out.put_u16(3);
+                out.put_u16(if private.token.is_some() { 7 } else { 3 });
                 out.put_u32(PRIVATE_MAGIC);
                 out.put_u16(private.version);
                 out.put_u16(0);
                 out.put_u32(private.features);
+                if let Some(token) = &private.token {
+                    out.put_slice(token);
+                }
             }
             Self::Unknown { kind, body } => put_block(*kind, body, out),
         }

@@ -190,9 +190,11 @@ fn extensions_that_do_not_fit() {
 #[test]
 fn the_private_extension_is_told_from_another_products() {
     let mut out = Vec::new();
-    let ours = Extension::Private(PrivateExtension { version: 1, features: 5 });
+    let ours = Extension::Private(PrivateExtension { version: 1, features: 5, token: None });
     ours.encode(&mut out);
-    assert_eq!(Extensions::new(&out).iter().next(), Some(Ok(ours)));
+    let proven = Extension::Private(PrivateExtension { version: 1, features: 5, token: Some([9; 16]) });
+    proven.encode(&mut out);
+    assert!(Extensions::new(&out).iter().eq([Ok(ours), Ok(proven)]));
     out[4] ^= 1;
     assert!(matches!(Extensions::new(&out).iter().next(), Some(Ok(Extension::Unknown { kind: kind::PRIVATE, .. }))));
 }
