@@ -55,6 +55,19 @@ pub enum Change {
 }
 
 impl Change {
+    /// Which way it is about.
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Delay(_, direction)
+            | Self::Jitter(_, direction)
+            | Self::Loss(_, direction)
+            | Self::Duplicate(_, direction)
+            | Self::Rate(_, direction)
+            | Self::Hole(_, direction) => direction,
+            Self::Cut | Self::Heal | Self::Rebind => Direction::Both,
+        }
+    }
+
     /// The conditions after this change, of a direction that it is about.
     pub(super) fn applied_to(self, before: &Conditions) -> Conditions {
         let mut after = *before;

@@ -86,13 +86,13 @@ impl<T: Clone> Duplex<T> {
             }
             // A new address at the far side of a NAT: there is none in here, the emulator's sockets have one.
             Change::Rebind => {}
-            Change::Delay(_, direction)
-            | Change::Jitter(_, direction)
-            | Change::Loss(_, direction)
-            | Change::Duplicate(_, direction)
-            | Change::Rate(_, direction)
-            | Change::Hole(_, direction) => {
-                let ends: &[End] = match direction {
+            Change::Delay(..)
+            | Change::Jitter(..)
+            | Change::Loss(..)
+            | Change::Duplicate(..)
+            | Change::Rate(..)
+            | Change::Hole(..) => {
+                let ends: &[End] = match change.direction() {
                     Direction::Forward => &[End::A],
                     Direction::Back => &[End::B],
                     Direction::Both => &[End::A, End::B],

@@ -28,8 +28,15 @@ mod duplex;
 mod link;
 mod plan;
 
+pub mod emulator;
+mod namespace;
+mod testbed;
+
 pub use change::{Change, Direction, NotAChange};
 pub use conditions::{Bottleneck, Bursts, Conditions, Jitter, Loss, Queue};
 pub use duplex::{Duplex, End};
+pub use emulator::Emulator;
 pub use link::{Counters, Entry, Link};
+pub use namespace::Namespace;
 pub use plan::{NotAPlan, Plan, Step};
+pub use testbed::{RELAY, Testbed, Uplink, Wires};

@@ -106,6 +106,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/netem/change.rs",
     "src/netem/conditions.rs",
     "src/netem/duplex.rs",
+    "src/netem/emulator/watch.rs",
     "src/netem/link.rs",
     "src/netem/plan.rs",
     "src/link/udp/outbox.rs",
