@@ -8,6 +8,8 @@ use super::time::{MS, Micros, SECOND};
 const FLOOR: Micros = 15 * SECOND;
 /// The least of this many samples is the current delay: a single late one is chance.
 const RECENT: usize = 3;
+/// Samples of this time count as one, the least of them: what leaves in a burst waits for itself.
+const TOGETHER: Micros = 5 * MS;
 /// After so long without a sample nothing is known.
 const STALE: Micros = 500 * MS;
 
@@ -19,6 +21,7 @@ pub(super) struct QueueDelay {
     since: Micros,
     recent: [Micros; RECENT],
     count: usize,
+    begun: Micros,
     last: Micros,
     jitter: Micros,
 }
@@ -31,6 +34,7 @@ impl QueueDelay {
             since: Micros::MIN,
             recent: [0; RECENT],
             count: 0,
+            begun: 0,
             last: 0,
             jitter: 0,
         }
@@ -48,13 +52,18 @@ impl QueueDelay {
         }
         self.next_floor = self.next_floor.min(delay);
         self.floor = self.floor.min(delay);
+        self.last = now;
         if self.count > 0 {
-            let before = self.recent[(self.count - 1) % RECENT];
-            self.jitter += ((delay - before).abs() - self.jitter) / 16;
+            let before = &mut self.recent[(self.count - 1) % RECENT];
+            if now - self.begun < TOGETHER {
+                *before = delay.min(*before);
+                return;
+            }
+            self.jitter += ((delay - *before).abs() - self.jitter) / 16;
         }
         self.recent[self.count % RECENT] = delay;
         self.count += 1;
-        self.last = now;
+        self.begun = now;
     }
 
     /// Waiting in queues, µs; None without recent samples.

@@ -28,6 +28,11 @@ impl<T: Default> Ring<T> {
         self.longest
     }
 
+    /// How many positions have a slot of their own just now.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The slot of a position. Outside the window it is that of another one.
     pub(super) fn get(&self, at: Position) -> &T {
         &self.slots[self.index(at)]
@@ -39,9 +44,9 @@ impl<T: Default> Ring<T> {
         &mut self.slots[index]
     }
 
-    /// Makes room for the window `base..next`; false when it is longer than the longest.
-    pub(super) fn reserve(&mut self, base: Position, next: Position) -> bool {
-        let wanted = next.saturating_sub(base);
+    /// Makes room for the window `base..wanted`, which has reached `next`; false when it is longer than the longest.
+    pub(super) fn reserve(&mut self, base: Position, next: Position, wanted: Position) -> bool {
+        let wanted = wanted.saturating_sub(base);
         if wanted <= self.slots.len() as u64 {
             return true;
         }
@@ -52,8 +57,7 @@ impl<T: Default> Ring<T> {
         let mut slots = Vec::new();
         slots.resize_with(length, T::default);
         // What lies before the window is kept as well: a slot remembers what became of its position.
-        let kept = next - (self.slots.len() as u64).min(next);
-        for at in kept..next {
+        for at in next.saturating_sub(self.slots.len() as u64)..next {
             let from = self.index(at);
             slots[(at % length as u64) as usize] = std::mem::take(&mut self.slots[from]);
         }
@@ -75,20 +79,14 @@ mod tests {
     fn a_slot_stays_with_its_position_while_the_ring_grows() {
         let mut ring: Ring<u64> = Ring::new(4096);
         let base = (1 << 31) - 100;
-        let mut next = base;
-        while next < base + 4096 {
-            assert!(ring.reserve(base, next + 1));
+        for next in base..base + 4096 {
+            assert!(ring.reserve(base, next, next + 1));
             *ring.get_mut(next) = next;
-            next += 1;
-            assert!((base..next).all(|at| *ring.get(at) == at), "after {}", next - base);
-            if next - base > 300 {
-                next = next.max(base + 4000);
-                (base..next).for_each(|at| {
-                    assert!(ring.reserve(base, at + 1));
-                    *ring.get_mut(at) = at;
-                });
+            if (next + 1 - base).is_multiple_of(128) {
+                assert!((base..=next).all(|at| *ring.get(at) == at), "after {}", next - base);
             }
         }
-        assert!(!ring.reserve(base, base + 4097), "no longer than asked for");
+        assert_eq!(ring.len(), 4096);
+        assert!(!ring.reserve(base, base + 4096, base + 4097), "no longer than asked for");
     }
 }

@@ -68,9 +68,10 @@ impl Rtt {
         self.smoothed + 4 * self.variance
     }
 
-    /// How long to wait before lost packets are reported again: half of that, but at least 20 ms (draft §4.8.2).
+    /// How long to wait before lost packets are reported again: half of that, but at least 20 ms (draft §4.8.2). Before
+    /// anything was measured, no longer than that: the sender knows better when to send again.
     pub(super) fn nak_interval(&self) -> Micros {
-        (self.overdue() / 2).max(20 * MS)
+        if self.is_measured() { (self.overdue() / 2).max(20 * MS) } else { 20 * MS }
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn the_first_sample_replaces_the_guess_and_later_ones_are_smoothed() {
         let mut rtt = Rtt::default();
-        assert_eq!((rtt.smoothed(), rtt.nak_interval()), (INITIAL_RTT, 150 * MS));
+        assert_eq!((rtt.smoothed(), rtt.nak_interval()), (INITIAL_RTT, 20 * MS));
         rtt.sample(40 * MS);
         assert_eq!((rtt.smoothed(), rtt.variance()), (40 * MS, 20 * MS));
         rtt.sample(48 * MS);

@@ -1,0 +1,5 @@
+//! Two ends in memory.
+
+mod harness;
+mod many;
+mod one;
