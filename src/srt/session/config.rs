@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::srt::crypto::{KeyMaterial, Random, RefreshPolicy};
+use crate::srt::crypto::{KeyMaterial, RefreshPolicy};
 use crate::srt::wire::{GroupType, SeqNo, SocketId, SrtFlags};
-use crate::srt::{Negotiated, Role};
+use crate::srt::Role;
 
 /// What both ends agreed on for one path: what a finished handshake knows.
 #[derive(Clone, Debug)]
@@ -43,49 +43,21 @@ pub struct Terms {
 }
 
 /// What encrypts a session.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Keys {
     /// Which end called: it makes the keys.
     pub role: Role,
     /// The keys of the handshake.
     pub material: KeyMaterial,
-    /// When they are refreshed.
-    pub refresh: RefreshPolicy,
-    /// What later keys are made from: unguessable, and new for each session.
-    pub seed: [u8; 32],
 }
 
-impl fmt::Debug for Keys {
+/// What later keys are made from: 32 bytes that nobody can guess, new for each session.
+#[derive(Clone, Copy)]
+pub struct Seed(pub [u8; 32]);
+
+impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({:?}, {:?}, •••)", self.role, self.material)
-    }
-}
-
-impl Terms {
-    /// Of a finished handshake. `random` gives the seed of later keys.
-    pub fn new(negotiated: &Negotiated, refresh: RefreshPolicy, random: &mut Random) -> Self {
-        Self {
-            local: negotiated.local,
-            peer: negotiated.peer,
-            isn: negotiated.isn,
-            peer_version: negotiated.peer_version,
-            peer_flags: negotiated.peer_flags,
-            receive_latency: negotiated.receive_latency,
-            send_latency: negotiated.send_latency,
-            flow_window: negotiated.flow_window,
-            mss: negotiated.mss,
-            start: negotiated.start,
-            peer_start: negotiated.peer_start,
-            group: negotiated.group.map(|group| group.group_type),
-            holdfast: negotiated.private.map(|private| private.features),
-            rtt: negotiated.rtt,
-            keys: negotiated.keys.as_ref().map(|material| Keys {
-                role: negotiated.role,
-                material: material.clone(),
-                refresh,
-                seed: random.bytes(),
-            }),
-        }
+        write!(f, "Seed(•••)")
     }
 }
 
@@ -115,6 +87,10 @@ pub struct SessionConfig {
     pub max_bandwidth: MaxBandwidth,
     /// A path is closed when nothing has come from the peer for so long (libsrt's SRTO_PEERIDLETIMEO: 5 s).
     pub peer_idle: Duration,
+    /// When keys are refreshed.
+    pub refresh: RefreshPolicy,
+    /// None: keys stay as they are.
+    pub seed: Option<Seed>,
     /// How long [`super::Session::close`] waits for acknowledgements at most.
     pub linger: Duration,
 }
@@ -126,6 +102,8 @@ impl Default for SessionConfig {
             receive_buffer: 8192,
             max_bandwidth: MaxBandwidth::Input { overhead: 25 },
             peer_idle: Duration::from_secs(5),
+            refresh: RefreshPolicy::default(),
+            seed: None,
             linger: Duration::from_secs(1),
         }
     }

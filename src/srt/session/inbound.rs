@@ -66,13 +66,13 @@ impl Inbound {
         }
     }
 
-    /// The peer will not send `first..=last` on this path.
-    pub(super) fn decline(&mut self, first: Position, last: Position) {
+    /// The peer will not send `first..=last` on this path. Returns how many it has sent before and this path has lost.
+    pub(super) fn decline(&mut self, first: Position, last: Position) -> u64 {
         self.declined[self.declined_next % DECLINED] = (first, last);
         self.declined_next += 1;
-        if first <= self.next {
-            self.next = self.next.max(last + 1);
-        }
+        let lost = first.saturating_sub(self.next);
+        self.next = self.next.max(last + 1);
+        lost
     }
 
     /// Whether it has said so of all of `first..=last`.

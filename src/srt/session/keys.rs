@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
 use super::time::{Micros, duration};
-use super::{Session, config::Keys};
+use super::{Keys, Session, SessionConfig};
 use crate::srt::Role;
 use crate::srt::crypto::{KeyAnnouncer, KeyMaterial, KmAnswer, KmReply, KmStatus, Random, ReceiveKeys, SendKeys};
 use crate::srt::wire::{Control, KeyFlag, SeqNo, kind};
@@ -36,18 +36,18 @@ pub(super) struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// Whether anything is encrypted.
-    pub(super) const fn is_used(&self) -> bool {
+    /// Whether keys ever change.
+    pub(super) const fn are_refreshed(&self) -> bool {
         self.random.is_some()
     }
 
     /// The keys of a path that joins; the first one's become the session's if this side called.
-    pub(super) fn join(&mut self, keys: &Keys) -> PathKeys {
+    pub(super) fn join(&mut self, keys: &Keys, config: &SessionConfig) -> PathKeys {
         if self.random.is_none() {
-            self.random = Some(Random::from_seed(&keys.seed));
+            self.random = config.seed.map(|seed| Random::from_seed(&seed.0));
         }
         let receive = ReceiveKeys::new(&keys.material);
-        let of_handshake = SendKeys::new(&keys.material, keys.refresh);
+        let of_handshake = SendKeys::new(&keys.material, config.refresh);
         match keys.role {
             Role::Caller => {
                 let shared = self.send.get_or_insert_with(|| of_handshake.clone());

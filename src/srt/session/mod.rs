@@ -68,7 +68,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub use config::{
-    DROP_MARGIN, FEATURES, KEEP_ALIVE, Keys, MAX_PATHS, MaxBandwidth, SessionConfig, Terms, feature,
+    DROP_MARGIN, FEATURES, KEEP_ALIVE, Keys, MAX_PATHS, MaxBandwidth, Seed, SessionConfig, Terms, feature,
 };
 pub use event::{AddPathError, Closed, Delivered, Event, PathId, Reason, SendError, Transmit};
 pub use path::Duty;
@@ -205,7 +205,7 @@ impl Session {
         let id = PathId(self.paths_made);
         let isn = terms.isn.extend(self.outgoing.buffer.next());
         let at = (self.line.at(now), now);
-        let keys = terms.keys.as_ref().map(|keys| self.keys.join(keys));
+        let keys = terms.keys.as_ref().map(|keys| self.keys.join(keys, &self.config));
         let mut path = Path::new(id, terms, isn, self.paths_made == 0, self.config.send_buffer, at);
         path.keys = keys;
         path.inbound.next = terms.isn.extend(self.incoming.buffer.end());
@@ -283,7 +283,7 @@ impl Session {
             path.flight.queue.push_back(Queued { at, fresh: true });
         }
         self.update_pace(t);
-        if self.keys.is_used() {
+        if self.keys.are_refreshed() {
             self.maintain_keys(t);
         }
         Ok(SeqNo::from(at))

@@ -247,7 +247,8 @@ impl Session {
         if last < first {
             return;
         }
-        self.paths[index].inbound.decline(first, last);
+        let path = &mut self.paths[index];
+        path.counters.missing += path.inbound.decline(first, last);
         let carriers = self.carriers(now);
         let others = self.paths.iter().enumerate().filter(|(i, _)| *i != index && carriers[*i]);
         let first = first.max(self.incoming.buffer.next());

@@ -65,7 +65,7 @@ impl Session {
                 self.say(index, crate::srt::wire::Control::KeepAlive, t);
             }
         }
-        if self.keys.is_used() {
+        if self.keys.are_refreshed() {
             self.announce_keys(t);
         }
         self.finish(t);

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::srt::session::{Delivered, Duty, Event, MaxBandwidth, PathId, Session, SessionConfig, Terms};
-use crate::srt::wire::{GroupType, Packet, SeqNo, SocketId, SrtFlags};
+use crate::srt::Role;
+use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
+use crate::srt::session::{Delivered, Duty, Event, Keys, MaxBandwidth, PathId, Session, SessionConfig, Terms};
+use crate::srt::wire::{Control, GroupType, Packet, SeqNo, SocketId, SrtFlags};
 
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -62,10 +64,63 @@ pub(super) struct Pair {
     pub(super) events: Vec<(End, Event)>,
     /// Digest of everything that moved.
     pub(super) trace: u64,
+    caller: Option<End>,
+    /// Whether libsrt's rules are checked.
+    pub(super) lawful: bool,
+    rules: Rules,
     peer: Peer,
     isn: SeqNo,
     latency: Duration,
     sent: u64,
+}
+
+/// What libsrt takes for an attack and breaks the connection for: acknowledgements and NAKs of what was not sent on
+/// that path; data that jump ahead without a drop request before them.
+#[derive(Default)]
+struct Rules {
+    /// One past the newest that was sent or declined, by path.
+    next: BTreeMap<PathId, SeqNo>,
+    /// Declared for a peer that keeps a buffer for each path.
+    strict: bool,
+}
+
+impl Rules {
+    fn look(&mut self, from: End, path: PathId, packet: &Packet<'_>) {
+        let next = self.next.entry(path).or_insert(SeqNo::new(ISN));
+        match (from, packet) {
+            (End::Sender, Packet::Data(data)) => {
+                let jump = data.header.seq.diff(*next);
+                assert!(jump <= 0 || !self.strict, "{path} jumps from {next} to {} unannounced", data.header.seq);
+                if jump >= 0 {
+                    *next = data.header.seq.next();
+                }
+            }
+            (End::Sender, Packet::Control(packet)) => {
+                if let Control::DropRequest { range, .. } = packet.control
+                    && !range.last().is_before(*next)
+                {
+                    *next = range.last().next();
+                }
+            }
+            (End::Receiver, Packet::Control(packet)) => match packet.control {
+                Control::Ack(ack) => assert!(!ack.up_to.is_after(*next), "{path} acknowledges {} of {next}", ack.up_to),
+                Control::Nak(list) if self.strict => {
+                    assert!(list.ranges().all(|range| range.last().is_before(*next)), "{path} asks beyond {next}");
+                }
+                Control::Nak(_)
+                | Control::Handshake(_)
+                | Control::KeepAlive
+                | Control::CongestionWarning
+                | Control::Shutdown
+                | Control::AckAck { .. }
+                | Control::DropRequest { .. }
+                | Control::PeerError { .. }
+                | Control::Extended { .. }
+                | Control::Unknown { .. } => {}
+            },
+            (End::Receiver, Packet::Data(_)) => {}
+        }
+    }
 }
 
 pub(super) const ISN: u32 = 0x7fff_ff00;
@@ -76,22 +131,38 @@ impl Pair {
         Self::with(peer, latency, delay, SessionConfig { max_bandwidth: MaxBandwidth::Unlimited, ..Default::default() })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "some instant; which one does not matter")]
     pub(super) fn with(peer: Peer, latency: Duration, delay: Duration, config: SessionConfig) -> Self {
+        Self::sealed(peer, latency, delay, config, None)
+    }
+
+    /// Encrypted; `caller`: which end called.
+    #[expect(clippy::disallowed_methods, reason = "some instant; which one does not matter")]
+    pub(super) fn sealed(
+        peer: Peer,
+        latency: Duration,
+        delay: Duration,
+        config: SessionConfig,
+        caller: Option<End>,
+    ) -> Self {
         let start = Instant::now() + Duration::from_secs(1000);
         let now = start + delay * 4;
         let isn = SeqNo::new(ISN);
+        let keys = caller.map(|caller| (caller, material(&mut Random::from_seed(&[7; 32]))));
+        let terms = |end| Terms { keys: keys_of(keys.as_ref(), end), ..terms(peer, end, 0, isn, latency, start, delay) };
         let mut pair = Self {
             start,
             now,
-            sender: Session::new(config, &terms(peer, End::Sender, 0, isn, latency, start, delay), now),
-            receiver: Session::new(config, &terms(peer, End::Receiver, 0, isn, latency, start, delay), now),
+            sender: Session::new(config, &terms(End::Sender), now),
+            receiver: Session::new(config, &terms(End::Receiver), now),
+            caller,
             links: BTreeMap::new(),
             heap: BTreeMap::new(),
             order: 0,
             delivered: Vec::new(),
             events: Vec::new(),
             trace: 0,
+            lawful: true,
+            rules: Rules { strict: peer != Peer::Holdfast, ..Rules::default() },
             peer,
             isn,
             latency,
@@ -105,10 +176,18 @@ impl Pair {
     pub(super) fn join(&mut self, delay: Duration, duty: Duty) -> PathId {
         let number = self.links.len() as u32;
         let isn = self.sender.next_seq();
-        let terms = |end| terms(self.peer, end, number, isn, self.latency, self.start, delay);
+        let keys = self.caller.map(|caller| match (self.sender.keys(), self.receiver.keys()) {
+            (Some(keys), _) | (_, Some(keys)) => (caller, keys.clone()),
+            (None, None) => unreachable!(),
+        });
+        let terms = |end| Terms {
+            keys: keys_of(keys.as_ref(), end),
+            ..terms(self.peer, end, number, isn, self.latency, self.start, delay)
+        };
         let path = self.sender.add_path(&terms(End::Sender), self.now).unwrap();
         assert_eq!(self.receiver.add_path(&terms(End::Receiver), self.now), Ok(path));
         assert_eq!(path, PathId(number));
+        self.rules.next.insert(path, isn);
         self.sender.set_duty(path, duty);
         self.links.insert(number, [Link::new(delay), Link::new(delay)]);
         path
@@ -193,6 +272,9 @@ impl Pair {
                 self.trace = datagram.iter().fold(self.trace, |sum, byte| digest(sum, u64::from(*byte)));
                 let link = &mut self.links.get_mut(&transmit.path.0).unwrap()[usize::from(from == End::Receiver)];
                 let packet = Packet::decode(&datagram).unwrap();
+                if self.lawful {
+                    self.rules.look(from, transmit.path, &packet);
+                }
                 link.carried += 1;
                 link.data += u64::from(matches!(packet, Packet::Data(_)));
                 if (link.passes)(&packet, self.now - self.start) {
@@ -233,6 +315,18 @@ impl Pair {
     pub(super) fn extra(&self) -> u64 {
         self.links.values().map(|links| links[0].data).sum::<u64>() - self.sent
     }
+}
+
+fn material(random: &mut Random) -> KeyMaterial {
+    KeyMaterial::generate(&Passphrase::new("correct horse").unwrap(), KeyLength::Aes128, random)
+}
+
+fn keys_of(keys: Option<&(End, KeyMaterial)>, end: End) -> Option<Keys> {
+    let (caller, material) = keys?;
+    let role = if *caller == end { Role::Caller } else { Role::Listener };
+    // Each end has opened the message for itself.
+    let material = KeyMaterial::open(&Passphrase::new("correct horse").unwrap(), material.message()).unwrap();
+    Some(Keys { role, material })
 }
 
 fn digest(sum: u64, value: u64) -> u64 {

@@ -246,6 +246,7 @@ fn a_hostile_peer_cannot_make_it_grow_or_panic() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..300 {
         let mut pair = pair();
+        pair.lawful = false;
         pair.stream(ms(30), INTERVAL);
         for _ in 0..200 {
             let to_sender = random.bool();
