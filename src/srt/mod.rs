@@ -17,6 +17,17 @@
 //! *Invariant:* a datagram can be anything, from anybody. Nothing here panics on it, allocates more than a bounded
 //! amount for it, or lets it change a session whose keys and socket ids its sender does not know.
 
+pub mod caller;
 pub mod crypto;
+pub mod listener;
+mod negotiated;
 pub mod session;
+mod stream_id;
+mod trouble;
 pub mod wire;
+
+pub use negotiated::{
+    MAX_MSS, MIN_MSS, Membership, Negotiated, Offer, PRIVATE_VERSION, Role, SRT_VERSION, random_isn, random_socket_id,
+};
+pub use stream_id::{Access, AccessError, Mode, Purpose, StreamId};
+pub use trouble::{Step, Trouble, Unsuitable};
