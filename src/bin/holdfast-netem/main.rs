@@ -104,7 +104,7 @@ fn cables(arguments: &Arguments) -> Result<Vec<Cable>, String> {
 /// Orders from standard input and from the plan, until both have ended.
 fn obey(emulator: &mut Emulator, plan: &mut Plan) -> io::Result<()> {
     let (begin, mut input) = (clock::now(), io::stdin().lock());
-    let mut open = true;
+    let (standard_input, mut open) = (io::stdin(), true);
     while open || plan.poll_timeout().is_some() {
         while let Some(step) = plan.poll(clock::now() - begin) {
             let order = format!("{} {}", step.link, step.change);
@@ -115,7 +115,8 @@ fn obey(emulator: &mut Emulator, plan: &mut Plan) -> io::Result<()> {
             // Rounded up, since a wait of nothing would spin.
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
         });
-        let mut watched = if open { vec![PollFd::new(io::stdin().as_fd(), PollFlags::POLLIN)] } else { Vec::new() };
+        let watch = open.then(|| PollFd::new(standard_input.as_fd(), PollFlags::POLLIN));
+        let mut watched: Vec<PollFd<'_>> = watch.into_iter().collect();
         if poll(&mut watched, timeout)? == 0 {
             continue;
         }
