@@ -9,9 +9,10 @@ use self::cadence::Cadence;
 use self::sound::{Adts, control_headers};
 use super::av1 as dressed;
 use super::psi::Carriage;
-use crate::model::{AudioFormat, FrameRate, Media, TrackFormat, VideoFormat};
+use crate::model::{AudioFormat, Codec, FrameRate, Media, TrackFormat, VideoFormat};
 use crate::mux::MuxError;
 use crate::mux::canonical::{Canonical, Canonicaliser};
+use crate::mux::opus::packet_samples;
 
 /// Bytes of a temporal unit that comes in several PES packets.
 const MAX_TEMPORAL_UNIT: usize = 8 << 20;
@@ -38,7 +39,8 @@ pub(super) enum Recover {
     /// Pictures, one to a PES packet. The frame rate belongs into the configuration, so the first wait until it is known.
     Picture { carriage: Carriage, cadence: Cadence, shape: Option<Canonicaliser>, hidden: Option<Hidden>, bitrate: u32 },
     Aac { shape: Canonicaliser, frames: Adts },
-    Opus { shape: Canonicaliser },
+    /// The first packet tells how many samples there are in one.
+    Opus { channels: u8, shape: Option<Canonicaliser>, bitrate: u32 },
 }
 
 /// The beginning of a temporal unit whose shown frame is in a later PES packet.
@@ -51,18 +53,15 @@ pub(super) struct Hidden {
 impl Recover {
     /// `rate` if it is known; `bitrate` is nominal, bit/s.
     pub(super) fn new(carriage: Carriage, rate: Option<FrameRate>, bitrate: u32) -> Self {
-        let audio = |channels, samples| TrackFormat::Audio(AudioFormat { rate: 48_000, channels, samples });
         match carriage {
             Carriage::H264 | Carriage::Hevc | Carriage::Av1 | Carriage::Av1Plain => {
                 Self::Picture { carriage, cadence: Cadence::new(rate), shape: None, hidden: None, bitrate }
             }
             Carriage::Aac => Self::Aac {
-                shape: Canonicaliser::new(carriage.codec(), audio(2, 1024), bitrate),
+                shape: Canonicaliser::new(Codec::Aac, sound(2, 1024), bitrate),
                 frames: Adts::default(),
             },
-            Carriage::Opus { channels } => {
-                Self::Opus { shape: Canonicaliser::new(carriage.codec(), audio(channels, 960), bitrate) }
-            }
+            Carriage::Opus { channels } => Self::Opus { channels, shape: None, bitrate },
         }
     }
 
@@ -93,8 +92,13 @@ impl Recover {
             Self::Aac { shape, frames } => frames.push(&piece, |frame, pts| {
                 each(frame.and_then(|frame| shape.push(frame)).map(|unit| Recovered { pts, dts: pts, unit }));
             }),
-            Self::Opus { shape } => control_headers(&piece, |packet, pts| {
-                each(packet.and_then(|packet| shape.push(packet)).map(|unit| Recovered { pts, dts: pts, unit }));
+            Self::Opus { channels, shape, bitrate } => control_headers(&piece, |packet, pts| {
+                let unit = packet.and_then(|packet| {
+                    let samples = packet_samples(&packet)?;
+                    let format = sound(*channels, samples);
+                    shape.get_or_insert_with(|| Canonicaliser::new(Codec::Opus, format, *bitrate)).push(packet)
+                });
+                each(unit.map(|unit| Recovered { pts, dts: pts, unit }));
             }),
         }
     }
@@ -108,6 +112,10 @@ impl Recover {
             }
         }
     }
+}
+
+fn sound(channels: u8, samples: u32) -> TrackFormat {
+    TrackFormat::Audio(AudioFormat { rate: 48_000, channels, samples })
 }
 
 fn picture(
