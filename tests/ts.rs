@@ -1,5 +1,6 @@
-//! The MPEG-TS muxer and demuxer beside FFmpeg: it must decode what we mux, picture for picture, and we must read what it
-//! muxes. AV1 it cannot decode out of a transport stream, so there its copy of the elementary stream is compared.
+//! The MPEG-TS muxer and demuxer beside FFmpeg and GStreamer: they must decode what we mux, picture for picture, and we
+//! must read what FFmpeg muxes. AV1 neither decodes out of a transport stream, so there FFmpeg's copy of the elementary
+//! stream is compared.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "scenarios/support/tools.rs"]
@@ -60,6 +61,7 @@ const X264: &[&str] = &["-map", "0:v", "-c:v", "libx264", "-preset", "ultrafast"
 const X265: &[&str] =
     &["-map", "0:v", "-c:v", "libx265", "-preset", "ultrafast", "-g", "30", "-x265-params", "log-level=none:bframes=0"];
 const AAC: &[&str] = &["-map", "1:a", "-ac", "2", "-c:a", "aac", "-b:a", "96k"];
+const OPUS: &[&str] = &["-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "96k", "-f", "ogg"];
 
 /// Access units of an Annex B stream: each begins with a delimiter or the first parameter set, and holds one picture.
 fn annex_b(data: &Bytes, codec: Codec) -> Vec<Bytes> {
@@ -253,8 +255,7 @@ fn ffmpeg_decodes_a_stream_padded_to_a_constant_rate() {
 #[test]
 fn ffmpeg_decodes_opus() {
     let dir = tempfile::tempdir().unwrap();
-    let encoder = ["-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "96k", "-f", "ogg"];
-    let sound = canonical(Codec::Opus, ogg(&encode(dir.path(), "sound.opus", &encoder)));
+    let sound = canonical(Codec::Opus, ogg(&encode(dir.path(), "sound.opus", OPUS)));
     let picture = canonical(Codec::H264, annex_b(&encode(dir.path(), "picture.h264", X264), Codec::H264));
     let file = dir.path().join("out.ts");
     std::fs::write(&file, mux(Settings::default(), &[&picture, &sound])).unwrap();
@@ -277,15 +278,69 @@ fn ffmpeg_copies_av1_as_the_published_mapping_has_it() {
     std::fs::write(&file, mux(Settings::default(), &[&picture])).unwrap();
     let (stream, complaints) = ffmpeg(&["-i", text(&file), "-map", "0", "-c", "copy", "-f", "data", "-"]);
     assert_eq!(complaints, "");
-    // Start code, OBU, no delimiters; none of the fixture's OBUs needs an escape.
     let mut expected = Vec::new();
+    let mut obus = 0;
     for unit in &picture {
         for obu in holdfast::mux::av1::obus(&unit.payload) {
             expected.extend_from_slice(&[0, 0, 1]);
-            expected.extend_from_slice(&unit.payload[obu.unwrap().whole]);
+            escape(&unit.payload[obu.unwrap().whole], &mut expected);
+            obus += 1;
         }
     }
     assert_eq!(stream, expected);
+    assert_eq!(stream.windows(3).filter(|bytes| *bytes == [0, 0, 1]).count(), obus);
+    assert!(stream.windows(3).any(|bytes| bytes == [0, 0, 3]), "the fixture's sequence header needs an escape");
+}
+
+/// Section 3.2 of the mapping, byte by byte.
+fn escape(obu: &[u8], out: &mut Vec<u8>) {
+    let mut zeros = 0;
+    for byte in obu {
+        if zeros == 2 && *byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        out.push(*byte);
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+    }
+}
+
+/// GStreamer decodes what we mux: every picture, and all of the sound.
+fn gstreamer_decodes(codec: Codec, file: &Path, picture: &str, sound: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let (pictures, samples) = (dir.path().join("pictures"), dir.path().join("samples"));
+    let pipeline = format!(
+        "filesrc location={} ! tsdemux name=d d. ! queue ! {picture} ! filesink location={} d. ! queue ! {sound} ! \
+         audioconvert ! audio/x-raw,format=S16LE,channels=2 ! filesink location={}",
+        text(file),
+        text(&pictures),
+        text(&samples)
+    );
+    let mut command = std::process::Command::new("gst-launch-1.0");
+    command.arg("-q").args(pipeline.split_whitespace()).stdin(Stdio::null());
+    let output = command.output().expect("gst-launch-1.0 is missing: run scripts/setup --test once (make test does)");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{codec:?}: {complaints}");
+    let frames = std::fs::metadata(&pictures).unwrap().len() as f64 / (320.0 * 180.0 * 1.5);
+    assert!((frames - 90.0).abs() < 0.01, "{codec:?}: {frames} pictures");
+    // Decoders leave out what encoders put before the first sample.
+    let seconds = std::fs::metadata(&samples).unwrap().len() as f64 / (48_000.0 * 4.0);
+    assert!((seconds - 3.0).abs() < 0.07, "{codec:?}: {seconds} s of sound");
+}
+
+#[test]
+fn gstreamer_decodes_h264_and_aac_and_hevc_and_opus() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.ts");
+    let picture = canonical(Codec::H264, annex_b(&encode(dir.path(), "picture.h264", X264), Codec::H264));
+    let sound = canonical(Codec::Aac, adts(&encode(dir.path(), "sound.adts", &[AAC, &["-f", "adts"]].concat())));
+    std::fs::write(&file, mux(Settings::default(), &[&picture, &sound])).unwrap();
+    gstreamer_decodes(Codec::H264, &file, "h264parse ! avdec_h264", "aacparse ! avdec_aac");
+
+    let picture = canonical(Codec::Hevc, annex_b(&encode(dir.path(), "picture.h265", X265), Codec::Hevc));
+    let sound = canonical(Codec::Opus, ogg(&encode(dir.path(), "sound.opus", OPUS)));
+    std::fs::write(&file, mux(Settings::default(), &[&picture, &sound])).unwrap();
+    gstreamer_decodes(Codec::Hevc, &file, "h265parse ! avdec_h265", "opusparse ! opusdec");
 }
 
 /// We read what FFmpeg muxes, with reordered pictures too, and what we make of it decodes to the same.
