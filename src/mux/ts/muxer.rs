@@ -28,6 +28,8 @@ const TABLES: Media = Media::from_millis(100);
 const TABLES_EARLY: Media = Media::from_millis(80);
 /// Longest time between two service description tables (EN 300 468 §5.1.4.1 asks for 2 s).
 const SERVICES: Media = Media::from_millis(1000);
+/// How long the first keyframe waits for sound to be known, so that the first map has both.
+const GATHER: Media = Media::from_millis(200);
 /// The packet identifier of the programme map.
 const PMT_PID: u16 = 0x20;
 /// Bytes of units waiting at most; a caller that polls gets nowhere near it.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub name: String,
     /// It has pictures: begins with a keyframe, and its clock goes with them. Otherwise it is sound only.
     pub pictures: bool,
+    /// It has sound. The first map waits 200 ms at most for it, since some receivers take a new map for a new programme.
+    pub sound: bool,
     /// Added to all time stamps. At least as long as capture and encoding take, and the longer, the later players with a
     /// decoder model show a picture. H.222.0 §2.4.2.7 allows up to 1 s.
     pub delay: Media,
@@ -71,6 +75,7 @@ impl Default for Settings {
             programme: 1,
             name: String::from("Holdfast"),
             pictures: true,
+            sound: true,
             delay: Media::from_millis(500),
             clock_interval: Media::from_millis(35),
             hold: Media::from_millis(10),
@@ -176,6 +181,8 @@ pub struct Muxer {
 enum State {
     /// Its first unit has not come.
     Silent,
+    /// It has, and waits for the other stream.
+    Gathering { since: Option<Media> },
     Running {
         /// The latest `now`.
         now: Option<Media>,
@@ -272,7 +279,7 @@ impl Muxer {
                 lane.gap = false;
                 self.queued += length as u64;
                 if self.state == State::Silent {
-                    self.state = State::BEGINNING;
+                    self.state = State::Gathering { since: None };
                 }
                 Taken::Muxed
             }
@@ -286,6 +293,13 @@ impl Muxer {
     /// The next payload, as far as there is one at `now`; call it until it returns `None`. A `now` before the last one
     /// is taken as that.
     pub fn poll(&mut self, now: Media) -> Option<Payload> {
+        if let State::Gathering { since } = &mut self.state {
+            let since = *since.get_or_insert(now);
+            if self.lacks_sound() && now < since + GATHER {
+                return None;
+            }
+            self.state = State::BEGINNING;
+        }
         let State::Running { now: last, .. } = &mut self.state else { return None };
         let now = last.map_or(now, |last| last.max(now));
         *last = Some(now);
@@ -333,8 +347,12 @@ impl Muxer {
 
     /// When [`poll`](Self::poll) has something to do even if no unit comes, and why. `None` before the first unit.
     pub fn poll_timeout(&self) -> Option<(Media, Reason)> {
-        let State::Running { now, clock_at, tables_at, .. } = self.state else { return None };
-        let Some(now) = now else { return Some((Media(i64::MIN), Reason::Units)) };
+        let (now, clock_at, tables_at) = match self.state {
+            State::Silent => return None,
+            State::Gathering { since: Some(since) } if self.lacks_sound() => return Some((since + GATHER, Reason::Units)),
+            State::Running { now: Some(now), clock_at, tables_at, .. } => (now, clock_at, tables_at),
+            State::Gathering { .. } | State::Running { now: None, .. } => return Some((Media(i64::MIN), Reason::Units)),
+        };
         if let Some(slots) = self.slots {
             let missing = PACKETS - self.packets.filled();
             return Some((slots.time_of(slots.next + missing as u64 - 1), Reason::Rate));
@@ -357,6 +375,10 @@ impl Muxer {
         if let State::Running { .. } = self.state {
             self.state = State::BEGINNING;
         }
+    }
+
+    fn lacks_sound(&self) -> bool {
+        self.settings.sound && self.audio.announced.is_none()
     }
 
     fn limit(&self) -> u64 {

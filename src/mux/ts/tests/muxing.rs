@@ -117,7 +117,7 @@ fn maps(seen: &[Seen]) -> Vec<(u8, Vec<u16>)> {
 
 #[test]
 fn a_stream_that_is_new_or_another_codec_makes_another_version_of_the_map() {
-    let mut bench = Bench::new(Settings::default());
+    let mut bench = Bench::new(Settings { sound: false, ..Settings::default() });
     for n in 0..8 {
         bench.push(&unit(Codec::H264, n, START + ms(33 * n as i64)));
     }
@@ -157,8 +157,25 @@ fn a_stream_that_is_new_or_another_codec_makes_another_version_of_the_map() {
 }
 
 #[test]
-fn the_end_of_a_picture_does_not_wait_and_sound_not_long() {
+fn the_first_map_waits_for_sound_but_not_for_ever() {
     let mut bench = Bench::new(Settings::default());
+    bench.push(&unit(Codec::H264, 0, START));
+    bench.idle(START + ms(30));
+    bench.push(&unit(Codec::H264, 1, START + ms(33)));
+    assert!(bench.payloads.is_empty());
+    bench.push(&unit(Codec::Aac, 0, START + ms(20)));
+    assert_eq!(maps(&packets(&bench.payloads)), [(0, vec![VIDEO_PID, AUDIO_PID])]);
+
+    let mut bench = Bench::new(Settings::default());
+    bench.push(&unit(Codec::H264, 0, START));
+    bench.idle(START + ms(201));
+    assert_eq!(bench.payloads[0].at, START + ms(200));
+    assert_eq!(maps(&packets(&bench.payloads)), [(0, vec![VIDEO_PID])]);
+}
+
+#[test]
+fn the_end_of_a_picture_does_not_wait_and_sound_not_long() {
+    let mut bench = Bench::new(Settings { sound: false, ..Settings::default() });
     bench.push(&unit(Codec::H264, 0, START));
     bench.push(&unit(Codec::H264, 1, START + ms(33)));
     assert!(bench.muxer.poll_timeout().unwrap().0 > START, "nothing is left in the muxer");
@@ -218,7 +235,7 @@ fn a_caller_that_does_not_poll_costs_no_more_than_the_bound() {
     assert_eq!(taken.iter().filter(|taken| **taken == Taken::Muxed).count(), 7);
     assert_eq!(taken.last(), Some(&Taken::Overflow));
     assert_eq!(muxer.push(&unit(Codec::H264, 1, START)), Taken::Undecodable);
-    while muxer.poll(START).is_some() {}
+    while muxer.poll(START).is_some() || muxer.poll(START + ms(200)).is_some() {}
     assert_eq!(muxer.push(&large), Taken::Muxed);
 }
 

@@ -44,7 +44,7 @@ fn a_constant_rate_is_constant_and_its_clock_exact() {
 #[test]
 fn more_than_the_rate_carries_is_late_and_then_dropped_up_to_a_keyframe() {
     // Pictures of 4000 bytes, 30 a second, are twice the rate.
-    let mut bench = Bench::new(Settings { rate: Some(500_000), delay: ms(200), ..Settings::default() });
+    let mut bench = Bench::new(Settings { rate: Some(500_000), delay: ms(200), sound: false, ..Settings::default() });
     let mut dropped = Vec::new();
     for n in 0..400 {
         let picture = unit(Codec::H264, n, START + ms(33 * n as i64));
@@ -68,7 +68,7 @@ fn more_than_the_rate_carries_is_late_and_then_dropped_up_to_a_keyframe() {
 
 #[test]
 fn a_poll_that_comes_seconds_late_does_not_send_seconds_of_padding() {
-    let mut bench = Bench::new(constant());
+    let mut bench = Bench::new(Settings { sound: false, ..constant() });
     bench.push(&unit(Codec::H264, 0, START));
     bench.idle(START + ms(100));
     let before = bench.payloads.len();

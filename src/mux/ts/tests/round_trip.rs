@@ -67,6 +67,10 @@ fn time_stamps_and_clock_go_over_the_wrap_of_33_bits() {
     assert!(dts.first() < Some(&wrap) && dts.last() > Some(&end));
 }
 
+fn silent() -> Bench {
+    Bench::new(Settings { sound: false, ..Settings::default() })
+}
+
 /// H.264 units of the given sizes: a keyframe, then one slice each.
 fn sized(sizes: &[usize]) -> Vec<AccessUnit> {
     let mut made = vec![unit(Codec::H264, 0, START)];
@@ -86,7 +90,7 @@ fn units_of_every_size_fill_their_packets_exactly() {
     // One to three packets; and where the PES packet's length stops fitting into 16 bits.
     let sizes: Vec<usize> = (1..600).chain(around(65_515)).chain([100_000, 300_001]).collect();
     let sent = sized(&sizes);
-    let mut bench = Bench::new(Settings::default());
+    let mut bench = silent();
     for unit in &sent {
         bench.idle(unit.dts);
         bench.push(unit);
@@ -102,7 +106,7 @@ fn a_large_picture_comes_out_before_the_next_one_is_there() {
     // 170 to 184 bytes in the last packet: with and without room for the end mark beside them.
     for size in 184 * 400..184 * 401 {
         let sent = sized(&[size]);
-        let mut bench = Bench::new(Settings::default());
+        let mut bench = silent();
         let mut demuxer = Demuxer::new(Source { rate: Some(crate::model::FrameRate::whole(30)), ..source() });
         sent.iter().for_each(|unit| {
             bench.push(unit);
@@ -119,7 +123,7 @@ fn pictures_that_are_shown_later_than_decoded_keep_both_times() {
     for (n, unit) in sent.iter_mut().enumerate() {
         unit.pts = unit.dts + ms([66, 133, 0][n % 3]);
     }
-    let mut bench = Bench::new(Settings::default());
+    let mut bench = silent();
     sent.iter().for_each(|unit| {
         bench.push(unit);
     });
