@@ -30,6 +30,9 @@ pub mod rtmp;
 // SRT as a state machine without sockets: one session over many paths.                             pure
 pub mod srt;
 
+// Which paths of an SRT session carry what: broadcast, main and backup.                             pure
+pub mod bonding;
+
 // The network as the kernel reports it.
 pub mod link;
 

@@ -51,6 +51,7 @@ pub const ROOMS: &[Room] = &[
         because: "publishes FLV tags to the address that the settings name",
     },
     Room { name: "srt", pure: true, knows: &["model"], because: "moves payloads over paths, whatever they are" },
+    Room { name: "bonding", pure: true, knows: &["srt"], because: "decides about the paths of a session" },
     Room {
         name: "link",
         pure: false,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::srt::Role;
 use crate::srt::crypto::{KeyMaterial, RefreshPolicy};
 use crate::srt::wire::{GroupType, SeqNo, SocketId, SrtFlags};
-use crate::srt::Role;
 
 /// What both ends agreed on for one path: what a finished handshake knows.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use super::Session;
 use super::event::Delivered;
 use super::time::MS;
-use super::Session;
 use crate::srt::wire::SeqNo;
 
 impl Session {

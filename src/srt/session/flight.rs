@@ -80,11 +80,6 @@ impl Flight {
         known.then(|| self.records.get_mut(at)).filter(|record| record.times > 0)
     }
 
-    /// Whether something sent here is not acknowledged.
-    pub(super) const fn is_outstanding(&self) -> bool {
-        self.acked < self.next
-    }
-
     /// How many are in flight, those of other paths between them included. What lies before `base` is given up: the
     /// peer does not keep room for it.
     pub(super) fn in_flight(&self, base: Position) -> u64 {
@@ -140,7 +135,11 @@ impl Flight {
     }
 
     /// Puts the first packets of `tail` that are `wanted` before those that wait already.
-    pub(super) fn queue_tail(&mut self, tail: std::ops::Range<Position>, wanted: impl Fn(&Self, Position) -> bool) -> u64 {
+    pub(super) fn queue_tail(
+        &mut self,
+        tail: std::ops::Range<Position>,
+        wanted: impl Fn(&Self, Position) -> bool,
+    ) -> u64 {
         let end = self.queue.front().map_or(tail.end, |queued| queued.at.min(tail.end));
         let mut queued = 0;
         for at in (tail.start..end).rev() {

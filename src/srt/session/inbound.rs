@@ -41,6 +41,8 @@ pub(super) struct Inbound {
     /// How long the way is: timestamps against arrivals.
     pub(super) way: QueueDelay,
     pub(super) drift: DriftTracer,
+    /// How much later than a packet behind it a packet may come: what comes in disorder is waited for so long.
+    pub(super) disorder: Micros,
     declined: [(Position, Position); DECLINED],
     declined_next: usize,
 }
@@ -60,6 +62,7 @@ impl Inbound {
             rate: RateMeter::new(),
             way: QueueDelay::new(),
             drift,
+            disorder: 0,
             // Ranges that contain nothing.
             declined: [(1, 0); DECLINED],
             declined_next: 0,
@@ -78,6 +81,16 @@ impl Inbound {
     /// Whether it has said so of all of `first..=last`.
     pub(super) fn has_declined(&self, first: Position, last: Position) -> bool {
         self.declined.iter().any(|(from, to)| *from <= first && last <= *to)
+    }
+
+    /// A packet came by itself, `late` after the one behind it. Without such packets the allowance for them fades.
+    pub(super) fn overtaken(&mut self, late: Micros) {
+        self.disorder = self.disorder.max(late + late / 4);
+    }
+
+    /// A packet came in order.
+    pub(super) const fn in_order(&mut self) {
+        self.disorder -= self.disorder / 2048;
     }
 
     /// Something may have to be acknowledged: not before an interval has passed since the last time.

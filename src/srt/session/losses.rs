@@ -14,6 +14,8 @@ pub(super) struct Loss {
     pub(super) last: Position,
     /// When it is asked for (again).
     pub(super) due: Micros,
+    /// When it was found to be missing.
+    pub(super) found: Micros,
     /// How often it has been asked for.
     pub(super) asked: u32,
     /// The sender has said that it will not come: not asked for, not waited for in acknowledgements, still taken if it
@@ -62,8 +64,8 @@ impl Losses {
     }
 
     /// `first..=last` after everything known is missing.
-    pub(super) fn push(&mut self, first: Position, last: Position, due: Micros) {
-        self.list.push_back(Loss { first, last, due, asked: 0, given_up: false });
+    pub(super) fn push(&mut self, first: Position, last: Position, found: Micros, due: Micros) {
+        self.list.push_back(Loss { first, last, due, found, asked: 0, given_up: false });
         self.wake(due);
     }
 
@@ -121,20 +123,21 @@ impl Losses {
         }
     }
 
-    /// Those that have not been asked for yet and lie before `passed` are due now: they will not come on their own.
-    pub(super) fn hasten(&mut self, passed: Position, now: Micros) {
-        let mut hastened = false;
+    /// Those that have not been asked for yet and lie before `passed` will not come on their own any more, but for what
+    /// is out of order, `disorder` after they were found missing: then they are due.
+    pub(super) fn hasten(&mut self, passed: Position, disorder: Micros) {
+        let mut earliest = Micros::MAX;
         for loss in &mut self.list {
             if loss.last >= passed {
                 break;
             }
-            if loss.asked == 0 && !loss.given_up && loss.due > now {
-                loss.due = now;
-                hastened = true;
+            if loss.asked == 0 && !loss.given_up {
+                loss.due = loss.due.min(loss.found + disorder);
+                earliest = earliest.min(loss.due);
             }
         }
-        if hastened {
-            self.wake(now);
+        if earliest != Micros::MAX {
+            self.wake(earliest);
         }
     }
 
@@ -170,8 +173,8 @@ mod tests {
     #[test]
     fn what_comes_splits_the_range_it_was_missing_from() {
         let mut losses = Losses::default();
-        losses.push(10, 19, 0);
-        losses.push(30, 30, 0);
+        losses.push(10, 19, 0, 0);
+        losses.push(30, 30, 0, 0);
         assert!(losses.fill(15).is_some());
         assert!(losses.fill(10).is_some());
         assert!(losses.fill(19).is_some());
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_given_up_is_not_asked_for_and_does_not_hold_up_acknowledgements() {
         let mut losses = Losses::default();
-        losses.push(10, 19, 5);
+        losses.push(10, 19, 0, 5);
         losses.give_up(0, 12);
         assert_eq!(losses.first_awaited(), Some(13));
         losses.give_up(15, 16);
@@ -205,8 +208,8 @@ mod tests {
     #[test]
     fn a_range_is_asked_for_when_it_is_due_and_then_again() {
         let mut losses = Losses::default();
-        losses.push(10, 10, 100);
-        losses.push(20, 21, 200);
+        losses.push(10, 10, 0, 100);
+        losses.push(20, 21, 100, 200);
         let due = |losses: &mut Losses, now| {
             let mut asked = Vec::new();
             losses.take_due(now, |loss| {
@@ -218,7 +221,7 @@ mod tests {
         assert_eq!(losses.earliest(), Some(100));
         assert_eq!(due(&mut losses, 100), [(10, 0)]);
         assert_eq!(losses.earliest(), Some(150));
-        losses.hasten(22, 110);
+        losses.hasten(22, 10);
         assert_eq!(due(&mut losses, 110), [(20, 0)], "everyone has passed 20");
         assert_eq!(due(&mut losses, 150), [(10, 1)]);
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::config::{Terms, feature};
 use super::delay::QueueDelay;
 use super::event::PathId;
-use super::flight::Flight;
-use super::inbound::Inbound;
+use super::flight::{Flight, Record};
+use super::inbound::{ACK_INTERVAL, Inbound, REPORT_INTERVAL};
 use super::keys::PathKeys;
 use super::rate::RateMeter;
 use super::report::PathReport;
@@ -67,8 +67,8 @@ pub(super) struct Path {
     pub(super) ack_delay: QueueDelay,
     /// When the peer was last seen to have got data that it did not have before.
     pub(super) progress: Micros,
-    /// Mean difference of the times between such moments from their usual distance.
-    pub(super) progress_jitter: Micros,
+    /// By how much such moments are late, on average.
+    pub(super) lateness: Micros,
     /// The peer is known to have got something on this path that comes after everything before this.
     pub(super) seen: Position,
     /// The last private report and when it came.
@@ -88,7 +88,14 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(id: PathId, terms: &Terms, isn: Position, first: bool, longest: usize, at: (Micros, Instant)) -> Self {
+    pub(super) fn new(
+        id: PathId,
+        terms: &Terms,
+        isn: Position,
+        first: bool,
+        longest: usize,
+        at: (Micros, Instant),
+    ) -> Self {
         let features = terms.holdfast.unwrap_or(0);
         let kind = if terms.holdfast.is_some() || terms.group.is_none() {
             PeerKind::Shared
@@ -117,7 +124,7 @@ impl Path {
             measured: Micros::MIN / 2,
             ack_delay: QueueDelay::new(),
             progress: now,
-            progress_jitter: 0,
+            lateness: 0,
             seen: isn,
             report: None,
             reported: (0, 0),
@@ -141,11 +148,10 @@ impl Path {
     }
 
     /// Takes the peer's report.
-    pub(super) fn take_report(&mut self, report: PathReport, now: Micros) {
+    pub(super) fn take_report(&mut self, report: PathReport, base: Position, now: Micros) {
         let next = report.next.extend(self.flight.acked);
         if next <= self.flight.next && next > self.seen {
-            self.seen = next;
-            self.progressed(now);
+            self.progressed(next, base, now);
         }
         // A packet that was only late makes the number of missing ones smaller again.
         let follow = |before: u64, wire: u32| {
@@ -160,31 +166,41 @@ impl Path {
         self.report = Some((report, now));
     }
 
-    /// The peer has got more than was known.
-    pub(super) fn progressed(&mut self, now: Micros) {
-        let since = now - self.progress;
-        let usual = super::inbound::ACK_INTERVAL;
-        // A pause of the stream is not jitter.
-        if since < 20 * usual {
-            self.progress_jitter += ((since - usual).abs() - self.progress_jitter) / 16;
+    /// The peer has got something that comes after everything before `seen`.
+    pub(super) fn progressed(&mut self, seen: Position, base: Position, now: Micros) {
+        if let Some(expected) = self.answer_expected(base) {
+            let late = (now - expected - ACK_INTERVAL).max(0);
+            self.lateness += (late - self.lateness) / 16;
         }
+        self.seen = self.seen.max(seen);
         self.progress = now;
     }
 
-    /// The first position in flight here of which nothing has been heard.
-    pub(super) fn first_unheard(&self) -> Option<Position> {
+    /// The first position in flight here of which nothing has been heard; what lies before `base` is given up.
+    fn first_unheard(&self, base: Position) -> Option<Position> {
         let flight = &self.flight;
-        let oldest = flight.next.saturating_sub(super::MAX_SEARCH);
+        let oldest = flight.next.saturating_sub(super::MAX_SEARCH).max(base);
         let from = flight.acked.max(self.seen).max(oldest);
         (from..flight.next).find(|at| flight.record(*at).is_some())
     }
 
+    /// The packet that holds acknowledgements up. Reports tell of what comes behind it.
+    fn hole(&self) -> Option<&Record> {
+        let first = self.flight.record(self.flight.acked)?;
+        (first.reported && !self.wants_reports()).then_some(first)
+    }
+
+    /// Whether acknowledgements are held up by a packet that is being sent again.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.hole().is_some()
+    }
+
     /// When the peer should have acknowledged more, if everything goes well and not counting its own 10 ms: the first
     /// packet of which nothing was heard has made its round trip. None when nothing is on its way.
-    pub(super) fn answer_expected(&self) -> Option<Micros> {
-        let first = self.first_unheard()?;
+    pub(super) fn answer_expected(&self, base: Position) -> Option<Micros> {
+        let first = self.first_unheard(base)?;
         let mut sent = self.flight.record(first)?.sent;
-        if !self.wants_reports() && let Some(hole) = self.flight.record(self.flight.acked).filter(|r| r.reported) {
+        if let Some(hole) = self.hole() {
             // Acknowledgements stop at a hole until it is filled, whatever arrives behind it.
             sent = sent.max(hole.sent);
         }
@@ -194,7 +210,9 @@ impl Path {
     /// Whether a packet that waits could leave but for the pace.
     pub(super) fn is_unblocked(&self, base: Position) -> bool {
         let flight = &self.flight;
-        !flight.resend.is_empty() || flight.has_room(base) || flight.queue.front().is_some_and(|queued| queued.at < flight.next)
+        !flight.resend.is_empty()
+            || flight.has_room(base)
+            || flight.queue.front().is_some_and(|queued| queued.at < flight.next)
     }
 
     /// How long something that is queued now will take to arrive, up to a constant that all paths share.
@@ -204,11 +222,13 @@ impl Path {
         waits + self.queue_delay(now).unwrap_or(0) + self.rtt.smoothed() / 2
     }
 
-    /// Waiting in queues on the way to the peer: as it reports it, or else from how long acknowledgements take.
+    /// Waiting in queues on the way to the peer. How long acknowledgements take tells it, with the way back in it; the
+    /// peer reports it, with what waited here in it. The smaller of the two is the better one.
     pub(super) fn queue_delay(&self, now: Micros) -> Option<Micros> {
-        match &self.report {
-            Some((report, at)) if now - at < 5 * super::inbound::REPORT_INTERVAL => Some(Micros::from(report.waiting_us)),
-            Some(_) | None => self.ack_delay.waiting(now),
-        }
+        let fresh = |(report, at): (PathReport, Micros)| {
+            (now - at < 5 * REPORT_INTERVAL).then_some(Micros::from(report.waiting_us))
+        };
+        let reported = self.report.and_then(fresh);
+        reported.into_iter().chain(self.ack_delay.waiting(now)).min()
     }
 }

@@ -88,6 +88,11 @@ impl RateMeter {
         if current <= number {
             return;
         }
+        if current - number > BUCKETS {
+            // After a pause it begins anew, so that the first packets are not measured against the silence before.
+            *self = Self::new();
+            return;
+        }
         self.buckets[number.rem_euclid(BUCKETS) as usize] = std::mem::take(&mut self.filling);
         for empty in (number + 1..current).take(BUCKETS as usize) {
             self.buckets[empty.rem_euclid(BUCKETS) as usize] = Amount::default();

@@ -18,6 +18,8 @@ use crate::srt::wire::{Control, DataHeader, HEADER_LEN, Packet, SeqNo, SeqRange,
 const SPREAD_MARGIN: Micros = MS;
 /// The slower path is not waited for longer than this part of the latency.
 const SPREAD_LIMIT: Micros = 3;
+/// Packets that were overtaken are not waited for longer than this part of the latency.
+const DISORDER_LIMIT: Micros = 8;
 /// A path whose peer has said nothing for so long is asked last.
 const QUIET: Micros = 300 * MS;
 
@@ -78,8 +80,12 @@ impl Session {
         } else {
             payload
         };
-        let inserted = self.incoming.buffer.insert(at, source, payload, due);
+        let inserted = self.incoming.buffer.insert(at, source, payload, now, due);
         let path = &mut self.paths[index];
+        let overtaken = at < path.inbound.next;
+        if path.inbound.next == at {
+            path.inbound.in_order();
+        }
         // A number that is too far ahead must not make this path wait there.
         if at >= path.inbound.next && inserted != Inserted::NoRoom {
             path.counters.missing += at - path.inbound.next;
@@ -91,9 +97,12 @@ impl Session {
         let counters = &mut path.counters;
         match inserted {
             Inserted::Next | Inserted::After { .. } => counters.first.add(bytes),
-            Inserted::Filled { asked } => {
+            Inserted::Filled { found, asked } => {
                 counters.first.add(bytes);
                 self.counters.recovered += u64::from(asked > 0);
+                if !header.retransmitted && overtaken {
+                    path.inbound.overtaken(now - found);
+                }
             }
             Inserted::Duplicate => counters.duplicate += 1,
             Inserted::Belated => counters.belated += 1,
@@ -102,15 +111,16 @@ impl Session {
         self.after_arrival(index, now);
     }
 
-    /// When what is missing before `at`, which path `index` has just brought, is to be asked for: at once when no other
-    /// path carries data; otherwise when the slowest of them should have brought it.
+    /// When what is missing before `at`, which path `index` has just brought, is to be asked for: at once when the path
+    /// keeps packets in order and no other path carries data; otherwise when the slowest of them should have brought it.
     fn gap_due(&mut self, index: usize, at: Position, source: Micros, now: Micros) -> Micros {
+        let disorder = self.paths[index].inbound.disorder.min(self.incoming.base.latency() / DISORDER_LIMIT);
         if self.paths.len() == 1 {
-            return now;
+            return now + disorder;
         }
         let here = self.incoming.base.offset(source, now);
         let carriers = self.carriers(now);
-        let mut due = now;
+        let mut due = now + disorder;
         for (other, path) in self.paths.iter().enumerate() {
             if other == index || !carriers[other] || path.inbound.next >= at {
                 continue;
@@ -139,7 +149,9 @@ impl Session {
                 let carriers = self.carriers(now);
                 let passed = self.paths.iter().enumerate().filter(|(i, _)| carriers[*i]).map(|(_, p)| p.inbound.next);
                 let passed = passed.min().unwrap_or(0);
-                self.incoming.buffer.losses.hasten(passed, now);
+                let disorder = self.paths.iter().map(|path| path.inbound.disorder).max().unwrap_or(0);
+                let most = self.incoming.base.latency() / DISORDER_LIMIT;
+                self.incoming.buffer.losses.hasten(passed, disorder.min(most));
             }
             // What one path has brought, the others can acknowledge as well.
             let acknowledged = self.incoming.buffer.acknowledged();
@@ -262,7 +274,7 @@ impl Session {
     fn on_private(&mut self, index: usize, body: &[u8], now: Micros) {
         let path = &mut self.paths[index];
         match Private::decode(body) {
-            Some(Private::Report(report)) => path.take_report(report, now),
+            Some(Private::Report(report)) => path.take_report(report, self.outgoing.buffer.base(), now),
             Some(Private::Message(body)) => {
                 let path = path.id;
                 self.event(Event::Message { path, body: Bytes::copy_from_slice(body) });

@@ -30,9 +30,11 @@ pub(super) enum Inserted {
         /// The first missing.
         first: Position,
     },
-    /// It was missing and had been asked for so often.
+    /// It was missing.
     Filled {
-        /// How often.
+        /// Since when.
+        found: Micros,
+        /// How often it had been asked for.
         asked: u32,
     },
     /// It was there already.
@@ -105,7 +107,14 @@ impl ReceiveBuffer {
     }
 
     /// Takes a packet; `due`: when what is missing before it is to be asked for.
-    pub(super) fn insert(&mut self, at: Position, source: Micros, payload: Bytes, due: Micros) -> Inserted {
+    pub(super) fn insert(
+        &mut self,
+        at: Position,
+        source: Micros,
+        payload: Bytes,
+        now: Micros,
+        due: Micros,
+    ) -> Inserted {
         if at < self.end {
             return self.insert_late(at, source, payload);
         }
@@ -122,7 +131,7 @@ impl ReceiveBuffer {
         if at == first {
             return Inserted::Next;
         }
-        self.losses.push(first, at - 1, due);
+        self.losses.push(first, at - 1, now, due);
         Inserted::After { first }
     }
 
@@ -142,7 +151,8 @@ impl ReceiveBuffer {
                 *slot = Slot::Held { payload, source };
                 self.held += 1;
                 let loss = self.losses.fill(at);
-                Inserted::Filled { asked: loss.map_or(0, |loss| loss.asked) }
+                let (found, asked) = loss.map_or((0, 0), |loss| (loss.found, loss.asked));
+                Inserted::Filled { found, asked }
             }
         }
     }
@@ -154,7 +164,7 @@ impl ReceiveBuffer {
         if last >= self.end && first <= self.end {
             let missing = self.end;
             if self.extend(last + 1) {
-                self.losses.push(missing, last, now);
+                self.losses.push(missing, last, now, now);
             }
         }
         self.losses.give_up(first, last);
@@ -237,7 +247,7 @@ mod tests {
     }
 
     fn insert(buffer: &mut ReceiveBuffer, at: Position) -> Inserted {
-        buffer.insert(at, at as Micros, packet(at), 0)
+        buffer.insert(at, at as Micros, packet(at), 0, 0)
     }
 
     #[test]
@@ -246,9 +256,9 @@ mod tests {
         assert_eq!(insert(&mut buffer, 1000), Inserted::Next);
         assert_eq!(insert(&mut buffer, 1003), Inserted::After { first: 1001 });
         assert_eq!(buffer.acknowledged(), 1001);
-        assert_eq!(insert(&mut buffer, 1002), Inserted::Filled { asked: 0 });
+        assert_eq!(insert(&mut buffer, 1002), Inserted::Filled { found: 0, asked: 0 });
         assert_eq!(insert(&mut buffer, 1002), Inserted::Duplicate);
-        assert_eq!(insert(&mut buffer, 1001), Inserted::Filled { asked: 0 });
+        assert_eq!(insert(&mut buffer, 1001), Inserted::Filled { found: 0, asked: 0 });
         assert_eq!(buffer.acknowledged(), 1004);
         assert_eq!(play_all(&mut buffer), [(1000, 0), (1001, 0), (1002, 0), (1003, 0)]);
         assert_eq!(insert(&mut buffer, 1001), Inserted::Duplicate);
@@ -274,7 +284,7 @@ mod tests {
         insert(&mut buffer, 1000);
         buffer.give_up(1001, 1010, 0);
         assert_eq!((buffer.acknowledged(), buffer.end()), (1011, 1011));
-        assert_eq!(insert(&mut buffer, 1005), Inserted::Filled { asked: 0 });
+        assert_eq!(insert(&mut buffer, 1005), Inserted::Filled { found: 0, asked: 0 });
         insert(&mut buffer, 1011);
         assert_eq!(play_all(&mut buffer), [(1000, 0), (1005, 4), (1011, 5)]);
         buffer.give_up(1000, 1011, 0);

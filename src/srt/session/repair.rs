@@ -44,9 +44,8 @@ impl Session {
         if let Some(record) = path.flight.record(up_to - 1).filter(|record| record.times == 1) {
             path.ack_delay.sample(now, now - record.sent);
         }
+        path.progressed(up_to, self.outgoing.buffer.base(), now);
         path.flight.acked = up_to;
-        path.seen = path.seen.max(up_to);
-        path.progressed(now);
         for at in from.max(self.outgoing.buffer.base())..up_to {
             let here = path.flight.record(at).is_some();
             path.counters.acknowledged += u64::from(here);
@@ -61,7 +60,8 @@ impl Session {
 
     /// Takes out of the send buffer what nobody will ask for.
     fn release(&mut self) {
-        let needed = self.paths.iter().filter(|path| path.kind != PeerKind::Shared && path.flight.is_outstanding());
+        let base = self.outgoing.buffer.base();
+        let needed = self.paths.iter().filter(|path| path.kind != PeerKind::Shared && path.flight.in_flight(base) > 0);
         let needed = needed.map(|path| path.flight.acked).min();
         self.outgoing.buffer.release(needed.unwrap_or(Position::MAX));
     }
@@ -84,8 +84,7 @@ impl Session {
             let path = &mut self.paths[index];
             if path.kind != PeerKind::Shared && last + 2 > path.seen {
                 // It knows because the next one has come.
-                path.seen = (last + 2).min(next);
-                path.progressed(now);
+                path.progressed((last + 2).min(next), base, now);
             }
             if first < base {
                 refuse(&mut refused, first, last.min(base - 1));
@@ -150,7 +149,8 @@ impl Session {
     /// Whether another path has sent it and may still bring it.
     fn is_expected(&self, index: usize, at: Position, now: Micros) -> bool {
         self.paths.iter().enumerate().any(|(other, path)| {
-            let on_its_way = |record: &super::flight::Record| !record.reported && now - record.sent < path.rtt.overdue();
+            let on_its_way =
+                |record: &super::flight::Record| !record.reported && now - record.sent < path.rtt.overdue();
             other != index && path.flight.acked <= at && path.flight.record(at).is_some_and(on_its_way)
         })
     }

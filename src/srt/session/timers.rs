@@ -33,7 +33,8 @@ impl Session {
             at(path.inbound.report_due, Reason::Report);
             at(Some(path.said + micros(KEEP_ALIVE)), Reason::KeepAlive);
             at(Some(path.heard + micros(self.config.peer_idle)), Reason::PeerIdle);
-            at(path.keys.as_ref().and_then(|keys| keys.timeout()).map(|due| self.line.at(due)), Reason::Key);
+            // Rounded up: it need not be a whole microsecond, and before it nothing is due.
+            at(path.keys.as_ref().and_then(|keys| keys.timeout()).map(|due| self.line.at(due) + 1), Reason::Key);
             if path.flight.is_waiting() && path.is_unblocked(self.outgoing.buffer.base()) {
                 at(Some(path.flight.pacer.opens()), Reason::Pace);
             }

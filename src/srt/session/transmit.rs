@@ -58,7 +58,9 @@ impl Session {
             let front = flight.queue.front().copied();
             let useful = front.is_some_and(|queued| self.is_useful(index, queued.at, oldest));
             // A full window lets only those through that the peer has asked for: it has room for them.
-            let blocked = useful && front.is_some_and(|queued| queued.at >= flight.next) && !flight.has_room(self.outgoing.buffer.base());
+            let blocked = useful
+                && front.is_some_and(|queued| queued.at >= flight.next)
+                && !flight.has_room(self.outgoing.buffer.base());
             let flight = &mut self.paths[index].flight;
             if !flight.resend.is_empty() && (front.is_none() || blocked || !flight.resent_last) {
                 flight.resent_last = true;
@@ -110,7 +112,11 @@ impl Session {
             record.key = Some(key);
         }
         let bytes = payload.len();
-        if fresh && !again { path.counters.sent.add(bytes) } else { path.counters.retransmitted.add(bytes) }
+        if fresh && !again {
+            path.counters.sent.add(bytes)
+        } else {
+            path.counters.retransmitted.add(bytes)
+        }
         path.sent_rate.add(now, bytes);
         path.said = now;
         let waited = now - slot.source;
@@ -124,11 +130,8 @@ impl Session {
         path.flight.pacer.sent(now, bytes + HEADER_LEN + UDP_HEADER_LEN, pace);
         let marked = (!fresh || again) && path.flags.has(SrtFlags::RETRANSMIT_BIT);
         let header = data_header(slot, at, self.outgoing.first, marked);
-        let transmit = Transmit {
-            path: path.id,
-            header: DataHeader { dest: path.peer, key, ..header }.to_bytes(),
-            payload,
-        };
+        let transmit =
+            Transmit { path: path.id, header: DataHeader { dest: path.peer, key, ..header }.to_bytes(), payload };
         match passed {
             // The peer must know that it need not wait for those before it sees the gap.
             Some((first, last)) => {

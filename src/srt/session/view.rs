@@ -21,8 +21,10 @@ pub struct PathView {
     pub answer_expected: Option<Instant>,
     /// When the peer last said that it has more than it had.
     pub progress: Instant,
-    /// How much the time between such moments varies.
-    pub progress_jitter: Duration,
+    /// By how much it says so later than expected, its interval of 10 ms counted, on average.
+    pub lateness: Duration,
+    /// Acknowledgements stand still at a packet that is being sent again, so they say nothing of what comes behind it.
+    pub hole: bool,
     /// When something last came from the peer, of whatever kind.
     pub heard: Instant,
     /// Waiting in queues on the way to the peer.
@@ -48,6 +50,7 @@ impl Session {
     pub fn view(&mut self, path: PathId, now: Instant) -> Option<PathView> {
         let t = self.line.at(now);
         let line = self.line;
+        let base = self.outgoing.buffer.base();
         let path = self.path_mut(path)?;
         let sent = path.counters.sent.packets + path.counters.retransmitted.packets;
         let (arrived, lost) = match &path.report {
@@ -58,9 +61,10 @@ impl Session {
             id: path.id,
             duty: path.duty,
             rtt: path.rtt.is_measured().then(|| duration(path.rtt.smoothed())),
-            answer_expected: path.answer_expected().map(|at| line.instant(at)),
+            answer_expected: path.answer_expected(base).map(|at| line.instant(at)),
             progress: line.instant(path.progress),
-            progress_jitter: duration(path.progress_jitter),
+            lateness: duration(path.lateness),
+            hole: path.is_held_up(),
             heard: line.instant(path.heard),
             queue_delay: path.queue_delay(t).map(duration),
             sent_lately: path.sent_rate.recent(t),
@@ -71,6 +75,16 @@ impl Session {
             probes: path.counters.probes,
             answers: path.counters.answers,
         })
+    }
+
+    /// [`PathView::answer_expected`] alone.
+    pub fn answer_expected(&self, path: PathId) -> Option<Instant> {
+        self.path(path)?.answer_expected(self.outgoing.buffer.base()).map(|at| self.line.instant(at))
+    }
+
+    /// [`PathView::lateness`] alone.
+    pub fn lateness(&self, path: PathId) -> Duration {
+        self.path(path).map_or(Duration::ZERO, |path| duration(path.lateness))
     }
 
     /// Whether the peer keeps one buffer for all paths, so that duplicates cost it nothing: Holdfast.
@@ -92,9 +106,12 @@ impl Session {
     pub fn probe(&mut self, path: PathId, now: Instant) {
         let t = self.line.at(now);
         let Some(index) = self.index(path) else { return };
+        let said = self.paths[index].said;
         self.paths[index].counters.probes += 1;
         let up_to = self.incoming.buffer.acknowledged().min(self.paths[index].inbound.next);
         self.say_ack(index, up_to, t);
+        // A resting member of a libsrt group is known by its keepalives, so they go on.
+        self.paths[index].said = said;
     }
 
     /// Sends a message of at most [`MAX_MESSAGE`] bytes to the layers above at the far end, once, on the path that was

@@ -148,7 +148,8 @@ impl Pair {
         let now = start + delay * 4;
         let isn = SeqNo::new(ISN);
         let keys = caller.map(|caller| (caller, material(&mut Random::from_seed(&[7; 32]))));
-        let terms = |end| Terms { keys: keys_of(keys.as_ref(), end), ..terms(peer, end, 0, isn, latency, start, delay) };
+        let terms =
+            |end| Terms { keys: keys_of(keys.as_ref(), end), ..terms(peer, end, 0, isn, latency, start, delay) };
         let mut pair = Self {
             start,
             now,

@@ -108,7 +108,11 @@ fn heavy_losses_in_both_directions_cost_little_more_than_they_must() {
 fn what_cannot_come_in_time_is_skipped_and_the_rest_plays_on() {
     let mut pair = pair();
     // Number 100 never gets through.
-    pair.rule(0, End::Sender, |packet, _| !matches!(packet, Packet::Data(data) if data.header.seq == SeqNo::new(ISN).plus(100)));
+    pair.rule(
+        0,
+        End::Sender,
+        |packet, _| !matches!(packet, Packet::Data(data) if data.header.seq == SeqNo::new(ISN).plus(100)),
+    );
     pair.stream(ms(1000), INTERVAL);
     pair.run(ms(200));
     let numbers = pair.numbers();
