@@ -27,8 +27,17 @@ pub mod output;
 // RTMP as a state machine without sockets.                                                         pure
 pub mod rtmp;
 
+// SRT as a state machine without sockets: one session over many paths.                             pure
+pub mod srt;
+
+// Which paths of an SRT session carry what: broadcast, main and backup.                             pure
+pub mod bonding;
+
 // The network as the kernel reports it.
 pub mod link;
+
+// Bad networks on demand: a model of links, in virtual time and between real sockets.
+pub mod netem;
 
 // Everything a human sees or asks for.                                                             pure
 pub mod events;

@@ -1,8 +1,8 @@
 //! Every mistake in `tests/config` is refused with exactly the message that stands beside it.
 //!
 //! `<mistake>.toml` is the configuration, `<mistake>.secrets.toml` its secrets file if it has one, `<mistake>.txt` what
-//! the operator reads. `BLESS=1 cargo test --test config` writes the messages anew; read the difference before you
-//! commit it.
+//! the operator reads; those in `tests/config/relay` are a relay's. `BLESS=1 cargo test --test config` writes the messages
+//! anew; read the difference before you commit it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -15,15 +15,24 @@ fn message(path: &Path) -> String {
     let main = fs::read_to_string(path).unwrap();
     let secrets = fs::read_to_string(path.with_extension("secrets.toml")).ok();
     let secrets = secrets.as_ref().map(|text| ("secrets.toml", text.as_str()));
-    match config::parse(Path::new("/etc/holdfast"), ("holdfast.toml", &main), secrets) {
-        Ok(_) => "accepted\n".to_owned(),
-        Err(errors) => format!("{errors}\n"),
-    }
+    let base = Path::new("/etc/holdfast");
+    let refusal = if path.parent().is_some_and(|dir| dir.ends_with("relay")) {
+        config::parse_relay(base, ("relay.toml", &main), secrets).err()
+    } else {
+        config::parse(base, ("holdfast.toml", &main), secrets).err()
+    };
+    refusal.map_or("accepted\n".to_owned(), |errors| format!("{errors}\n"))
+}
+
+fn files() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let dirs = [dir.clone(), dir.join("relay")];
+    let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()));
+    entries.filter(|path| path.is_file()).collect()
 }
 
 fn mistakes() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths = files();
     paths.retain(|path| {
         let name = path.to_string_lossy();
         name.ends_with(".toml") && !name.ends_with(".secrets.toml")
@@ -37,7 +46,7 @@ fn every_mistake_is_refused_with_exactly_its_message() {
     let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = String::new();
     for path in mistakes() {
-        let (name, expected_path) = (path.file_stem().unwrap().to_string_lossy(), path.with_extension("txt"));
+        let (name, expected_path) = (path.display(), path.with_extension("txt"));
         let told = message(&path);
         if bless {
             fs::write(&expected_path, &told).unwrap();
@@ -60,9 +69,7 @@ fn every_mistake_is_refused_with_exactly_its_message() {
 fn there_are_enough_mistakes_and_no_orphans() {
     let mistakes = mistakes();
     assert!(mistakes.len() >= 45, "only {} mistakes", mistakes.len());
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files() {
         let stem = path.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned();
         assert!(path.with_file_name(format!("{stem}.toml")).exists(), "{} belongs to no mistake", path.display());
     }

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::name::{self, Names};
 use super::report::{Absent, Complaint, Report, Reported, nearest};
-use super::secrets::{Key, Secrets};
+use super::secrets::{Found, Key, Secrets};
 use super::section::{Section, boolean, choice, text};
 use super::settings::{DestinationSettings, RenditionSettings, RtmpUrl, Secret, Takeover};
-use super::{path, url};
-use crate::model::{Codec, OutputId, RenditionId};
+use super::srt_settings::{SrtAddress, SrtDestinationSettings};
+use super::url::Url;
+use super::{path, srt, url};
+use crate::model::{Codec, Name, OutputId, RenditionId};
 
 const MOST: usize = 256;
 
@@ -35,10 +37,27 @@ const KEY_NAMES: [&str; 6] = ["key", "stream_key", "streamkey", "stream-key", "s
 #[derive(Debug)]
 pub(super) struct Context<'c> {
     pub(super) base: &'c Path,
+    /// The key that names what is sent or kept.
+    pub(super) refers_by: &'static str,
     pub(super) rendition_names: &'c Names,
-    /// Empty when one of them is wrong.
+    /// Empty when one of them is wrong, and in a relay, which learns of them from what arrives.
     pub(super) renditions: &'c [RenditionSettings],
 }
+
+/// The destinations, by what they speak.
+#[derive(Debug, Default)]
+pub(super) struct Destinations {
+    pub(super) rtmp: Vec<DestinationSettings>,
+    pub(super) srt: Vec<SrtDestinationSettings>,
+}
+
+enum Destination {
+    Rtmp(DestinationSettings),
+    Srt(SrtDestinationSettings),
+}
+
+/// Where a destination is and what it is told: no two may agree in both.
+type Place = (String, String);
 
 /// The destinations; `names` become those of all outputs.
 pub(super) fn read_all(
@@ -47,7 +66,7 @@ pub(super) fn read_all(
     secrets: Option<&(Secrets, &str)>,
     names: &mut Names,
     report: &mut Report<'_>,
-) -> Result<Vec<DestinationSettings>, Reported> {
+) -> Result<Destinations, Reported> {
     let sections = root.tables("destination");
     if sections.len() > MOST {
         let problem = format!("has {} destinations", sections.len());
@@ -58,13 +77,20 @@ pub(super) fn read_all(
         names.complete = false;
     }
     let mut seen = BTreeMap::new();
-    let mut destinations = Vec::new();
+    let mut read_ones = Vec::new();
     for mut section in sections {
         let destination = read(&mut section, context, secrets, names).and_then(|d| alone(&mut section, d, &mut seen));
         section.finish(report);
-        destinations.push(destination);
+        read_ones.push(destination);
     }
-    destinations.into_iter().collect()
+    let mut destinations = Destinations::default();
+    for destination in read_ones {
+        match destination? {
+            Destination::Rtmp(rtmp) => destinations.rtmp.push(rtmp),
+            Destination::Srt(srt) => destinations.srt.push(srt),
+        }
+    }
+    Ok(destinations)
 }
 
 fn read(
@@ -72,10 +98,54 @@ fn read(
     context: &Context<'_>,
     secrets: Option<&(Secrets, &str)>,
     names: &mut Names,
-) -> Result<DestinationSettings, Reported> {
+) -> Result<Destination, Reported> {
     let name = names.take(section, "destination", "youtube");
-    let rendition = read_rendition(section, context).and_then(|id| carried_by_rtmp(section, context, id));
-    let url = section.required("url", "url = \"rtmps://host/app\"", |v| url::read(text(v)?));
+    let rendition = read_rendition(section, context);
+    let mut is_srt = false;
+    let url = section.required("url", "url = \"rtmps://host/app\"", |v| {
+        let written = text(v)?;
+        is_srt = url::is_srt(written);
+        url::read_any(written)
+    });
+    let enabled = section.or("enabled", true, boolean);
+    section.refuse(
+        &KEY_NAMES,
+        &Complaint::new(
+            "does not belong in this file",
+            "move it to the secrets file: [destination.NAME] and below it key = \"…\"",
+        ),
+    );
+    section.refuse(
+        &["passphrase"],
+        &Complaint::new(
+            "does not belong in this file",
+            "move it to the secrets file: [destination.NAME] and below it passphrase = \"…\"",
+        ),
+    );
+    match url {
+        Ok(Url::Srt(address)) => read_srt(section, context, name, rendition, Ok(address), enabled, secrets),
+        Err(Reported) if is_srt => read_srt(section, context, name, rendition, Err(Reported), enabled, secrets),
+        Ok(Url::Rtmp(url)) => {
+            section.refuse(&srt::KEYS, &Complaint::new("is for srt:// addresses", "remove it, or write srt://host:port"));
+            read_rtmp(section, context, name, rendition, Ok(url), enabled, secrets)
+        }
+        Err(Reported) => {
+            section.pass_over(&srt::KEYS);
+            read_rtmp(section, context, name, rendition, Err(Reported), enabled, secrets)
+        }
+    }
+}
+
+fn read_rtmp(
+    section: &mut Section<'_>,
+    context: &Context<'_>,
+    name: Result<Name, Reported>,
+    rendition: Result<RenditionId, Reported>,
+    url: Result<RtmpUrl, Reported>,
+    enabled: Result<bool, Reported>,
+    secrets: Option<&(Secrets, &str)>,
+) -> Result<Destination, Reported> {
+    let rendition = rendition.and_then(|id| carried_by_rtmp(section, context, id));
     let takeover = read_takeover(section, url.as_ref().ok());
     let ca_file =
         section.optional("ca_file", |v| path::read(text(v)?, context.base)).and_then(|file| match (&file, &url) {
@@ -85,19 +155,11 @@ fn read(
             }
             _ => Ok(file),
         });
-    let enabled = section.or("enabled", true, boolean);
-    section.refuse(
-        &KEY_NAMES,
-        &Complaint::new(
-            "does not belong in this file",
-            "move it to the secrets file: [destination.NAME] and below it key = \"…\"",
-        ),
-    );
     let key = match &name {
         Ok(name) => read_key(section, name.as_str(), enabled, secrets),
         Err(Reported) => Err(Reported),
     };
-    Ok(DestinationSettings {
+    Ok(Destination::Rtmp(DestinationSettings {
         id: OutputId(name?),
         rendition: rendition?,
         url: url?,
@@ -105,14 +167,45 @@ fn read(
         takeover: takeover?,
         ca_file: ca_file?,
         enabled: enabled?,
-    })
+    }))
 }
 
-/// `rendition`, which must be one of those that the file declares.
+fn read_srt(
+    section: &mut Section<'_>,
+    context: &Context<'_>,
+    name: Result<Name, Reported>,
+    rendition: Result<RenditionId, Reported>,
+    address: Result<SrtAddress, Reported>,
+    enabled: Result<bool, Reported>,
+    secrets: Option<&(Secrets, &str)>,
+) -> Result<Destination, Reported> {
+    let complaint = Complaint::new("is for rtmp:// addresses", "remove it, or write rtmps://host/app");
+    section.refuse(&["takeover", "backup_url", "ca_file"], &complaint);
+    let found = match (&name, secrets) {
+        (Ok(name), Some((secrets, _))) => Ok(secrets.destination(name.as_str())),
+        (Ok(_), None) => Ok(Found::NOTHING),
+        (Err(Reported), _) => Err(Reported),
+    };
+    let srt = srt::read(section, context, address.clone(), &rendition, found)?;
+    Ok(Destination::Srt(SrtDestinationSettings {
+        id: OutputId(name?),
+        rendition: rendition?,
+        address: address?,
+        latency: srt.latency,
+        stream_id: srt.stream_id,
+        encryption: srt.encryption,
+        overhead_percent: srt.overhead_percent,
+        max_bandwidth: srt.max_bandwidth,
+        links: srt.links,
+        enabled: enabled?,
+    }))
+}
+
+/// `rendition`, which must be one of those that the file declares. In a relay's file it is called `programme`.
 pub(super) fn read_rendition(section: &mut Section<'_>, context: &Context<'_>) -> Result<RenditionId, Reported> {
-    let names = context.rendition_names;
+    let (names, key) = (context.rendition_names, context.refers_by);
     let example = names.iter().next().unwrap_or("main");
-    let id = section.required("rendition", &format!("rendition = \"{example}\""), name::read)?;
+    let id = section.required(key, &format!("{key} = \"{example}\""), name::read)?;
     if names.contains(id.as_str()) || !names.complete {
         return Ok(RenditionId(id));
     }
@@ -120,7 +213,7 @@ pub(super) fn read_rendition(section: &mut Section<'_>, context: &Context<'_>) -
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("choose from {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
     };
-    Err(section.complain("rendition", &Complaint::new(format!("\"{id}\" does not exist"), remedy)))
+    Err(section.complain(key, &Complaint::new(format!("\"{id}\" does not exist"), remedy)))
 }
 
 /// Plain RTMP has no code for Opus; servers that know Enhanced RTMP's are those that take HEVC or AV1 as well.
@@ -174,8 +267,15 @@ fn read_key(
     enabled: Result<bool, Reported>,
     secrets: Option<&(Secrets, &str)>,
 ) -> Result<Secret, Reported> {
-    let found = secrets.map_or(Key::Absent, |(secrets, _)| secrets.key(name));
-    match (found, secrets) {
+    let found = secrets.map_or(Found::NOTHING, |(secrets, _)| secrets.destination(name));
+    if let Key::Given(_) = found.passphrase {
+        let complaint = Complaint::new(
+            "has a passphrase in the secrets file, which RTMP does not use",
+            "remove it there, or write srt://host:port here",
+        );
+        return Err(section.lacks(Absent::Other, &complaint));
+    }
+    match (found.key, secrets) {
         (Key::Given(key), _) => Ok(key),
         (Key::Wrong, _) => Err(Reported),
         (Key::Absent, _) if !enabled? => Ok(Secret::default()),
@@ -199,18 +299,23 @@ fn read_key(
 /// Two sessions with one key throw each other out.
 fn alone(
     section: &mut Section<'_>,
-    destination: DestinationSettings,
-    seen: &mut BTreeMap<(String, String), OutputId>,
-) -> Result<DestinationSettings, Reported> {
-    if !destination.enabled {
+    destination: Destination,
+    seen: &mut BTreeMap<Place, OutputId>,
+) -> Result<Destination, Reported> {
+    let (id, enabled, place, what) = match &destination {
+        Destination::Rtmp(d) => (&d.id, d.enabled, (d.url.to_string(), d.key.reveal().to_owned()), "stream key"),
+        Destination::Srt(d) => {
+            let asked = d.stream_id.as_ref().map_or("", |id| id.reveal());
+            (&d.id, d.enabled, (d.address.to_string(), asked.to_owned()), "stream id")
+        }
+    };
+    if !enabled {
         return Ok(destination);
     }
-    let place = (destination.url.to_string(), destination.key.reveal().to_owned());
-    match seen.insert(place, destination.id.clone()) {
+    match seen.insert(place, id.clone()) {
         None => Ok(destination),
         Some(other) => {
-            let problem =
-                format!("and stream key are those of destination \"{other}\"; they would throw each other off");
+            let problem = format!("and {what} are those of destination \"{other}\"; they would throw each other off");
             Err(section.complain("url", &Complaint::new(problem, "remove one or write enabled = false")))
         }
     }

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::destination::Context;
 use super::name::Names;
 use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
-use super::secrets::Secrets;
+use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
 use super::settings::{AlertSettings, Settings, SlateSettings};
 use super::{destination, frame_rate, input, path, recording, rendition};
@@ -20,7 +20,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// Longest line, bytes; a longer one is no configuration but something else under its name.
 const MAX_LINE: usize = 4096;
 /// The key for the directory at which relative paths start.
-const PATHS_FROM: &str = "paths_from";
+pub(super) const PATHS_FROM: &str = "paths_from";
 
 /// Reads a configuration. `main` and `secrets` are each the name to use in messages and the text. Relative paths start
 /// at `base`, unless the text has `paths_from` (see [`with_paths_from`]).
@@ -31,12 +31,12 @@ pub fn parse(base: &Path, main: (&str, &str), secrets: Option<(&str, &str)>) -> 
     let mut main_report = Report::new(main.0, without_bom(main.1));
     let mut secrets_report = secrets.map(|(name, text)| Report::new(name, without_bom(text)));
 
-    let found_secrets = secrets_report.as_mut().map(|report| (Secrets::read(report), report.file()));
+    let found_secrets = secrets_report.as_mut().map(|report| (Secrets::read(Whose::Box, report), report.file()));
     let (settings, outputs) = read_main(base, found_secrets.as_ref(), &mut main_report);
     if let (Some(report), Some((secrets, _))) = (&mut secrets_report, &found_secrets)
         && outputs.complete
     {
-        secrets.compare(&outputs, report);
+        secrets.compare_destinations(&outputs, report);
     }
     verdict(std::iter::once(main_report).chain(secrets_report))?;
     settings.map_err(|Reported| ConfigErrors::unexplained(main.0))
@@ -148,6 +148,7 @@ fn read_main(
     let (renditions, rendition_names) = rendition::read_all(&mut root, report);
     let context = Context {
         base: &base,
+        refers_by: "rendition",
         rendition_names: &rendition_names,
         renditions: renditions.as_deref().unwrap_or_default(),
     };
@@ -157,13 +158,15 @@ fn read_main(
     root.finish(report);
 
     let settings = || {
+        let destinations = destinations?;
         Ok(Settings {
             box_name: box_name?,
             frame_rate: frame_rate?,
             inputs: inputs?,
             slate: slate?,
             renditions: renditions?,
-            destinations: destinations?,
+            destinations: destinations.rtmp,
+            srt_destinations: destinations.srt,
             recordings: recordings?,
             alerts: AlertSettings { webhook: secrets.and_then(|(secrets, _)| secrets.webhook.clone()) },
         })
@@ -176,22 +179,22 @@ fn read_box(root: &mut Section<'_>, report: &mut Report<'_>) -> Result<String, R
     let Some(mut section) = root.table("box", "write [box] with one bracket, once")? else {
         return Ok(USUAL.to_owned());
     };
-    let name = section.or("name", USUAL.to_owned(), |v| {
-        let name = text(v)?;
-        let length = name.chars().count();
-        if !(1..=64).contains(&length) {
-            return Err(Complaint::new(format!("is {length} characters long"), "write 1 to 64"));
-        }
-        if name.chars().any(char::is_control) {
-            return Err(Complaint::new(
-                format!("is {}, with a control character", quote(name)),
-                "write it on one line",
-            ));
-        }
-        Ok(name.to_owned())
-    });
+    let name = section.or("name", USUAL.to_owned(), read_name);
     section.finish(report);
     name
+}
+
+/// A name for people: free text, 1 to 64 characters.
+pub(super) fn read_name(value: &DeValue<'_>) -> Result<String, Complaint> {
+    let name = text(value)?;
+    let length = name.chars().count();
+    if !(1..=64).contains(&length) {
+        return Err(Complaint::new(format!("is {length} characters long"), "write 1 to 64"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Complaint::new(format!("is {}, with a control character", quote(name)), "write it on one line"));
+    }
+    Ok(name.to_owned())
 }
 
 fn read_programme(root: &mut Section<'_>, report: &mut Report<'_>) -> Result<FrameRate, Reported> {
@@ -222,6 +225,6 @@ fn read_alerts(root: &mut Section<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn without_bom(text: &str) -> &str {
+pub(super) fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

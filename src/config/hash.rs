@@ -45,6 +45,11 @@ impl Settings {
         for destination in &self.destinations {
             hash.secret(destination.key.reveal());
         }
+        hash.part("srt destinations", &self.srt_destinations);
+        for destination in &self.srt_destinations {
+            hash.secret(destination.stream_id.as_ref().map_or("", |id| id.reveal()));
+            hash.secret(destination.encryption.as_ref().map_or("", |e| e.passphrase.reveal()));
+        }
         hash.part("recordings", &self.recordings);
     }
 }

@@ -3,12 +3,13 @@
 //! ```text
 //!  holdfast.toml ─┐  file: one reader per part      every mistake, by line, with its remedy
 //!                 ├─► input rendition destination ─┬─────────────────────────────► ConfigErrors
-//!  secrets.toml ──┘  recording secrets             └─► Settings (all legal), hashed per process
+//!  secrets.toml ──┘  srt recording secrets         └─► Settings (all legal), hashed per process
 //! ```
 //!
 //! `file` and the modules named after the parts of the file know TOML; those named after a kind of value know how people
-//! write it; `settings` knows what a box can be. [`EXAMPLE`] shows every key. *Invariant:* a [`Settings`] value is always
-//! complete and consistent; there is no separate validation step, and an unknown key is an error.
+//! write it; `settings` knows what a box can be, `relay_settings` what a relay can, whose file is made of the same parts
+//! (`relay`). [`EXAMPLE`] and [`EXAMPLE_RELAY`] show every key. *Invariant:* a [`Settings`] or [`RelaySettings`] value is
+//! always complete and consistent; there is no separate validation step, and an unknown key is an error.
 
 mod bitrate;
 mod bytes;
@@ -23,12 +24,16 @@ mod path;
 mod paths;
 mod quantity;
 mod recording;
+mod relay;
+mod relay_settings;
 mod rendition;
 mod report;
 mod secrets;
 mod section;
 mod settings;
 mod size;
+mod srt;
+mod srt_settings;
 mod url;
 
 #[cfg(test)]
@@ -36,10 +41,17 @@ mod tests;
 
 pub use file::{MAX_BYTES, parse, with_paths_from};
 pub use paths::Paths;
+pub use relay::parse_relay;
+pub use relay_settings::*;
 pub use report::{ConfigError, ConfigErrors};
 pub use settings::*;
+pub use srt_settings::*;
 
 /// An annotated configuration with every key.
 pub const EXAMPLE: &str = include_str!("example.toml");
 /// The secrets file that goes with [`EXAMPLE`].
 pub const EXAMPLE_SECRETS: &str = include_str!("example-secrets.toml");
+/// An annotated relay's configuration with every key.
+pub const EXAMPLE_RELAY: &str = include_str!("relay-example.toml");
+/// The secrets file that goes with [`EXAMPLE_RELAY`].
+pub const EXAMPLE_RELAY_SECRETS: &str = include_str!("relay-example-secrets.toml");

@@ -1,4 +1,27 @@
-//! Numbers with a unit, as people write them: `4.5M`, `1h30m`, `50G`.
+//! Numbers with a unit, as people write them: `4.5M`, `1h30m`, `50G`; and whole numbers without one.
+
+use std::ops::RangeInclusive;
+
+use toml::de::DeValue;
+
+use super::report::{Complaint, quote};
+use super::section::type_in_words;
+
+/// A whole number within `range`, written without quotes; `of` says what of.
+pub(super) fn whole(value: &DeValue<'_>, range: &RangeInclusive<u32>, of: &str) -> Result<u32, Complaint> {
+    let limits = || format!("write a whole number from {} to {}, {of}", range.start(), range.end());
+    let Some(number) = value.as_integer() else {
+        let problem = match value.as_str() {
+            Some(written) => format!("is {}, in quotes", quote(written)),
+            None => format!("is {}, not a whole number", type_in_words(value)),
+        };
+        return Err(Complaint::new(problem, limits()));
+    };
+    match u32::from_str_radix(number.as_str(), number.radix()) {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(Complaint::new(format!("is {}", quote(number.as_str()).trim_matches('"')), limits())),
+    }
+}
 
 /// A decimal number in whole thousandths of `unit`, read from the front of `text`; the rest begins with the unit.
 /// Exact: no floating point. `None` when there is no number, when it has more than three decimals or does not fit.

@@ -1,4 +1,4 @@
-//! The secrets file: stream keys and the webhook's address. No message repeats anything that stands in it.
+//! The secrets file: stream keys, passphrases and the webhook's address. No message repeats anything that stands in it.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,76 @@ use toml::de::DeValue;
 
 use super::file::document;
 use super::name::Names;
-use super::report::{Complaint, Problem, Report, nearest};
+use super::report::{Absent, Complaint, Problem, Report, Reported, nearest};
 use super::section::{Section, text};
 use super::settings::Secret;
+use super::srt::passphrase;
 
-const SHAPE: &str = "write [destination.NAME] and below it key = \"…\"";
+type Entries = BTreeMap<String, Entry>;
+
+/// Whose secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Box,
+    Relay,
+}
+
+/// What has secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Destination,
+    Programme,
+}
+
+impl Owner {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Destination => "destination",
+            Self::Programme => "programme",
+        }
+    }
+
+    const fn shape(self) -> &'static str {
+        match self {
+            Self::Destination => "write [destination.NAME] and below it key = \"…\"",
+            Self::Programme => "write [programme.NAME] and below it passphrase = \"…\"",
+        }
+    }
+
+    fn read(self, section: &mut Section<'_>) -> Found {
+        let written = section.has("passphrase");
+        match self {
+            Self::Programme => {
+                let passphrase = section.required("passphrase", "passphrase = \"…\"", passphrase);
+                Found { key: Key::Absent, passphrase: passphrase.map(Some).into() }
+            }
+            // A stream key, a passphrase, or both.
+            Self::Destination if written => {
+                let passphrase = section.optional("passphrase", passphrase).into();
+                Found { key: section.optional("key", stream_key).into(), passphrase }
+            }
+            Self::Destination => {
+                let key = match section.optional("key", stream_key) {
+                    Ok(None) => {
+                        let complaint = Complaint::new("has no key", "add key = \"…\", or passphrase = \"…\" for SRT");
+                        Err(section.lacks(Absent::Either(["key", "passphrase"]), &complaint))
+                    }
+                    key => key,
+                };
+                section.pass_over(&["passphrase"]);
+                Found { key: key.into(), passphrase: Key::Absent }
+            }
+        }
+    }
+}
 
 /// What the secrets file holds.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
     /// By the destination's name.
-    keys: BTreeMap<String, Entry>,
+    destinations: BTreeMap<String, Entry>,
+    /// By the programme's name; a relay's.
+    programmes: BTreeMap<String, Entry>,
     /// Whether the whole text could be understood. If not, a key that seems absent is not a mistake of its own.
     complete: bool,
     pub(super) webhook: Option<Secret>,
@@ -25,12 +84,27 @@ pub(super) struct Secrets {
 #[derive(Debug)]
 struct Entry {
     at: usize,
-    /// `None` when it is there but wrong, which has been said.
-    key: Option<Secret>,
+    found: Found,
 }
 
-/// What the secrets file says about one destination.
-#[derive(Debug, PartialEq, Eq)]
+/// What the secrets file says about one destination or programme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// A stream key.
+    pub(super) key: Key,
+    /// What SRT is encrypted with.
+    pub(super) passphrase: Key,
+}
+
+impl Found {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self { key: Key::Absent, passphrase: Key::Absent };
+    /// Something may be there, but nobody can tell.
+    const WRONG: Self = Self { key: Key::Wrong, passphrase: Key::Wrong };
+}
+
+/// One secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Given(Secret),
     /// There is one, or may be one, but it is wrong, which has been said.
@@ -38,54 +112,89 @@ pub(super) enum Key {
     Absent,
 }
 
+impl From<Result<Option<Secret>, Reported>> for Key {
+    fn from(read: Result<Option<Secret>, Reported>) -> Self {
+        match read {
+            Ok(Some(secret)) => Self::Given(secret),
+            Ok(None) => Self::Absent,
+            Err(Reported) => Self::Wrong,
+        }
+    }
+}
+
 impl Secrets {
-    pub(super) fn read(report: &mut Report<'_>) -> Self {
+    pub(super) fn read(of: Whose, report: &mut Report<'_>) -> Self {
         let mut secrets = Self::default();
         let Some(document) = document(report) else { return secrets };
         secrets.complete = report.is_well_formed();
         let mut root = Section::new(document.table(), 0, "secrets").secret();
-        if let Ok(Some(mut destinations)) = root.table("destination", SHAPE) {
-            for (name, mut section) in destinations.each_table("[destination.…]", SHAPE) {
-                let at = section.at();
-                let key = section.required("key", "key = \"…\"", stream_key).ok();
-                section.finish(report);
-                secrets.keys.insert(name.to_owned(), Entry { at, key });
+        secrets.destinations = secrets.entries(&mut root, Owner::Destination, report);
+        match of {
+            Whose::Relay => secrets.programmes = secrets.entries(&mut root, Owner::Programme, report),
+            Whose::Box => {
+                if let Ok(Some(mut alerts)) = root.table("alerts", "write [alerts] on a line of its own") {
+                    secrets.webhook = alerts.optional("webhook", webhook).ok().flatten();
+                    alerts.finish(report);
+                }
             }
-            secrets.complete &= !destinations.is_wrong();
-            destinations.hand_over(report);
-        } else {
-            secrets.complete &= !root.is_wrong();
-        }
-        if let Ok(Some(mut alerts)) = root.table("alerts", "write [alerts] on a line of its own") {
-            secrets.webhook = alerts.optional("webhook", webhook).ok().flatten();
-            alerts.finish(report);
         }
         root.finish(report);
         secrets
     }
 
-    pub(super) fn key(&self, destination: &str) -> Key {
-        match self.keys.get(destination) {
-            Some(Entry { key: Some(key), .. }) => Key::Given(key.clone()),
-            Some(Entry { key: None, .. }) => Key::Wrong,
-            None if self.complete => Key::Absent,
-            None => Key::Wrong,
+    fn entries(&mut self, root: &mut Section<'_>, owner: Owner, report: &mut Report<'_>) -> Entries {
+        let mut entries = Entries::new();
+        let Ok(Some(mut tables)) = root.table(owner.word(), owner.shape()) else {
+            self.complete &= !root.is_wrong();
+            return entries;
+        };
+        for (name, mut section) in tables.each_table(&format!("[{}.…]", owner.word()), owner.shape()) {
+            let at = section.at();
+            let found = owner.read(&mut section);
+            section.finish(report);
+            entries.insert(name.to_owned(), Entry { at, found });
+        }
+        self.complete &= !tables.is_wrong();
+        tables.hand_over(report);
+        entries
+    }
+
+    pub(super) fn destination(&self, name: &str) -> Found {
+        self.find(&self.destinations, name)
+    }
+
+    pub(super) fn programme(&self, name: &str) -> Found {
+        self.find(&self.programmes, name)
+    }
+
+    fn find(&self, entries: &Entries, name: &str) -> Found {
+        match entries.get(name) {
+            Some(entry) => entry.found.clone(),
+            None if self.complete => Found::NOTHING,
+            None => Found::WRONG,
         }
     }
 
-    /// Complains about keys of destinations that do not exist.
-    pub(super) fn compare(&self, destinations: &Names, report: &mut Report<'_>) {
-        for (name, entry) in &self.keys {
-            if destinations.contains(name) {
-                continue;
-            }
-            let remedy = match nearest(name, destinations.iter()) {
-                Some(near) => format!("did you mean [destination.{near}]?"),
-                None => "remove it, or add the [[destination]] to the main file".to_owned(),
-            };
-            let message = format!("[destination.…]: there is no destination of this name; {remedy}");
-            report.add(Problem { at: entry.at, absence: None, message });
-        }
+    /// Complains about secrets of destinations that do not exist.
+    pub(super) fn compare_destinations(&self, names: &Names, report: &mut Report<'_>) {
+        compare(&self.destinations, Owner::Destination, names, report);
+    }
+
+    /// Likewise of programmes.
+    pub(super) fn compare_programmes(&self, names: &Names, report: &mut Report<'_>) {
+        compare(&self.programmes, Owner::Programme, names, report);
+    }
+}
+
+fn compare(entries: &Entries, owner: Owner, names: &Names, report: &mut Report<'_>) {
+    let kind = owner.word();
+    for (name, entry) in entries.iter().filter(|(name, _)| !names.contains(name)) {
+        let remedy = match nearest(name, names.iter()) {
+            Some(near) => format!("did you mean [{kind}.{near}]?"),
+            None => format!("remove it, or add the [[{kind}]] to the main file"),
+        };
+        let message = format!("[{kind}.…]: there is no {kind} of this name; {remedy}");
+        report.add(Problem { at: entry.at, absence: None, message });
     }
 }
 

@@ -162,6 +162,30 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// The tables in the list under `key`, none if it is absent; `remedy` is for anything else.
+    pub(super) fn list(&mut self, key: &'static str, remedy: &str) -> Result<Vec<Section<'a>>, Reported> {
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let DeValue::Array(array) = value.get_ref() else {
+            return Err(self.complain(key, &Complaint::new(format!("is {}", type_in_words(value.get_ref())), remedy)));
+        };
+        let mut sections = Vec::new();
+        for item in array.iter() {
+            let DeValue::Table(table) = item.get_ref() else {
+                let problem = format!("has {} in it", type_in_words(item.get_ref()));
+                return Err(self.complain(key, &Complaint::new(problem, remedy)));
+            };
+            sections.push(Section { secret: self.secret, ..Section::new(table, item.span().start, "") });
+        }
+        Ok(sections)
+    }
+
+    /// Takes over what was found in a section inside this one, unknown keys included.
+    pub(super) fn absorb(&mut self, mut inner: Section<'_>) {
+        inner.look_for_unknown();
+        self.problems.append(&mut inner.problems);
+    }
+
     /// Every key that holds a table, as sections called by `place`; anything else is refused with `remedy`.
     pub(super) fn each_table(&mut self, place: &str, remedy: &str) -> Vec<(&'a str, Section<'a>)> {
         let mut sections = Vec::new();
@@ -185,6 +209,11 @@ impl<'a> Section<'a> {
 
     /// Hands over what was found, unknown keys included.
     pub(super) fn finish(mut self, report: &mut Report<'_>) {
+        self.look_for_unknown();
+        self.hand_over(report);
+    }
+
+    fn look_for_unknown(&mut self) {
         for (name, _) in self.table.iter() {
             let key: &str = name.get_ref();
             if self.known.contains(&key) || self.refused.contains(&key) {
@@ -196,12 +225,11 @@ impl<'a> Section<'a> {
                 None if self.known.is_empty() => "remove it".to_owned(),
                 None => format!("remove it, or choose from {}", self.known.join(", ")),
             };
-            self.problems.retain(|p| near.is_none_or(|near| p.absence != Some(Absent::Key(near))));
+            self.problems.retain(|p| !p.absence.zip(near).is_some_and(|(absent, near)| absent.would_be(near)));
             let shown = if self.secret { String::new() } else { format!(" {}", quote(key)) };
             let message = format!("{}: unknown key{shown}; {remedy}", self.place);
             self.problems.push(Problem { at: name.span().start, absence: None, message });
         }
-        self.hand_over(report);
     }
 
     /// Whether anything in it was found wrong so far.
@@ -229,16 +257,19 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Complaint> {
 
 /// Text in quotes; `remedy` is for anything else.
 pub(super) fn text_like<'v>(value: &'v DeValue<'_>, remedy: &str) -> Result<&'v str, Complaint> {
-    value.as_str().ok_or_else(|| {
-        let found = match value.type_str() {
-            "integer" | "float" => "a number",
-            "boolean" => "true or false",
-            "datetime" => "a date or time",
-            "array" => "a list",
-            _ => "a table",
-        };
-        Complaint::new(format!("is {found}, not text"), remedy)
-    })
+    value.as_str().ok_or_else(|| Complaint::new(format!("is {}, not text", type_in_words(value)), remedy))
+}
+
+/// What kind of value this is.
+pub(super) fn type_in_words(value: &DeValue<'_>) -> &'static str {
+    match value.type_str() {
+        "string" => "text",
+        "integer" | "float" => "a number",
+        "boolean" => "true or false",
+        "datetime" => "a date or time",
+        "array" => "a list",
+        _ => "a table",
+    }
 }
 
 /// `true` or `false`.

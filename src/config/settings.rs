@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::srt_settings::SrtDestinationSettings;
 use crate::model::{Codec, FrameRate, InputId, Name, OutputId, RenditionId};
 
 /// Everything the configuration says.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub renditions: Vec<RenditionSettings>,
     /// RTMP destinations.
     pub destinations: Vec<DestinationSettings>,
+    /// SRT destinations. Names are unique among all destinations and recordings.
+    pub srt_destinations: Vec<SrtDestinationSettings>,
     /// Local recordings.
     pub recordings: Vec<RecordingSettings>,
     /// Who is told when something happens.

@@ -32,6 +32,65 @@ fn the_example_says_what_its_comments_say() {
     let archive = &settings.recordings[0];
     assert_eq!((archive.max_bytes, archive.min_free_bytes), (Some(50_000_000_000), 1_000_000_000));
     assert!(settings.alerts.webhook.is_some());
+    let relay = &settings.srt_destinations[0];
+    assert_eq!(relay.address.to_string(), "srt://relay.example.org:9000");
+    assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "st-marys");
+    assert_eq!(relay.encryption.as_ref().unwrap().passphrase.reveal(), "what only the relay knows");
+    assert_eq!((relay.latency, relay.overhead_percent), (Duration::from_millis(500), 25));
+    let Links::Backup(paths) = &relay.links else { panic!("{:?}", relay.links) };
+    let labels: Vec<_> = paths.iter().map(|p| (p.label(), p.weight, p.address.host.as_str())).collect();
+    let host = "relay.example.org";
+    assert_eq!(
+        labels,
+        [("eth0".into(), 3, host), ("wwan0".into(), 2, host), ("starlink0".into(), 1, "relay2.example.org")]
+    );
+}
+
+fn relay_example() -> RelaySettings {
+    let secrets = Some(("secrets.toml", EXAMPLE_RELAY_SECRETS));
+    match parse_relay(Path::new("/etc/holdfast"), ("relay.toml", EXAMPLE_RELAY), secrets) {
+        Ok(settings) => settings,
+        Err(errors) => panic!("the example is refused:\n{errors}"),
+    }
+}
+
+#[test]
+fn the_relays_example_says_what_its_comments_say() {
+    let settings = relay_example();
+    assert_eq!(settings.listen, ["[::]:9000".parse().unwrap()]);
+    assert_eq!(settings.status, Some("127.0.0.1:9180".parse().unwrap()));
+    assert_eq!((settings.min_latency, settings.max_latency), (Duration::from_millis(120), Duration::from_secs(8)));
+    let [church, guest] = &settings.programmes[..] else { panic!("{:?}", settings.programmes) };
+    assert_eq!((church.stream_id.reveal(), guest.stream_id.reveal()), ("st-marys", "guest"), "the name is the usual id");
+    assert_eq!(church.passphrase.as_ref().unwrap().reveal(), "what the box at St Mary's knows");
+    assert_eq!(guest.passphrase, None);
+    assert_eq!(settings.destinations[0].rendition, church.id);
+    assert_eq!(settings.srt_destinations[0].rendition, church.id);
+    assert!(settings.srt_destinations[0].encryption.is_some());
+    assert_eq!(settings.recordings[0].rendition, church.id);
+}
+
+#[test]
+fn without_weights_the_order_counts_and_with_them_it_does_not() {
+    let with = |paths: &str| {
+        let (main, _) = EXAMPLE.split_once("paths = [ ").unwrap();
+        let text = format!("{main}paths = [{paths}]\n");
+        let settings = parse(Path::new("/"), ("c", &text), Some(("s", EXAMPLE_SECRETS))).unwrap();
+        let paths = settings.srt_destinations[0].links.paths().to_vec();
+        paths.iter().map(|p| format!("{} {}", p.label(), p.weight)).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(with("{ interface = 'b' }, { interface = 'a' }"), "b 2, a 1");
+    assert_eq!(with("{ interface = 'b', weight = 7 }, { interface = 'a', weight = 900 }"), "a 900, b 7");
+}
+
+#[test]
+fn a_service_may_take_its_stream_key_as_the_stream_id() {
+    let text = EXAMPLE.replace("stream_id = \"st-marys\" ", "# ");
+    let secrets = EXAMPLE_SECRETS.replace("[destination.relay]", "[destination.relay]\nkey = \"publish:abcd\"");
+    let settings = parse(Path::new("/"), ("c", &text), Some(("s", &secrets))).unwrap();
+    let relay = &settings.srt_destinations[0];
+    assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "publish:abcd");
+    assert!(!format!("{settings:?}").contains("abcd") && !format!("{settings:?}").contains("only the relay"));
 }
 
 #[test]
@@ -70,6 +129,13 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.recordings.clear()), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.srt_destinations[0].overhead_percent = 30), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.srt_destinations[0].stream_id = Some(Secret::new("x"))), ["transmit", "supervisor"]);
+    let rekey = |s: &mut Settings| {
+        let key_length = KeyLength::Aes128;
+        s.srt_destinations[0].encryption = Some(Encryption { passphrase: Secret::new("another one"), key_length });
+    };
+    assert_eq!(told_of(rekey), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
 }
 
@@ -122,9 +188,9 @@ mod any_text {
         prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
     }
 
-    /// The example with one line replaced.
-    fn mutants() -> impl Strategy<Value = String> {
-        let lines: Vec<&str> = EXAMPLE.lines().collect();
+    /// An example with one line replaced.
+    fn mutants_of(example: &'static str) -> impl Strategy<Value = String> {
+        let lines: Vec<&str> = example.lines().collect();
         (0..lines.len(), prop_oneof![pieces(), prop::sample::select(lines.clone()).prop_map(str::to_owned)]).prop_map(
             move |(at, instead)| {
                 let line = |(i, line): (usize, &&str)| if i == at { instead.clone() } else { (*line).to_owned() };
@@ -135,26 +201,37 @@ mod any_text {
 
     fn check(main: &str, secrets: &str) {
         if let Err(errors) = parse(Path::new("/etc"), ("main", main), Some(("secrets", secrets))) {
-            assert!(!errors.errors.is_empty());
-            for error in &errors.errors {
-                assert!(!error.message.contains("defect in Holdfast"), "a refusal without a reason");
-                assert!(!error.message.chars().any(char::is_control), "{error}");
-                let text = if error.file == "main" { main } else { secrets };
-                assert!(error.line >= 1 && error.line <= text.split('\n').count(), "{error}: no such line");
-            }
+            check_words(&errors, main, secrets);
+        }
+    }
+
+    fn check_words(errors: &ConfigErrors, main: &str, secrets: &str) {
+        assert!(!errors.errors.is_empty());
+        for error in &errors.errors {
+            assert!(!error.message.contains("defect in Holdfast"), "a refusal without a reason");
+            assert!(!error.message.chars().any(char::is_control), "{error}");
+            let text = if error.file == "main" { main } else { secrets };
+            assert!(error.line >= 1 && error.line <= text.split('\n').count(), "{error}: no such line");
         }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
         #[test]
-        fn is_refused_in_words_or_accepted(main in prop_oneof![pieces(), mutants()], secrets in pieces()) {
+        fn is_refused_in_words_or_accepted(main in prop_oneof![pieces(), mutants_of(EXAMPLE)], secrets in pieces()) {
             check(&main, &secrets);
         }
 
         #[test]
         fn of_noise_is_refused_in_words(main in any::<String>(), secrets in any::<String>()) {
             check(&main, &secrets);
+        }
+
+        #[test]
+        fn of_a_relay_is_refused_in_words_or_accepted(main in mutants_of(EXAMPLE_RELAY), secrets in mutants_of(EXAMPLE_RELAY_SECRETS)) {
+            if let Err(errors) = parse_relay(Path::new("/etc"), ("main", &main), Some(("secrets", &secrets))) {
+                check_words(&errors, &main, &secrets);
+            }
         }
 
         /// Whatever stands in the secrets file, no message repeats it.

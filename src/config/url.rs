@@ -1,26 +1,74 @@
-//! Addresses of RTMP servers. Since operators paste stream keys into them, no message repeats one.
+//! Addresses of RTMP and SRT servers. Since operators paste stream keys into them, no message repeats one.
 
 use super::report::Complaint;
 use super::settings::RtmpUrl;
+use super::srt_settings::SrtAddress;
 
 const EXAMPLE: &str = "write it as rtmp://host/app or rtmps://host/app, without the stream key";
+const SRT_EXAMPLE: &str = "write it as srt://host:port";
+const SCHEMES: &str = "write it as rtmps://host/app, without the stream key, or as srt://host:port";
 const MOVE_THE_KEY: &str =
     "end the address at the application, as in rtmps://host/app, and put the key into the secrets file";
 
+/// Where a destination is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Url {
+    Rtmp(RtmpUrl),
+    Srt(SrtAddress),
+}
+
+/// Whether this is meant to be an SRT address, right or wrong.
+pub(super) fn is_srt(written: &str) -> bool {
+    written.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("srt"))
+}
+
+/// As [`read`] or [`read_srt`].
+pub(super) fn read_any(written: &str) -> Result<Url, Complaint> {
+    if is_srt(written) {
+        return read_srt(written).map(Url::Srt);
+    }
+    read(written).map(Url::Rtmp)
+}
+
+/// `srt://host:port`.
+pub(super) fn read_srt(written: &str) -> Result<SrtAddress, Complaint> {
+    let rest = written.split_once("://").map_or("", |(_, rest)| rest);
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if after.to_ascii_lowercase().contains("passphrase=") {
+        let remedy = "end it at the port, and write passphrase = \"…\" below the destination in the secrets file";
+        return Err(Complaint::new("contains a passphrase", remedy));
+    }
+    if after.contains('?') {
+        let remedy = "end it at the port, and write each on a line of its own, such as latency = \"500ms\"";
+        return Err(Complaint::new("has options after the address", remedy));
+    }
+    if !matches!(after, "" | "/") {
+        return Err(Complaint::new("has something after the port", SRT_EXAMPLE));
+    }
+    if authority.contains('@') {
+        return Err(Complaint::new("contains a user name or password", "SRT has none; write a stream_id or a passphrase"));
+    }
+    read_host_and_port(authority)
+}
+
+/// `host:port`.
+pub(super) fn read_host_and_port(written: &str) -> Result<SrtAddress, Complaint> {
+    no_spaces(written, SRT_EXAMPLE)?;
+    match host_and_port(written, SRT_EXAMPLE, "write it as [2001:db8::1]:port")? {
+        (host, Some(port)) => Ok(SrtAddress { host, port }),
+        (_, None) => Err(Complaint::new("has no port", "add the port that the far end listens on, as in host:9000")),
+    }
+}
+
 /// `rtmp[s]://host[:port]/app`, printable ASCII without spaces, at most 1024 characters.
 pub(super) fn read(written: &str) -> Result<RtmpUrl, Complaint> {
-    if written.len() > 1024 {
-        return Err(Complaint::new("is longer than 1024 characters", EXAMPLE));
-    }
-    if let Some(c) = written.chars().find(|c| !c.is_ascii_graphic()) {
-        return Err(Complaint::new(format!("contains {c:?}, which no address can"), "remove it"));
-    }
+    no_spaces(written, EXAMPLE)?;
     let (tls, rest) = scheme(written)?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
         return Err(Complaint::new("contains a user name or password", MOVE_THE_KEY));
     }
-    let (host, port) = host_and_port(authority)?;
+    let (host, port) = host_and_port(authority, EXAMPLE, "write it as rtmp://[2001:db8::1]/app")?;
     let app = path.trim_matches('/');
     if app.is_empty() || app.starts_with('?') {
         return Err(Complaint::new("has no application after the host", EXAMPLE));
@@ -34,39 +82,49 @@ pub(super) fn read(written: &str) -> Result<RtmpUrl, Complaint> {
     Ok(RtmpUrl { tls, host, port: port.unwrap_or(if tls { 443 } else { 1935 }), app: app.to_owned() })
 }
 
+fn no_spaces(written: &str, example: &str) -> Result<(), Complaint> {
+    if written.len() > 1024 {
+        return Err(Complaint::new("is longer than 1024 characters", example));
+    }
+    match written.chars().find(|c| !c.is_ascii_graphic()) {
+        Some(c) => Err(Complaint::new(format!("contains {c:?}, which no address can"), "remove it")),
+        None => Ok(()),
+    }
+}
+
 fn scheme(written: &str) -> Result<(bool, &str), Complaint> {
     let Some((scheme, rest)) = written.split_once("://") else {
-        return Err(Complaint::new("does not begin with rtmp:// or rtmps://", EXAMPLE));
+        return Err(Complaint::new("does not begin with rtmp://, rtmps:// or srt://", SCHEMES));
     };
     match scheme.to_ascii_lowercase().as_str() {
         "rtmp" => Ok((false, rest)),
         "rtmps" => Ok((true, rest)),
-        "srt" | "rist" | "http" | "https" | "whip" | "rtmpt" | "rtmpe" | "rtmpts" | "rtsp" | "udp" => {
+        "rist" | "http" | "https" | "whip" | "rtmpt" | "rtmpe" | "rtmpts" | "rtsp" | "udp" => {
             let problem = format!("begins with {}://, which this box cannot send", scheme.to_ascii_lowercase());
-            Err(Complaint::new(problem, EXAMPLE))
+            Err(Complaint::new(problem, SCHEMES))
         }
         _ => Err(Complaint::new("does not begin with rtmp:// or rtmps://", EXAMPLE)),
     }
 }
 
 /// RFC 3986 §3.2: a name, an IPv4 address or an IPv6 address in brackets; a port from 1 to 65535.
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Complaint> {
+fn host_and_port(authority: &str, example: &str, v6_example: &str) -> Result<(String, Option<u16>), Complaint> {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, after)) => {
             if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(Complaint::new("has brackets around something that is not an IPv6 address", EXAMPLE));
+                return Err(Complaint::new("has brackets around something that is not an IPv6 address", example));
             }
             match (after, after.strip_prefix(':')) {
                 ("", _) => (address, None),
                 (_, Some(port)) => (address, Some(port)),
-                _ => return Err(Complaint::new("has something between the address and the application", EXAMPLE)),
+                _ => return Err(Complaint::new("has something after the address that is not a port", example)),
             }
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
                 return Err(Complaint::new(
                     "has an IPv6 address without brackets",
-                    "write it as rtmp://[2001:db8::1]/app",
+                    v6_example,
                 ));
             }
             Some((host, port)) => (host, Some(port)),
@@ -74,17 +132,17 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Complaint> {
         },
     };
     if host.is_empty() {
-        return Err(Complaint::new("has no host", EXAMPLE));
+        return Err(Complaint::new("has no host", example));
     }
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.len() > 253 || !(host.contains(':') || host.chars().all(name)) {
-        return Err(Complaint::new("has a host that is neither a name nor an address", EXAMPLE));
+        return Err(Complaint::new("has a host that is neither a name nor an address", example));
     }
     let port = match port {
         None => None,
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 => Some(port),
-            _ => return Err(Complaint::new("has a port that is not a number from 1 to 65535", EXAMPLE)),
+            _ => return Err(Complaint::new("has a port that is not a number from 1 to 65535", example)),
         },
     };
     Ok((host.to_ascii_lowercase(), port))

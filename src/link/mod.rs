@@ -5,10 +5,13 @@
 //!              dump ─────────┘
 //! ```
 //!
+//! [`udp`] has the sockets that carry SRT.
+//!
 //! *Invariant:* nothing is polled, and nothing the kernel merely repeats is taken for news.
 
 mod netlink;
 mod returns;
+pub mod udp;
 
 pub use netlink::watch_returns;
 pub use returns::Return;

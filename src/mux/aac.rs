@@ -74,6 +74,50 @@ impl AudioSpecificConfig {
     }
 }
 
+/// Bytes of an ADTS header without a checksum.
+pub const ADTS_HEADER: usize = 7;
+
+/// The ADTS header (§1.A.2.2) for a raw access unit of `length` bytes. ADTS has no word for SBR and PS, which decoders
+/// find by themselves, nor for 960 samples per access unit.
+///
+/// # Errors
+/// An object type, sample rate or number of channels that ADTS cannot say, or a unit above 8184 bytes.
+pub fn adts_header(config: AudioSpecificConfig, length: usize) -> Result<[u8; ADTS_HEADER], MuxError> {
+    const WHAT: &str = "ADTS header";
+    const MAX: usize = (1 << 13) - 1 - ADTS_HEADER;
+    let profile = match config.object_type {
+        1..=4 => config.object_type - 1,
+        5 | 29 => 1,
+        other => return Err(field(WHAT, "audioObjectType", other)),
+    };
+    let index = RATES.iter().position(|rate| *rate == config.rate);
+    let index = index.ok_or_else(|| field(WHAT, "sampling frequency", config.rate))? as u8;
+    if !(1..=7).contains(&config.channels) {
+        return Err(field(WHAT, "channelConfiguration", config.channels));
+    }
+    if length > MAX {
+        return Err(MuxError::TooLarge { what: "an AAC access unit", length, max: MAX });
+    }
+    let whole = (length + ADTS_HEADER) as u16;
+    Ok([
+        0xff,
+        0xf1, // MPEG-4, no checksum
+        profile << 6 | index << 2 | config.channels >> 2,
+        config.channels << 6 | (whole >> 11) as u8,
+        (whole >> 3) as u8,
+        (whole << 5) as u8 | 0x1f, // buffer fullness: variable rate
+        0xfc,
+    ])
+}
+
+/// Bytes of the ADTS frame that `data` begins with, 7–8191. `None` if it does not begin with one, or with too little of
+/// it to tell.
+pub fn adts_length(data: &[u8]) -> Option<usize> {
+    let &[sync, flags, _, high, middle, low, _] = data.first_chunk::<ADTS_HEADER>()?;
+    let length = usize::from(high & 3) << 11 | usize::from(middle) << 3 | usize::from(low) >> 5;
+    (sync == 0xff && flags & 0xf6 == 0xf0 && length >= ADTS_HEADER).then_some(length)
+}
+
 /// Takes the ADTS header (§1.A.2.2) off a frame: what it says and the raw access unit, which shares `frame`'s bytes.
 ///
 /// # Errors
@@ -154,10 +198,34 @@ mod tests {
         assert!(matches!(strip_adts(&frame), Err(MuxError::Field { field: "aac_frame_length", value: 10, .. })));
     }
 
+    #[test]
+    fn a_header_that_was_put_on_comes_off_again() {
+        for (rate, channels, length) in [(48_000, 2, 1), (44_100, 1, 371), (7350, 7, 8184)] {
+            let config = AudioSpecificConfig::lc(rate, channels);
+            let mut frame = adts_header(config, length).unwrap().to_vec();
+            frame.resize(ADTS_HEADER + length, 0x21);
+            assert_eq!(adts_length(&frame), Some(frame.len()));
+            let (read, unit) = strip_adts(&frame.into()).unwrap();
+            assert_eq!((read, unit.len()), (config, length));
+        }
+    }
+
+    #[test]
+    fn what_adts_cannot_say_is_refused() {
+        let lc = AudioSpecificConfig::lc(48_000, 2);
+        assert!(adts_header(lc, 8185).is_err());
+        assert!(adts_header(AudioSpecificConfig { channels: 0, ..lc }, 1).is_err());
+        assert!(adts_header(AudioSpecificConfig { rate: 50_000, ..lc }, 1).is_err());
+        assert!(adts_header(AudioSpecificConfig { object_type: 42, ..lc }, 1).is_err());
+        assert_eq!(adts_length(&[0xff, 0xf1, 0x4c, 0x80, 0, 0, 0xfc]), None, "shorter than its header");
+        assert_eq!(adts_length(&[0xff, 0xe1, 0x4c, 0x80, 1, 0x5f, 0xfc]), None, "no sync word");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(data: Vec<u8>) {
             let _ = AudioSpecificConfig::parse(&data);
+            let _ = adts_length(&data);
             let data = Bytes::from(data);
             if let Ok((_, unit)) = strip_adts(&data) {
                 prop_assert!(unit.len() + 7 <= data.len());

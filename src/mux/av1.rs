@@ -9,8 +9,8 @@ use super::MuxError;
 use super::bits::Bits;
 use super::error::field;
 
-const SEQUENCE_HEADER: u8 = 1;
-const TEMPORAL_DELIMITER: u8 = 2;
+pub(super) const SEQUENCE_HEADER: u8 = 1;
+pub(super) const TEMPORAL_DELIMITER: u8 = 2;
 const FRAME_HEADER: u8 = 3;
 const FRAME: u8 = 6;
 const PADDING: u8 = 15;
@@ -345,15 +345,26 @@ pub fn split(data: &Bytes) -> Result<TemporalUnit, MuxError> {
 fn rewrite(data: &[u8], kept: &[Obu]) -> Bytes {
     let mut out = BytesMut::with_capacity(kept.iter().map(|obu| obu.whole.len() + 8).sum());
     for obu in kept {
-        let Some((header, after)) = data.get(obu.whole.clone()).and_then(<[u8]>::split_first) else { continue };
-        out.put_u8(header | 2);
-        if header & 4 != 0 {
-            out.put_slice(after.get(..1).unwrap_or_default());
-        }
-        put_leb128(&mut out, obu.payload.len());
-        out.put_slice(data.get(obu.payload.clone()).unwrap_or_default());
+        put_with_size(&mut out, data, obu);
     }
     out.freeze()
+}
+
+/// Appends an OBU of `data`, with a size field even if it has none there.
+pub(super) fn put_with_size(out: &mut BytesMut, data: &[u8], obu: &Obu) {
+    let Some((header, after)) = data.get(obu.whole.clone()).and_then(<[u8]>::split_first) else { return };
+    out.put_u8(header | 2);
+    if header & 4 != 0 {
+        out.put_slice(after.get(..1).unwrap_or_default());
+    }
+    put_leb128(out, obu.payload.len());
+    out.put_slice(data.get(obu.payload.clone()).unwrap_or_default());
+}
+
+/// Whether an OBU begins a frame that is shown (§5.9.2): each temporal unit has one, and ends with it.
+pub(super) fn is_shown_frame(obu_type: u8, payload: &[u8]) -> bool {
+    // show_existing_frame, or show_frame after it and two bits of frame_type.
+    matches!(obu_type, FRAME | FRAME_HEADER) && payload.first().is_some_and(|b| b & 0x90 != 0)
 }
 
 #[cfg(test)]

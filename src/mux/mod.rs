@@ -18,6 +18,7 @@ pub mod fmp4;
 pub mod hevc;
 pub mod nal;
 pub mod opus;
+pub mod ts;
 
 mod bits;
 mod error;

@@ -50,11 +50,19 @@ pub const ROOMS: &[Room] = &[
         knows: &["model", "config", "mux"],
         because: "publishes FLV tags to the address that the settings name",
     },
+    Room { name: "srt", pure: true, knows: &["model"], because: "moves payloads over paths, whatever they are" },
+    Room { name: "bonding", pure: true, knows: &["srt"], because: "decides about the paths of a session" },
     Room {
         name: "link",
         pure: false,
         knows: &["model", "events", "clock"],
         because: "tells what the kernel says about the network, when it was said",
+    },
+    Room {
+        name: "netem",
+        pure: false,
+        knows: &["clock"],
+        because: "carries whatever bytes it is given, and knows nobody's protocol",
     },
     Room {
         name: "events",
@@ -96,12 +104,19 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
     "src/link/returns.rs",
+    "src/netem/change.rs",
+    "src/netem/conditions.rs",
+    "src/netem/duplex.rs",
+    "src/netem/emulator/watch.rs",
+    "src/netem/link.rs",
+    "src/netem/plan.rs",
+    "src/link/udp/outbox.rs",
     "src/supervisor/alerts.rs",
     "src/supervisor/lifecycle.rs",
 ];
 
 /// Crates that a pure room may name. None of them reads a clock, a file or a socket; libc's constants are allowed too.
-/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font.
+/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font; aes and ctr are ciphers.
 pub const PURE_CRATES: &[&str] = &[
     "std",
     "core",
@@ -116,6 +131,8 @@ pub const PURE_CRATES: &[&str] = &[
     "tiny_skia",
     "rustybuzz",
     "epaint_default_fonts",
+    "aes",
+    "ctr",
 ];
 
 /// What of `std` a pure room may not name, with the exceptions that are plain data.
@@ -144,7 +161,7 @@ pub const IMPURE_STD: &[(&str, &[&str])] = &[
     ("std::sync::mpsc", &[]),
     ("std::sync::atomic", &[]),
     ("fastrand", &["fastrand::Rng"]),
-    ("ring", &["ring::digest"]),
+    ("ring", &["ring::digest", "ring::hmac", "ring::pbkdf2"]),
 ];
 
 /// The longest file that fits into a head, lines.

@@ -1,0 +1,6 @@
+//! Two ends in memory.
+
+mod harness;
+mod keys;
+mod many;
+mod one;
