@@ -69,7 +69,7 @@ impl Change {
     }
 
     /// The conditions after this change, of a direction that it is about.
-    pub(super) fn applied_to(self, before: &Conditions) -> Conditions {
+    pub fn applied_to(self, before: &Conditions) -> Conditions {
         let mut after = *before;
         match self {
             Self::Delay(delay, _) => after.delay = delay,

@@ -272,7 +272,7 @@ impl Plane {
         match command {
             ChildCommand::Welcome { .. } => self.report(),
             ChildCommand::Reload => self.reload(),
-            ChildCommand::SetOnAir { on } => self.set_on_air(on, "asked to"),
+            ChildCommand::SetOnAir { on } => self.set_on_air(on, "an operator asked for it"),
             ChildCommand::RetryNow { output } => self.outputs.tell(output.as_ref(), OutputCommand::RetryNow),
             ChildCommand::ForceKeyframe { rendition } => {
                 for input in self.workers.keys() {

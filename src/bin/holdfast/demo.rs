@@ -4,6 +4,7 @@ mod box_;
 mod fault;
 mod servers;
 mod tools;
+mod uplinks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ use holdfast::events::{BoxSnapshot, Command, Event, OutputState, render};
 use crate::DONE;
 use crate::demo::box_::DemoBox;
 use crate::demo::fault::{Fault, Injected};
-use crate::demo::servers::Servers;
+use crate::demo::servers::{Pictures, Server, Servers};
+use crate::demo::uplinks::Uplinks;
 use crate::terminal::{complain, is_terminal, say, style, time_of_day, write};
 
 /// Between two looks at the box.
@@ -29,6 +31,7 @@ const ON_AIR_WITHIN: Duration = Duration::from_secs(90);
   holdfast demo                        45 seconds of a film on two servers; a third refuses
   holdfast demo --fault encoder        the encoder is killed on air
   holdfast demo --fault data-plane     the sender itself is killed on air
+  holdfast demo --fault link           the uplink in use to the relay is lost on air
   holdfast demo --seconds 600          long enough to look at it with ffplay or VLC
 
 Pictures taken from the servers and the recording are in demo-out/ afterwards.")]
@@ -74,30 +77,33 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn show(arguments: &Arguments) -> Result<(), String> {
     let tools = tools::Tools::find(&arguments.tools)?;
     let out = box_::fresh_directory(&arguments.out)?;
+    say("Starting a relay behind three emulated uplinks, and the server that it publishes to …");
+    let mut uplinks = Uplinks::start(&tools, &out, arguments.fault)?;
+    say(&format!("  {}", uplinks.told()));
     say("Starting two servers that take the programme and one that refuses it …");
-    let mut servers = Servers::start(&tools, &out)?;
+    let mut servers = uplinks.at_box(|| Servers::start(&tools, &out))?;
     say("Starting the box …");
-    let mut demo = DemoBox::start(&tools, &servers, &out, arguments.input)?;
+    let mut demo = uplinks.at_box(|| DemoBox::start(&tools, &servers, &uplinks, &out, arguments.input))?;
     demo.order(Command::Start)?;
     wait_until_on_air(&mut demo)?;
 
     let begin = clock::now();
     let end = begin + Duration::from_secs(arguments.seconds);
     let break_at = begin + Duration::from_secs(arguments.seconds / 3);
-    let how_to_look = how_to_look(&servers, &out);
+    let how_to_look = how_to_look(&servers, &uplinks, &out);
     say(&how_to_look);
     let mut fault = arguments.fault;
     let mut injected: Option<Injected> = None;
-    let mut pictures = servers.take_pictures(&tools);
+    let mut pictures = take_pictures(&servers, &uplinks, &tools)?;
     let mut printed = 0;
     while clock::now() < end && !demo.interrupted() {
         if clock::now() >= break_at
             && let Some(fault) = fault.take()
         {
-            injected = Some(Injected::now(fault, &mut demo, &mut servers)?);
+            injected = Some(Injected::now(fault, &mut demo, &mut servers, &mut uplinks)?);
         }
         if let Some(injected) = &mut injected {
-            injected.go_on(&mut demo, &mut servers, &tools)?;
+            injected.go_on(&mut demo, &mut servers, &mut uplinks, &tools)?;
         }
         if let Some(snapshot) = demo.look() {
             let events = demo.events();
@@ -110,13 +116,24 @@ fn show(arguments: &Arguments) -> Result<(), String> {
         #[allow(clippy::disallowed_methods, reason = "a person watches; twice a second is what the eye wants")]
         std::thread::sleep(LOOK_EVERY);
     }
-    pictures.finish();
+    pictures.iter_mut().for_each(Pictures::finish);
     let last = demo.look().ok_or("the box does not answer any more; its logs are in the output directory")?;
-    servers.take_pictures(&tools).finish();
+    take_pictures(&servers, &uplinks, &tools)?.iter_mut().for_each(Pictures::finish);
     let told = injected.map(|injected| injected.told(&demo, &last));
     demo.end()?;
-    say(&summary(&last, told.as_deref(), &tools, &servers, &out));
+    say(&summary(&last, told.as_deref(), &tools, &servers, &uplinks, &out));
     Ok(())
+}
+
+/// Those that take the programme, directly or from the relay.
+fn taking<'a>(servers: &'a Servers, uplinks: &'a Uplinks) -> Vec<&'a Server> {
+    servers.taking().into_iter().chain([&uplinks.relayed]).collect()
+}
+
+fn take_pictures(servers: &Servers, uplinks: &Uplinks, tools: &tools::Tools) -> Result<[Pictures; 2], String> {
+    let direct = uplinks.at_box(|| Ok(servers::take_pictures(&servers.taking(), tools)))?;
+    let relayed = uplinks.at_relay(|| Ok(servers::take_pictures(&[&uplinks.relayed], tools)))?;
+    Ok([direct, relayed])
 }
 
 fn wait_until_on_air(demo: &mut DemoBox) -> Result<(), String> {
@@ -126,7 +143,7 @@ fn wait_until_on_air(demo: &mut DemoBox) -> Result<(), String> {
             && let Some(plane) = &snapshot.plane
         {
             let publishing = plane.outputs.iter().filter(|o| o.state == OutputState::Publishing).count();
-            if publishing >= 2 && matches!(plane.source, holdfast::events::SourceOnAir::Input(_)) {
+            if publishing >= 3 && matches!(plane.source, holdfast::events::SourceOnAir::Input(_)) {
                 return Ok(());
             }
         }
@@ -138,9 +155,10 @@ fn wait_until_on_air(demo: &mut DemoBox) -> Result<(), String> {
     }
 }
 
-fn how_to_look(servers: &Servers, out: &std::path::Path) -> String {
+fn how_to_look(servers: &Servers, uplinks: &Uplinks, out: &std::path::Path) -> String {
     let mut text = String::from("\n LOOK AT IT (any of these, on this machine)\n");
-    for server in servers.taking() {
+    let watched = if uplinks.can_be_watched() { taking(servers, uplinks) } else { Vec::new() };
+    for server in watched {
         text.push_str(&format!(
             "   {:<8} ffplay {}    or in VLC: Media, Open Network Stream\n",
             server.name,
@@ -182,6 +200,7 @@ fn summary(
     fault: Option<&str>,
     tools: &tools::Tools,
     servers: &Servers,
+    uplinks: &Uplinks,
     out: &std::path::Path,
 ) -> String {
     let mut text = String::from("\n WHAT WAS SEEN\n");
@@ -215,7 +234,7 @@ fn summary(
         let verdict = tools.check(&file);
         text.push_str(&format!("   recording  {}: {verdict}\n", file.display()));
     }
-    for server in servers.taking() {
+    for server in taking(servers, uplinks) {
         text.push_str(&format!("   picture    {}\n", server.picture.display()));
     }
     if let Some(told) = fault {

@@ -13,6 +13,7 @@ use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest, Event
 
 use super::Input;
 use super::servers::Servers;
+use super::uplinks::Uplinks;
 use super::tools::Tools;
 use crate::desk::Desk;
 
@@ -34,7 +35,13 @@ pub(super) struct DemoBox {
 }
 
 impl DemoBox {
-    pub(super) fn start(tools: &Tools, servers: &Servers, out: &Path, input: Input) -> Result<Self, String> {
+    pub(super) fn start(
+        tools: &Tools,
+        servers: &Servers,
+        uplinks: &Uplinks,
+        out: &Path,
+        input: Input,
+    ) -> Result<Self, String> {
         let home = std::env::temp_dir().join(format!("holdfast-demo-{}", std::process::id()));
         let recordings = out.join("recordings");
         for directory in [&home, &recordings] {
@@ -43,8 +50,8 @@ impl DemoBox {
         let config = home.join("holdfast.toml");
         let write =
             |path: &Path, text: &str| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
-        write(&config, &configuration(tools, servers, &recordings, input))?;
-        write(&home.join("secrets.toml"), &secrets(servers))?;
+        write(&config, &configuration(tools, servers, &uplinks.destination()?, &recordings, input))?;
+        write(&home.join("secrets.toml"), &(secrets(servers) + &uplinks.secret()))?;
         std::fs::set_permissions(home.join("secrets.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .map_err(|e| e.to_string())?;
         let _ = std::fs::copy(&config, out.join("holdfast.toml"));
@@ -205,7 +212,7 @@ fn watch_for_interrupt(interrupted: Arc<AtomicBool>) -> Result<(), String> {
     Ok(())
 }
 
-fn configuration(tools: &Tools, servers: &Servers, recordings: &Path, input: Input) -> String {
+fn configuration(tools: &Tools, servers: &Servers, over_uplinks: &str, recordings: &Path, input: Input) -> String {
     let film =
         format!("[[input]]\nname = \"film\"\nkind = \"file\"\npath = {:?}\n\n", tools.film.display().to_string());
     let pattern = "[[input]]\nname = \"pattern\"\nkind = \"pattern\"\n\n".to_owned();
@@ -244,7 +251,7 @@ size = "480x270"
 bitrate = "400k"
 encoder = "x265"
 
-{destinations}[[recording]]
+{destinations}{over_uplinks}[[recording]]
 name = "archive"
 rendition = "main"
 directory = {:?}
@@ -257,7 +264,7 @@ fn secrets(servers: &Servers) -> String {
     servers.addresses().iter().map(|(name, _)| format!("[destination.{name}]\nkey = \"{name}\"\n\n")).collect()
 }
 
-fn pause() {
+pub(super) fn pause() {
     #[allow(clippy::disallowed_methods, reason = "waiting for another process")]
     std::thread::sleep(Duration::from_millis(100));
 }

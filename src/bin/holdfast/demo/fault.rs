@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use super::box_::DemoBox;
 use super::servers::Servers;
 use super::tools::Tools;
+use super::uplinks::{self, Uplinks};
 
 /// How long holdfastd or a server stays away.
 const AWAY: Duration = Duration::from_secs(5);
@@ -27,6 +28,8 @@ pub(crate) enum Fault {
     DataPlane,
     /// kill -9 for the first server, which comes back after 5 s.
     Destination,
+    /// The uplink in use is taken away, and comes back after 5 s.
+    Link,
 }
 
 /// A fault that was injected.
@@ -40,7 +43,12 @@ pub(super) struct Injected {
 }
 
 impl Injected {
-    pub(super) fn now(fault: Fault, demo: &mut DemoBox, servers: &mut Servers) -> Result<Self, String> {
+    pub(super) fn now(
+        fault: Fault,
+        demo: &mut DemoBox,
+        servers: &mut Servers,
+        uplinks: &mut Uplinks,
+    ) -> Result<Self, String> {
         let before = demo.look().ok_or("the box does not answer")?;
         let shoot = |pid: Option<i32>| {
             let pid = pid.ok_or("there is no such process to kill")?;
@@ -52,19 +60,30 @@ impl Injected {
             Fault::DataPlane => (shoot(demo.pid(|r| *r == Role::Transmit))?, false),
             Fault::Supervisor => (i64::from(demo.kill_daemon()), true),
             Fault::Destination => (i64::from(servers.kill_first()), true),
+            Fault::Link => {
+                uplinks.lose_first()?;
+                (i64::from(uplinks.pid()), true)
+            }
         };
         Ok(Self { fault, pid, at: clock::media(), before, back_at: away.then(|| clock::now() + AWAY) })
     }
 
     /// Brings back what is to come back.
-    pub(super) fn go_on(&mut self, demo: &mut DemoBox, servers: &mut Servers, tools: &Tools) -> Result<(), String> {
+    pub(super) fn go_on(
+        &mut self,
+        demo: &mut DemoBox,
+        servers: &mut Servers,
+        uplinks: &mut Uplinks,
+        tools: &Tools,
+    ) -> Result<(), String> {
         if self.back_at.is_none_or(|at| clock::now() < at) {
             return Ok(());
         }
         self.back_at = None;
         match self.fault {
-            Fault::Supervisor => demo.restart_daemon(),
-            Fault::Destination => servers.restart_first(tools),
+            Fault::Supervisor => uplinks.at_box(|| demo.restart_daemon()),
+            Fault::Destination => uplinks.at_box(|| servers.restart_first(tools)),
+            Fault::Link => uplinks.heal_first(),
             Fault::Encoder | Fault::DataPlane => Ok(()),
         }
     }
@@ -109,6 +128,16 @@ impl Injected {
                 ms(after(&|e| e.kind == EventKind::OutputPublishing && e.subject == "film")),
                 self.sessions(last),
             ),
+            Fault::Link => format!(
+                "The uplink {} was taken away and came back {} s later. The others carried {}, another one alone {}. \
+                 {} {}",
+                uplinks::FIRST,
+                AWAY.as_secs(),
+                ms(after(&|e| e.kind == EventKind::PathDoubted)),
+                ms(after(&|e| e.kind == EventKind::PathSwitched)),
+                at_the_relay(&self.before, last),
+                self.sessions(last),
+            ),
         }
     }
 
@@ -126,5 +155,18 @@ impl Injected {
             (true, false) => format!("Disconnected: {}.", names(&broken)),
             (false, false) => format!("Disconnected: {}. Without a loss: {}.", names(&broken), names(&kept)),
         }
+    }
+}
+
+/// What the relay itself says that it lacks since the fault.
+fn at_the_relay(before: &BoxSnapshot, last: &BoxSnapshot) -> String {
+    let missing = |s: &BoxSnapshot| {
+        let plane = s.plane.as_ref()?;
+        let output = plane.outputs.iter().find(|o| o.id.as_str() == uplinks::NAME)?;
+        Some(output.srt.as_ref()?.far_end?.missing)
+    };
+    match (missing(before), missing(last)) {
+        (Some(before), Some(last)) => format!("The relay says that {} packets never arrived.", last.saturating_sub(before)),
+        (_, None) | (None, _) => "The relay did not say what it lacks.".to_owned(),
     }
 }

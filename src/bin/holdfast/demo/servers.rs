@@ -27,7 +27,7 @@ pub(super) struct Server {
     pub(super) picture: PathBuf,
 }
 
-/// All of them.
+/// Those that the box publishes to.
 #[derive(Debug)]
 pub(super) struct Servers {
     film: Server,
@@ -51,7 +51,7 @@ impl Servers {
 
     /// Name and address of every server, as destinations.
     pub(super) fn addresses(&self) -> [(&'static str, String); 3] {
-        [&self.film, &self.small, &self.refusing].map(|s| (s.name, format!("rtmp://127.0.0.1:{}/live", s.rtmp)))
+        [&self.film, &self.small, &self.refusing].map(|s| (s.name, s.publish_url()))
     }
 
     pub(super) fn kill_first(&mut self) -> u32 {
@@ -66,26 +66,27 @@ impl Servers {
         Ok(())
     }
 
-    /// Takes pictures from the servers until finished.
-    pub(super) fn take_pictures(&self, tools: &Tools) -> Pictures {
-        let jobs: Vec<_> = self.taking().map(|s| (s.watch_url(), s.picture.clone())).into();
-        let (stop, stopped) = std::sync::mpsc::sync_channel::<()>(0);
-        let tools = tools.clone();
-        let thread = std::thread::spawn(move || {
-            loop {
-                for (url, file) in &jobs {
-                    let part = file.with_extension("new.png");
-                    if tools.picture(url, &part).status().is_ok_and(|s| s.success()) {
-                        let _ = std::fs::rename(&part, file);
-                    }
-                }
-                if stopped.recv_timeout(PICTURE_EVERY) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                    return;
+}
+
+/// Takes pictures from servers until finished.
+pub(super) fn take_pictures(servers: &[&Server], tools: &Tools) -> Pictures {
+    let jobs: Vec<_> = servers.iter().map(|s| (s.watch_url(), s.picture.clone())).collect();
+    let (stop, stopped) = std::sync::mpsc::sync_channel::<()>(0);
+    let tools = tools.clone();
+    let thread = std::thread::spawn(move || {
+        loop {
+            for (url, file) in &jobs {
+                let part = file.with_extension("new.png");
+                if tools.picture(url, &part).status().is_ok_and(|s| s.success()) {
+                    let _ = std::fs::rename(&part, file);
                 }
             }
-        });
-        Pictures { stop: Some(stop), thread: Some(thread) }
-    }
+            if stopped.recv_timeout(PICTURE_EVERY) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+    Pictures { stop: Some(stop), thread: Some(thread) }
 }
 
 /// A thread that takes pictures from the servers.
@@ -106,7 +107,7 @@ impl Pictures {
 }
 
 impl Server {
-    fn start(tools: &Tools, out: &Path, name: &'static str, refusing: bool) -> Result<Self, String> {
+    pub(super) fn start(tools: &Tools, out: &Path, name: &'static str, refusing: bool) -> Result<Self, String> {
         let (rtmp, http) = (free_port()?, free_port()?);
         let home = out.join("servers").join(name);
         let at = |e: std::io::Error| format!("{}: {e}", home.display());
@@ -132,6 +133,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Where the programme is sent to.
+    pub(super) fn publish_url(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/live", self.rtmp)
+    }
+
     /// Where a player finds the picture.
     pub(super) fn watch_url(&self) -> String {
         format!("http://127.0.0.1:{}/live/{}.flv", self.http, self.name)
@@ -155,7 +161,7 @@ fn spawn(tools: &Tools, config: &Path, name: &str) -> Result<Child, String> {
     command.spawn().map_err(|e| format!("the server {name} cannot be started ({e}); is Node.js installed?"))
 }
 
-fn free_port() -> Result<u16, String> {
+pub(super) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|e| format!("no free port: {e}"))?;
     listener.local_addr().map(|a| a.port()).map_err(|e| e.to_string())
 }
