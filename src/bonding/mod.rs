@@ -370,4 +370,6 @@ impl Bond {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
