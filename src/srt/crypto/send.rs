@@ -129,8 +129,9 @@ impl SendKeys {
                 self.announce(random);
                 Some(KeyChange::Announced)
             }
-            // Unlike libsrt, waits for the peers a little longer: a key that they do not have is a hole in the picture.
-            Stage::Announced { confirmed } if self.packets > every + if confirmed { 0 } else { announce } => {
+            // Unlike libsrt, waits for the peers, as long again as a key is used at most: what is sealed with a key that
+            // they do not have is a hole in the picture, or garbage if they still have an older one of that parity.
+            Stage::Announced { confirmed } if self.packets > every + if confirmed { 0 } else { every } => {
                 self.active = match self.active {
                     Parity::Even => Parity::Odd,
                     Parity::Odd => Parity::Even,
