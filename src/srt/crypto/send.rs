@@ -55,6 +55,10 @@ enum Parity {
     Odd,
 }
 
+/// A key that the peers will not replace is used so much longer. With 2^24 packets that is still far from the 2^31
+/// after which sequence numbers, and with them the key stream, come again.
+const LONGEST_LIFE: u64 = 16;
+
 /// Encrypts. One for all paths of a session that this side called; one for each path that called this side.
 #[derive(Clone)]
 pub struct SendKeys {
@@ -129,9 +133,9 @@ impl SendKeys {
                 self.announce(random);
                 Some(KeyChange::Announced)
             }
-            // Unlike libsrt, waits for the peers, as long again as a key is used at most: what is sealed with a key that
-            // they do not have is a hole in the picture, or garbage if they still have an older one of that parity.
-            Stage::Announced { confirmed } if self.packets > every + if confirmed { 0 } else { every } => {
+            // Unlike libsrt, waits for the peers: what is sealed with a key that they do not have is a hole in the
+            // picture, or garbage if they still have an older one of that parity.
+            Stage::Announced { confirmed } if self.packets > if confirmed { every } else { every * LONGEST_LIFE } => {
                 self.active = match self.active {
                     Parity::Even => Parity::Odd,
                     Parity::Odd => Parity::Even,

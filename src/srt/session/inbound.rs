@@ -69,13 +69,15 @@ impl Inbound {
         }
     }
 
-    /// The peer will not send `first..=last` on this path. Returns how many it has sent before and this path has lost.
-    pub(super) fn decline(&mut self, first: Position, last: Position) -> u64 {
+    /// The peer will not send `first..=last` on this path. Returns how many more it has sent before and this path has
+    /// lost; less than none if what comes after has overtaken this, since these were taken for lost then.
+    pub(super) fn decline(&mut self, first: Position, last: Position) -> i64 {
+        let overtaken = if self.has_declined(first, last) { 0 } else { (last + 1).min(self.next).saturating_sub(first) };
         self.declined[self.declined_next % DECLINED] = (first, last);
         self.declined_next += 1;
         let lost = first.saturating_sub(self.next);
         self.next = self.next.max(last + 1);
-        lost
+        lost.cast_signed() - overtaken.cast_signed()
     }
 
     /// Whether it has said so of all of `first..=last`.

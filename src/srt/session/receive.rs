@@ -260,7 +260,7 @@ impl Session {
             return;
         }
         let path = &mut self.paths[index];
-        path.counters.missing += path.inbound.decline(first, last);
+        path.counters.missing = path.counters.missing.saturating_add_signed(path.inbound.decline(first, last));
         let carriers = self.carriers(now);
         let others = self.paths.iter().enumerate().filter(|(i, _)| *i != index && carriers[*i]);
         let first = first.max(self.incoming.buffer.next());
