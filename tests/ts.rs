@@ -9,7 +9,7 @@ mod tools;
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::model::{
@@ -67,7 +67,9 @@ const OPUS: &[&str] = &["-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "9
 fn annex_b(data: &Bytes, codec: Codec) -> Vec<Bytes> {
     let first_slice = |unit: &[u8]| match codec {
         Codec::H264 => avc::is_picture(avc::unit_type(unit[0])).then(|| unit[1] & 0x80 != 0),
-        _ => hevc::is_picture(hevc::unit_type(unit[0])).then(|| unit[2] & 0x80 != 0),
+        Codec::Hevc | Codec::Av1 | Codec::Aac | Codec::Opus => {
+            hevc::is_picture(hevc::unit_type(unit[0])).then(|| unit[2] & 0x80 != 0)
+        }
     };
     let (mut units, mut begin, mut end, mut has_picture) = (Vec::new(), 0, 0, false);
     for range in nal::ranges(data, Framing::AnnexB) {
@@ -124,7 +126,9 @@ fn canonical(codec: Codec, buffers: Vec<Bytes>) -> Vec<AccessUnit> {
     let (format, samples) = match codec {
         Codec::Aac => (TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 1024 }), 1024),
         Codec::Opus => (TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 960 }), 960),
-        _ => (TrackFormat::Video(VideoFormat { width: 320, height: 180, rate }), 0),
+        Codec::H264 | Codec::Hevc | Codec::Av1 => {
+            (TrackFormat::Video(VideoFormat { width: 320, height: 180, rate }), 0)
+        }
     };
     let mut shape = Canonicaliser::new(codec, format, 500_000);
     let time = |n: i64| {
@@ -189,8 +193,8 @@ fn demux(bytes: &[u8], rate: Option<FrameRate>) -> (Vec<Output>, Demuxer) {
 
 fn units(outputs: &[Output], track: Track) -> Vec<AccessUnit> {
     let unit = |output: &Output| match output {
-        Output::Unit(unit) if unit.track == track => Some(unit.clone()),
-        _ => None,
+        Output::Unit(unit) => (unit.track == track).then(|| unit.clone()),
+        Output::Streams { .. } | Output::Gap(_) | Output::TimeBase { .. } => None,
     };
     outputs.iter().filter_map(unit).collect()
 }
