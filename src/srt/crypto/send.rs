@@ -8,6 +8,7 @@ use super::key::Sek;
 use super::km::{KeyMaterial, KmStatus};
 use super::random::Random;
 use crate::srt::wire::{KeyFlag, SeqNo};
+use crate::srt::planted::{Bug, planted};
 
 /// When keys change, counted in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,10 @@ impl SendKeys {
         match self.stage {
             Stage::Steady if self.packets > every - announce => {
                 self.announce(random);
+                if planted(Bug::ChangesKeysSilently) {
+                    self.generation = self.generation.wrapping_sub(1);
+                    self.stage = Stage::Announced { confirmed: true };
+                }
                 Some(KeyChange::Announced)
             }
             // Unlike libsrt, waits for the peers: what is sealed with a key that they do not have is a hole in the
