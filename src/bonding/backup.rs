@@ -7,6 +7,7 @@ use super::decision::{Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
 use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
 use crate::srt::session::{Duty, PathId};
+use crate::srt::planted::{Bug, planted};
 
 /// Switches are counted over this time.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -288,7 +289,9 @@ impl Bond {
         let spare = Spare { id, arrived: view.arrived, progress: view.progress, proven: false };
         doubted.spares.push(spare);
         self.session.set_duty(id, Duty::Carry);
-        self.counters.tail += self.session.duplicate_tail(id, now);
+        if !planted(Bug::ForgetsTheTail) {
+            self.counters.tail += self.session.duplicate_tail(id, now);
+        }
     }
 
     fn review_doubt(&mut self, mut doubted: Doubted, now: Instant) {
@@ -406,7 +409,7 @@ impl Bond {
         while self.switches.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
             self.switches.pop_front();
         }
-        self.switches.len()
+        if planted(Bug::SwitchesWithoutBound) { 0 } else { self.switches.len() }
     }
 
     fn switch(&mut self, to: PathId, mut doubted: Doubted, now: Instant) {

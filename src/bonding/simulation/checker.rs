@@ -20,12 +20,19 @@ const HOLE_BOUND: Duration = Duration::from_millis(40);
 /// A path that carries too slowly is left within RTT + this.
 const CONGESTION_BOUND: Duration = Duration::from_millis(150);
 
+/// Losses up to this share, each by itself, must be repaired ...
+const REPAIRABLE: f64 = 0.03;
+/// ... if there is time to ask so often. That a packet is lost so often in a row happens once in a thousand million.
+const ROUNDS: u32 = 6;
+
 /// What a cable was like from then on.
 #[derive(Clone, Copy, Debug)]
 struct Era {
     from: Instant,
-    /// Both ends have a connection over it, and nothing is lost or held up.
+    /// Both ends have a connection over it, and nothing is held up.
     clean: bool,
+    /// ... but now and then a packet is lost by itself, and has to be repaired.
+    lossy: bool,
     /// The longest way forward and back.
     forward: Duration,
     back: Duration,
@@ -47,10 +54,15 @@ pub(super) struct Checker {
     /// The way of the first handshake, which the play time counts from.
     first_way: Option<Duration>,
     pub(super) switches: Vec<Instant>,
+    pub(super) doubts: Vec<Instant>,
     pub(super) wakes: u64,
     pub(super) sent: u64,
+    /// Data packets marked as retransmitted.
+    pub(super) retransmitted: u64,
     pub(super) digest: u64,
     pub(super) worst_play_error: Duration,
+    /// Of every 16th packet: those that had to arrive, and all.
+    pub(super) promised: (u64, u64),
 }
 
 impl Checker {
@@ -65,10 +77,13 @@ impl Checker {
             eras: vec![Vec::new(); story.cables.len()],
             first_way: None,
             switches: Vec::new(),
+            doubts: Vec::new(),
             wakes: 0,
             sent: 0,
+            retransmitted: 0,
             digest: 0xcbf2_9ce4_8422_2325,
             worst_play_error: Duration::ZERO,
+            promised: (0, 0),
             story: story.clone(),
         }
     }
@@ -92,6 +107,8 @@ impl Checker {
 
     pub(super) fn sent(&mut self, end: End, cable: usize, header: &[u8; HEADER_LEN], payload: usize, now: Instant) {
         self.sent += 1;
+        // Bit 26 of a data packet's second word: R.
+        self.retransmitted += u64::from(header[0] & 0x80 == 0 && header[4] & 0x04 != 0);
         self.mix(u64::try_from(self.since(now).as_nanos()).unwrap() ^ (payload as u64) << 48);
         self.mix(u64::from_be_bytes(header[..8].try_into().unwrap()));
         self.mix(u64::from_be_bytes(header[8..].try_into().unwrap()) ^ (cable as u64) << 1 ^ u64::from(end == End::A));
@@ -129,10 +146,6 @@ impl Checker {
         worst.unwrap_or_default()
     }
 
-    pub(super) fn switched(&mut self, now: Instant) {
-        self.switches.push(now);
-    }
-
     /// A cable is like this from now on.
     pub(super) fn note<T: Clone>(&mut self, cable: usize, link: &Duplex<T>, connection: Connection, now: Instant) {
         let enough = |end| {
@@ -141,8 +154,14 @@ impl Checker {
         };
         let passes = |end| {
             let conditions = link.from(end).conditions();
-            !conditions.hole && conditions.loss == Loss::None
+            let repairable = match conditions.loss {
+                Loss::None => true,
+                Loss::Random(share) => share <= REPAIRABLE,
+                Loss::Bursts(_) => false,
+            };
+            !conditions.hole && repairable
         };
+        let lossless = |end| link.from(end).conditions().loss == Loss::None;
         let longest = |end| {
             let conditions = link.from(end).conditions();
             conditions.delay + conditions.jitter.most
@@ -152,6 +171,7 @@ impl Checker {
         self.eras[cable].push(Era {
             from: now,
             clean: made && link.carrier() && both(&passes) && both(&enough),
+            lossy: !both(&lossless),
             forward: longest(End::A),
             back: longest(End::B),
             narrow: !both(&enough),
@@ -184,6 +204,10 @@ impl Checker {
                 );
             }
         }
+        for number in (0..self.offered.len() as u64).step_by(16) {
+            self.promised.0 += u64::from(self.must_arrive(number).is_some());
+            self.promised.1 += 1;
+        }
         let per_minute = self.switches.windows(MOST_SWITCHES + 1).find(|w| w[MOST_SWITCHES] - w[0] < ms(60_000));
         assert!(per_minute.is_none(), "more than {MOST_SWITCHES} switches in a minute: {:?}", self.switches);
         let seconds = self.since(now).as_secs_f64();
@@ -201,9 +225,15 @@ impl Checker {
             if !own.clean || own.from > offered - SETTLE.min(self.since(offered)) {
                 return false;
             }
-            let bound = self.switch_bound(*cable, offered, until);
+            let bound = self.switch_bound(*cable, offered, until) + Self::repair_bound(&own);
             bound + own.forward + MARGIN + self.story.slack * 4 <= self.story.latency + first_way
         })
+    }
+
+    /// How long repairs over this cable may take: [`ROUNDS`] askings, each a round trip and the wait before the next.
+    fn repair_bound(era: &Era) -> Duration {
+        let round = era.forward + era.back;
+        if era.lossy { (round * 3 / 2 + ms(30)) * ROUNDS } else { Duration::ZERO }
     }
 
     /// How long it may take until a packet takes this cable.
@@ -228,6 +258,7 @@ impl Checker {
         within.copied().reduce(|a, b| Era {
             from: a.from,
             clean: a.clean && b.clean,
+            lossy: a.lossy || b.lossy,
             forward: a.forward.max(b.forward),
             back: a.back.max(b.back),
             narrow: a.narrow || b.narrow,

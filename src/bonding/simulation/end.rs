@@ -21,6 +21,8 @@ pub(super) enum Happened {
     Lost { cable: usize, socket: SocketId },
     /// The policy put the stream on another path.
     Switched,
+    /// It doubts the one that carries, and others stand in from now on.
+    Doubted,
     /// Nothing that concerns the world.
     Nothing,
 }
@@ -184,6 +186,7 @@ impl Side {
                 None => Happened::Nothing,
             },
             BondEvent::Decided(Decision::Switched { .. }) => Happened::Switched,
+            BondEvent::Decided(Decision::Doubted { .. }) => Happened::Doubted,
             BondEvent::Session(_) | BondEvent::Decided(_) => Happened::Nothing,
         })
     }

@@ -196,6 +196,11 @@ impl World {
         }
     }
 
+    /// Data packets that the caller sent again on the same path, or was asked for.
+    pub(super) fn retransmitted(&self) -> u64 {
+        self.check.retransmitted
+    }
+
     fn side_mut(&mut self, end: End) -> &mut Side {
         match end {
             End::A => &mut self.caller,
@@ -285,7 +290,8 @@ impl World {
                 idle = false;
                 match happened {
                     Happened::Lost { cable, socket } => self.lost(end, cable, socket),
-                    Happened::Switched => self.check.switched(now),
+                    Happened::Switched => self.check.switches.push(now),
+                    Happened::Doubted => self.check.doubts.push(now),
                     Happened::Nothing => {}
                 }
                 break;
