@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::decision::{Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
 use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
-use crate::srt::session::{Duty, PathId};
 use crate::srt::planted::{Bug, planted};
+use crate::srt::session::{Duty, PathId};
 
 /// Switches are counted over this time.
 const MINUTE: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use super::decision::{Congestion, Evidence, LinkId};
 use super::{
     DELIVERED_PER_CENT, LEAST_PATIENCE, LOSS_LEAST, LOSS_PER_CENT, PROBATION, PROBATION_MOST, PROBE_EVERY, QUEUE_SHARE,
 };
-use crate::srt::session::{PathId, PathView, Session};
 use crate::srt::planted::{Bug, planted};
+use crate::srt::session::{PathId, PathView, Session};
 
 /// A full acknowledgement comes every 10 ms (draft §4.8.1); two of them may be late or lost.
 const ACK_INTERVALS: Duration = Duration::from_millis(20);

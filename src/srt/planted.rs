@@ -28,8 +28,8 @@ pub(crate) enum Bug {
     IgnoresCongestion,
     /// Switches are not counted.
     SwitchesWithoutBound,
-    /// What one path lacks is asked for at once, whatever the others are about to bring.
-    AsksAtOnce,
+    /// What one path lacks is asked for and sent again at once, whatever the others are about to bring, as libsrt does.
+    RepairsEachPathByItself,
 }
 
 /// Whether this bug is planted.

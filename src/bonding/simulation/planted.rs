@@ -88,6 +88,6 @@ fn switches_without_a_bound_are_noticed() {
 }
 
 #[test]
-fn asking_at_once_is_noticed() {
-    is_noticed_in(Bug::AsksAtOnce, scenarios::both_paths_lose_5_per_cent);
+fn repairs_path_by_path_are_noticed() {
+    is_noticed_in(Bug::RepairsEachPathByItself, scenarios::both_paths_lose_5_per_cent);
 }

@@ -112,11 +112,14 @@ fn one_of_two_lines_is_cut_under_broadcast() {
 #[test]
 pub(super) fn both_paths_lose_5_per_cent() {
     let lossy = |delay| Conditions { loss: Loss::Random(0.05), ..Conditions::delayed(ms(delay)) };
-    let world = run(Story { length: ms(20_000), ..Story::quiet(Policy::Broadcast, &[lossy(15), lossy(40)]) });
-    let again = world.retransmitted();
-    let offered = world.check.delivered + world.check.missing.len() as u64;
-    assert!(again * 100 <= offered, "{again} of {offered} packets were sent again");
-    assert!(world.check.missing.is_empty(), "{} are missing", world.check.missing.len());
+    for peer in [Peer::Holdfast, Peer::Libsrt(0x01_05_05)] {
+        let quiet = Story::quiet(Policy::Broadcast, &[lossy(15), lossy(40)]);
+        let world = run(Story { peer, length: ms(20_000), ..quiet });
+        let again = world.retransmitted();
+        let offered = world.check.delivered + world.check.missing.len() as u64;
+        assert!(again * 100 <= offered, "{peer:?}: {again} of {offered} packets were sent again");
+        assert!(world.check.missing.is_empty(), "{peer:?}: {} are missing", world.check.missing.len());
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::cipher::PayloadCipher;
 use super::key::Sek;
 use super::km::{KeyMaterial, KmStatus};
 use super::random::Random;
-use crate::srt::wire::{KeyFlag, SeqNo};
 use crate::srt::planted::{Bug, planted};
+use crate::srt::wire::{KeyFlag, SeqNo};
 
 /// When keys change, counted in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

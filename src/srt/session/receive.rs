@@ -121,7 +121,7 @@ impl Session {
     /// keeps packets in order and no other path carries data; otherwise when the slowest of them should have brought it.
     fn gap_due(&mut self, index: usize, at: Position, source: Micros, now: Micros) -> Micros {
         let disorder = self.paths[index].inbound.disorder.min(self.incoming.base.latency() / DISORDER_LIMIT);
-        if self.paths.len() == 1 || planted(Bug::AsksAtOnce) {
+        if self.paths.len() == 1 || planted(Bug::RepairsEachPathByItself) {
             return now + disorder;
         }
         let here = self.incoming.base.offset(source, now);
