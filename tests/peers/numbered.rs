@@ -138,6 +138,12 @@ impl Tally {
         }
     }
 
+    /// A payload of unknown content has come.
+    pub fn count_unseen(&mut self) {
+        self.highest = self.unique;
+        self.unique += 1;
+    }
+
     /// Up to the highest number that came.
     pub fn missing(&self) -> u64 {
         if self.unique == 0 { 0 } else { self.highest + 1 - self.unique }

@@ -8,4 +8,12 @@
 
 mod endpoint;
 
+mod ffmpeg;
+mod groups;
+mod gstreamer;
+mod hostile;
+mod live_transmit;
 mod ourselves;
+mod pipes;
+mod srt_tokio;
+mod table;

@@ -34,7 +34,8 @@ use serde_json::{Value, json};
 
 use numbered::{PAYLOAD, Tally};
 use port::{Arrival, Port};
-pub use settings::{Direction, Kind, Place, Role, Settings};
+use settings::{Direction, Place, Role};
+pub use settings::Settings;
 
 /// A lost member calls again after this time.
 const REJOIN: Duration = Duration::from_millis(500);
@@ -537,7 +538,7 @@ impl<'a> Endpoint<'a> {
             match &mut self.file {
                 Some(file) => {
                     file.write_all(&delivered.payload).expect("the disk has room");
-                    self.tally.unique += 1;
+                    self.tally.count_unseen();
                 }
                 None => self.tally.count(&delivered.payload, now_us()),
             }
