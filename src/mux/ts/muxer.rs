@@ -261,7 +261,8 @@ impl Muxer {
             .min()
     }
 
-    /// What follows does not go on from what was before: the next packets say so, and `now` may jump.
+    /// What follows does not go on from what was before: the next packets say so, and `now` may jump. What still waits
+    /// goes first if [`poll`](Self::poll) is not asked for it before.
     pub fn mark_discontinuity(&mut self) {
         self.packets.jump();
         self.slots = None;

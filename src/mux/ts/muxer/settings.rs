@@ -22,7 +22,8 @@ pub struct Settings {
     pub clock_interval: Media,
     /// How long sound and tables wait for a payload to fill.
     pub hold: Media,
-    /// Constant bit rate of all packets, bit/s, from padding. `None`: as much as there is.
+    /// Constant bit rate of all packets, bit/s, from padding; more than the streams and their packets' headers take, or
+    /// they are late and then dropped. `None`: as much as there is.
     pub rate: Option<u64>,
 }
 
