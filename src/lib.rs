@@ -33,6 +33,10 @@ pub mod srt;
 // Which paths of an SRT session carry what: broadcast, main and backup.                             pure
 pub mod bonding;
 
+// The far end of the link: SRT in, the same destinations out.
+// The relay room and holdfast-relay are being written by the relay engineer.
+pub mod relay;
+
 // The network as the kernel reports it.
 pub mod link;
 

@@ -9,7 +9,7 @@ mod tools;
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::model::{
@@ -67,7 +67,9 @@ const OPUS: &[&str] = &["-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "9
 fn annex_b(data: &Bytes, codec: Codec) -> Vec<Bytes> {
     let first_slice = |unit: &[u8]| match codec {
         Codec::H264 => avc::is_picture(avc::unit_type(unit[0])).then(|| unit[1] & 0x80 != 0),
-        _ => hevc::is_picture(hevc::unit_type(unit[0])).then(|| unit[2] & 0x80 != 0),
+        Codec::Hevc | Codec::Av1 | Codec::Aac | Codec::Opus => {
+            hevc::is_picture(hevc::unit_type(unit[0])).then(|| unit[2] & 0x80 != 0)
+        }
     };
     let (mut units, mut begin, mut end, mut has_picture) = (Vec::new(), 0, 0, false);
     for range in nal::ranges(data, Framing::AnnexB) {
@@ -124,7 +126,9 @@ fn canonical(codec: Codec, buffers: Vec<Bytes>) -> Vec<AccessUnit> {
     let (format, samples) = match codec {
         Codec::Aac => (TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 1024 }), 1024),
         Codec::Opus => (TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 960 }), 960),
-        _ => (TrackFormat::Video(VideoFormat { width: 320, height: 180, rate }), 0),
+        Codec::H264 | Codec::Hevc | Codec::Av1 => {
+            (TrackFormat::Video(VideoFormat { width: 320, height: 180, rate }), 0)
+        }
     };
     let mut shape = Canonicaliser::new(codec, format, 500_000);
     let time = |n: i64| {
@@ -166,7 +170,7 @@ fn mux(settings: Settings, tracks: &[&[AccessUnit]]) -> Vec<u8> {
             out.extend_from_slice(&payload.bytes);
         }
     }
-    while let Some(payload) = muxer.poll(now + Media::from_millis(1000)) {
+    while let Some(payload) = muxer.poll(now + Media::from_millis(20)) {
         out.extend_from_slice(&payload.bytes);
     }
     out
@@ -189,8 +193,8 @@ fn demux(bytes: &[u8], rate: Option<FrameRate>) -> (Vec<Output>, Demuxer) {
 
 fn units(outputs: &[Output], track: Track) -> Vec<AccessUnit> {
     let unit = |output: &Output| match output {
-        Output::Unit(unit) if unit.track == track => Some(unit.clone()),
-        _ => None,
+        Output::Unit(unit) => (unit.track == track).then(|| unit.clone()),
+        Output::Streams { .. } | Output::Gap(_) | Output::TimeBase { .. } => None,
     };
     outputs.iter().filter_map(unit).collect()
 }
@@ -198,7 +202,18 @@ fn units(outputs: &[Output], track: Track) -> Vec<AccessUnit> {
 /// Time in ticks of 90 kHz and hash of each frame that FFmpeg decodes.
 fn decoded(file: &Path, map: &str) -> (Vec<(i64, String)>, String) {
     let (out, complaints) = ffmpeg(&[
-        "-copyts", "-i", text(file), "-map", map, "-enc_time_base", "1:90000", "-fps_mode", "passthrough", "-f", "framemd5", "-",
+        "-copyts",
+        "-i",
+        text(file),
+        "-map",
+        map,
+        "-enc_time_base",
+        "1:90000",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framemd5",
+        "-",
     ]);
     let frames = String::from_utf8(out).unwrap();
     let frames = frames.lines().filter(|line| !line.starts_with('#')).map(|line| {
@@ -275,7 +290,7 @@ fn ffmpeg_copies_av1_as_the_published_mapping_has_it() {
     let picture = canonical(Codec::Av1, temporal_units(&data.into()));
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out.ts");
-    std::fs::write(&file, mux(Settings::default(), &[&picture])).unwrap();
+    std::fs::write(&file, mux(Settings { sound: false, ..Settings::default() }, &[&picture])).unwrap();
     let (stream, complaints) = ffmpeg(&["-i", text(&file), "-map", "0", "-c", "copy", "-f", "data", "-"]);
     assert_eq!(complaints, "");
     let mut expected = Vec::new();

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use super::decision::{Decision, Doubt, Evidence};
+use super::decision::{Congestion, Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
 use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
+use crate::srt::planted::{Bug, planted};
 use crate::srt::session::{Duty, PathId};
 
 /// Switches are counted over this time.
@@ -20,6 +21,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 /// one of a stream.
 pub(super) const CALM: Duration = Duration::from_secs(1);
 
+/// After answers have come back, losses may still be reported for so long that happened before.
+const FORGIVEN: Duration = Duration::from_millis(250);
 /// A resting path that has not answered for so long is no spare.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
@@ -221,7 +224,9 @@ impl Bond {
         if self.calm_until.is_some_and(|until| now < until) {
             return;
         }
+        let forgiven = self.forgiven_until.is_some_and(|until| now < until);
         if let Some(how) = congestion(&evidence)
+            && !(forgiven && how == Congestion::Loss)
             && self.has_better_spare(main, now)
         {
             return self.doubt(Some(main), Doubt::Congested(how), Some(evidence), now);
@@ -288,7 +293,9 @@ impl Bond {
         let spare = Spare { id, arrived: view.arrived, progress: view.progress, proven: false };
         doubted.spares.push(spare);
         self.session.set_duty(id, Duty::Carry);
-        self.counters.tail += self.session.duplicate_tail(id, now);
+        if !planted(Bug::ForgetsTheTail) {
+            self.counters.tail += self.session.duplicate_tail(id, now);
+        }
     }
 
     fn review_doubt(&mut self, mut doubted: Doubted, now: Instant) {
@@ -393,6 +400,7 @@ impl Bond {
         }
         if doubted.why == Doubt::Overdue {
             self.counters.false_suspicions += 1;
+            self.forgiven_until = Some(now + FORGIVEN);
         } else {
             self.calm_until = Some(now + CALM);
         }
@@ -406,7 +414,7 @@ impl Bond {
         while self.switches.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
             self.switches.pop_front();
         }
-        self.switches.len()
+        if planted(Bug::SwitchesWithoutBound) { 0 } else { self.switches.len() }
     }
 
     fn switch(&mut self, to: PathId, mut doubted: Doubted, now: Instant) {

@@ -7,6 +7,7 @@ use super::decision::{Congestion, Evidence, LinkId};
 use super::{
     DELIVERED_PER_CENT, LEAST_PATIENCE, LOSS_LEAST, LOSS_PER_CENT, PROBATION, PROBATION_MOST, PROBE_EVERY, QUEUE_SHARE,
 };
+use crate::srt::planted::{Bug, planted};
 use crate::srt::session::{PathId, PathView, Session};
 
 /// A full acknowledgement comes every 10 ms (draft §4.8.1); two of them may be late or lost.
@@ -225,6 +226,9 @@ impl Member {
 
 /// How long an answer may be overdue: max(25 ms, 2 × 10 ms + 4 × mean lateness).
 pub(super) fn patience(lateness: Duration) -> Duration {
+    if planted(Bug::IsTooPatient) {
+        return Duration::from_millis(500);
+    }
     (ACK_INTERVALS + lateness * 4).clamp(LEAST_PATIENCE, MOST_PATIENCE)
 }
 
@@ -240,6 +244,9 @@ pub(super) fn is_overdue(evidence: &Evidence) -> bool {
 
 /// How it fails to carry what it is given.
 pub(super) fn congestion(evidence: &Evidence) -> Option<Congestion> {
+    if planted(Bug::IgnoresCongestion) {
+        return None;
+    }
     if evidence.queue_delay.is_some_and(|delay| delay > evidence.queue_limit) {
         return Some(Congestion::Queue);
     }

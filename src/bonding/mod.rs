@@ -159,6 +159,8 @@ pub struct Bond {
     reviewed: Instant,
     /// Doubts that are a matter of choice are put off until then.
     calm_until: Option<Instant>,
+    /// Losses are those of a hole that is over, until then.
+    forgiven_until: Option<Instant>,
     sent: Option<Instant>,
 }
 
@@ -177,6 +179,7 @@ impl Bond {
             doubts: VecDeque::new(),
             reviewed: now,
             calm_until: None,
+            forgiven_until: None,
             sent: None,
             session,
         };
@@ -369,5 +372,7 @@ impl Bond {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

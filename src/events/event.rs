@@ -37,6 +37,20 @@ pub enum EventKind {
     OutputDown,
     /// A destination could not keep up and skipped to a keyframe.
     OutputLagged,
+    /// A path of an SRT destination is connected.
+    PathUp,
+    /// A path of an SRT destination is not connected any more, or could not be.
+    PathDown,
+    /// Another path carries from here on.
+    PathSwitched,
+    /// A path is, or was, doubted: others carry as well while it is found out.
+    PathDoubted,
+    /// A relay's programme has a sender.
+    SenderConnected,
+    /// A relay's programme has lost its sender.
+    SenderGone,
+    /// A relay refused a caller.
+    CallerRefused,
     /// A recording file was opened.
     RecordingOpened,
     /// A recording file was closed and renamed.

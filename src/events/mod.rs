@@ -7,6 +7,7 @@ mod event;
 mod message;
 pub mod render;
 mod snapshot;
+mod srt;
 
 pub use event::{Event, EventKind, Severity};
 pub use message::{
@@ -16,3 +17,4 @@ pub use snapshot::{
     BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, OutputSnapshot, OutputState, PlaneSnapshot,
     RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
 };
+pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};

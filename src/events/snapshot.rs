@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Role;
+use super::{Role, SrtSnapshot};
 use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
 
 /// The whole box; built by holdfastd.
@@ -127,7 +127,7 @@ pub struct RenditionSnapshot {
 }
 
 /// How a destination is. Three words, never mixed: *connected* is a session, *acknowledged* is bytes the far end
-/// confirmed, *verified* (later) is a picture somebody looked at.
+/// confirmed, *verified* is a far end that says it has moving pictures ([`super::FarEndSnapshot`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum OutputState {
@@ -161,16 +161,19 @@ pub struct OutputSnapshot {
     pub state: OutputState,
     /// Sessions begun since the data plane started.
     pub sessions: u32,
-    /// Units handed to the socket.
+    /// Units handed to the socket; for SRT packets.
     pub sent: u64,
     /// Units skipped because this destination could not keep up.
     pub lost: u64,
     /// Bytes written to the socket.
     pub bytes: u64,
-    /// Bytes the far end's TCP confirmed.
+    /// Bytes the far end confirmed: its TCP, or its SRT of those it was given.
     pub acknowledged: u64,
     /// Milliseconds of programme waiting for this destination.
     pub behind_ms: u64,
+    /// What only SRT has; `None` for RTMP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srt: Option<SrtSnapshot>,
 }
 
 /// How a recording is.

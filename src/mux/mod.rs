@@ -1,13 +1,15 @@
-//! Access units become what a container or a wire wants: FLV tags, MP4 fragments.
+//! Access units become what a container or a wire wants: FLV tags, MP4 fragments, transport packets; and back.
 //!
 //! ```text
-//!   encoder's buffer ──canonical──► AccessUnit ──flv───► RTMP
-//!   (Annex B, ADTS, …)   │                     └─fmp4──► recording
+//!   encoder's buffer ──canonical──► AccessUnit ─┬─flv──► RTMP
+//!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
+//!                        │               └──────┴─ts───► SRT, and back from it
 //!                        └ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
 //! ```
 //!
-//! *Invariant:* payload bytes are passed on by reference; a muxer writes only the bytes around them. No input, however
-//! malformed, panics a parser or makes it allocate more than a small multiple of the input's own length.
+//! *Invariant:* payload bytes are passed on by reference, and copied once where headers go between them every 184 bytes; a
+//! muxer writes only the bytes around them. No input, however malformed, panics a parser or makes it allocate more than a
+//! small multiple of the input's own length.
 
 pub mod aac;
 pub mod av1;

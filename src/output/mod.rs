@@ -7,6 +7,9 @@
 mod feed;
 pub mod record;
 pub mod rtmp;
+pub mod srt;
+mod time;
+mod transport;
 
 use std::sync::Arc;
 
@@ -15,6 +18,8 @@ use tokio::sync::{mpsc, watch};
 use crate::events::Event;
 
 pub use feed::{Feed, Received, Subscription, Wake};
+pub use time::ProgrammeClock;
+pub use transport::{Next, Payloads, Transport};
 
 /// What an output is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

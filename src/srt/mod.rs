@@ -21,6 +21,7 @@ pub mod caller;
 pub mod crypto;
 pub mod listener;
 mod negotiated;
+pub(crate) mod planted;
 pub mod session;
 mod stream_id;
 mod trouble;

@@ -16,6 +16,7 @@ const REMEMBERED: usize = 256;
 enum Matter {
     Source,
     Output,
+    Path,
     Recording,
     Child,
     Config,
@@ -30,12 +31,16 @@ fn matter(kind: EventKind) -> Matter {
         EventKind::ChildStarted | EventKind::ChildReady | EventKind::ChildEnded | EventKind::ChildAdopted => {
             Matter::Child
         }
+        EventKind::PathUp | EventKind::PathDown | EventKind::PathSwitched | EventKind::PathDoubted => Matter::Path,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
         EventKind::WentOnAir
         | EventKind::WentOffAir
         | EventKind::TimeResumed
         | EventKind::NetworkReturned
         | EventKind::CommandTaken
+        | EventKind::SenderConnected
+        | EventKind::SenderGone
+        | EventKind::CallerRefused
         | EventKind::Note => Matter::Other,
     }
 }
@@ -45,6 +50,7 @@ fn is_recovery(event: &Event) -> bool {
     match event.kind {
         EventKind::Switched
         | EventKind::OutputPublishing
+        | EventKind::PathUp
         | EventKind::RecordingOpened
         | EventKind::RecordingTrouble
         | EventKind::ChildReady
@@ -55,6 +61,12 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::InputChanged
         | EventKind::OutputDown
         | EventKind::OutputLagged
+        | EventKind::PathDown
+        | EventKind::PathSwitched
+        | EventKind::PathDoubted
+        | EventKind::SenderConnected
+        | EventKind::SenderGone
+        | EventKind::CallerRefused
         | EventKind::RecordingClosed
         | EventKind::ChildStarted
         | EventKind::ChildEnded

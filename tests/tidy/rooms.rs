@@ -41,7 +41,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "output",
         pure: false,
-        knows: &["model", "events", "config", "distribute", "mux", "rtmp", "clock", "link"],
+        knows: &["model", "events", "config", "distribute", "mux", "rtmp", "srt", "bonding", "clock", "link"],
         because: "the shells around distribute, mux and rtmp; they report events and hear of the network's return",
     },
     Room {
@@ -52,6 +52,14 @@ pub const ROOMS: &[Room] = &[
     },
     Room { name: "srt", pure: true, knows: &["model"], because: "moves payloads over paths, whatever they are" },
     Room { name: "bonding", pure: true, knows: &["srt"], because: "decides about the paths of a session" },
+    Room {
+        name: "relay",
+        pure: false,
+        knows: &[
+            "model", "switch", "distribute", "mux", "output", "srt", "bonding", "link", "events", "config", "clock", "encode",
+        ],
+        because: "SRT sessions in, the switch and the outputs behind them; its pure files decide who may come in",
+    },
     Room {
         name: "link",
         pure: false,

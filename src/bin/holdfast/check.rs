@@ -48,13 +48,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 fn content(settings: &Settings) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let off = settings.destinations.iter().filter(|d| !d.enabled).count();
+    let rtmp = settings.destinations.iter().map(|d| d.enabled);
+    let destinations: Vec<bool> = rtmp.chain(settings.srt_destinations.iter().map(|d| d.enabled)).collect();
+    let off = destinations.iter().filter(|enabled| !**enabled).count();
     let off = if off == 0 { String::new() } else { format!(" ({off} disabled)") };
     format!(
         "{}, {}, {}{off}, {}",
         count(settings.inputs.len(), "input"),
         count(settings.renditions.len(), "rendition"),
-        count(settings.destinations.len(), "destination"),
+        count(destinations.len(), "destination"),
         count(settings.recordings.len(), "recording"),
     )
 }

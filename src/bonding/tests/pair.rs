@@ -221,7 +221,7 @@ impl Pair {
                 let mut datagram = BytesMut::new();
                 transmit.write_to(&mut datagram);
                 let datagram = datagram.freeze();
-                for byte in &datagram {
+                for byte in datagram.iter().take(32) {
                     self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
                 }
                 if let (End::Sender, Ok(Packet::Data(data))) = (from, Packet::decode(&datagram)) {

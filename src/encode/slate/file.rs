@@ -92,6 +92,7 @@ mod tests {
 
         let mut elsewhere = base.clone();
         elsewhere.destinations.clear();
+        elsewhere.srt_destinations.clear();
         elsewhere.inputs.truncate(1);
         assert_eq!(file_name(&elsewhere, &rendition, None), name);
     }

@@ -1,8 +1,11 @@
 //! UDP sockets that stay on their interface.
 //!
 //! ```text
-//!   task ──push──► Outbox ──trains (GSO), batches (sendmmsg)──► UdpSocket ══► one interface
-//!   task ◄──one call per datagram── Inbox ◄──recvmmsg, GRO──────────┘
+//!                      ┌───────────────────── Port ─────────────────────┐
+//!   tasks ──push,flush─►│ Outbox ──trains (GSO), batches (sendmmsg)──┐   │
+//!                       │                                        UdpSocket ══► one interface
+//!   serving task ◄──────│─ a call per datagram ◄─ Inbox ◄─recvmmsg, GRO┘  │
+//!                       └────────────────────────────────────────────────┘
 //! ```
 //!
 //! A socket is bound to an interface (SO_BINDTODEVICE) and an address, so that the routing table has no say in which
@@ -23,6 +26,7 @@ mod bind;
 mod error;
 mod many;
 mod outbox;
+mod port;
 mod socket;
 
 #[cfg(test)]
@@ -31,4 +35,5 @@ mod tests;
 pub use bind::{Binding, Buffer, Shortfall};
 pub use error::{Place, UdpError, UdpTrouble};
 pub use outbox::{Outbox, Route};
+pub use port::{Arena, Port, PortCounts};
 pub use socket::{Datagram, Inbox, Sent, UdpSocket};

@@ -227,7 +227,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_undressed_or_refused(data in prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(3), any::<u8>()], 0..300)) {
+        fn any_bytes_are_undressed_or_refused(
+            data in prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(3), any::<u8>()], 0..300),
+        ) {
             if let Ok(found) = undress(&data) {
                 prop_assert!(found.obus.len() <= 4 * data.len());
             }

@@ -145,7 +145,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stamps_without_a_clock_follow_each_other(start in 0i64..(1 << 34), steps in prop::collection::vec(0i64..1 << 20, 1..50)) {
+        fn stamps_without_a_clock_follow_each_other(
+            start in 0i64..(1 << 34), steps in prop::collection::vec(0i64..1 << 20, 1..50),
+        ) {
             let (mut unwrap, mut ticks) = (Unwrap::default(), start);
             let first = unwrap.stamp(Stamp::from_bits(ticks as u64));
             for step in steps {

@@ -30,9 +30,14 @@ pub(super) struct Wardrobe {
 #[derive(Clone, Debug)]
 enum Kind {
     /// Delimiter, and the parameter sets in Annex B.
-    Nal { delimiter: &'static [u8], sets: Bytes },
+    Nal {
+        delimiter: &'static [u8],
+        sets: Bytes,
+    },
     /// The sequence header OBU, with its size.
-    Av1 { sequence_header: Bytes },
+    Av1 {
+        sequence_header: Bytes,
+    },
     Aac(AudioSpecificConfig),
     Opus,
 }
@@ -79,8 +84,8 @@ impl Wardrobe {
         Arc::ptr_eq(&self.config, config) || self.config == *config
     }
 
-    /// The payload of the unit's PES packet. `with_config` puts what a decoder needs to begin before it, where the codec
-    /// has that in the stream.
+    /// The payload of the unit's PES packet. `with_config` puts what a decoder needs to begin before it, where the
+    /// codec has that in the stream.
     ///
     /// # Errors
     /// A unit that is not in canonical form or larger than its length field can say.

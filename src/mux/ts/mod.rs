@@ -14,14 +14,16 @@
 //! | HEVC | 0x24, registration `HEVC` | one picture, Annex B: AUD, before a keyframe VPS, SPS and PPS, slices |
 //! | AV1 | 0x06, registration `AV01`, descriptor 0x80 | one temporal unit by AOM's *Carriage of AV1 in MPEG-2 TS* |
 //! | AAC | 0x0f | one access unit in ADTS |
-//! | Opus | 0x06, registration `Opus`, extension descriptor 0x80 | one packet after its control header (*Opus in TS*, draft) |
+//! | Opus | 0x06, registration `Opus`, extension descriptor 0x80 | one packet after its control header (*Opus in TS*) |
 //!
-//! Who reads that: FFmpeg, GStreamer and VLC all of it except AV1. None of the three knows the registration `AV01` (FFmpeg
-//! 9 and VLC 4 show a data stream; GStreamer has a mapping of its own, `AV1G`, which the [`Demuxer`] here reads too).
-//! The browser players mpegts.js and shaka-player do, and so does our relay.
+//! Who reads that: FFmpeg and GStreamer all of it except AV1 (tried; `tests/ts.rs`), VLC likewise by its source. None
+//! of the three knows the registration `AV01`: FFmpeg 9 shows a data stream, and GStreamer has a mapping of its own,
+//! `AV1G`, which the [`Demuxer`] here reads too. The browser players mpegts.js (tried) and shaka-player do, and so does
+//! our relay.
 //!
 //! *Invariant:* continuity counters and table versions live as long as the [`Muxer`], whatever becomes of the encoders
-//! before it. The [`Demuxer`] holds at most one PES packet per stream, each of bounded size, and panics at no input.
+//! before it. The [`Demuxer`] holds one PES packet per stream, at the start of a stream four, each of bounded size; it
+//! panics at no input.
 
 mod av1;
 mod clock;

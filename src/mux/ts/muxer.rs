@@ -1,15 +1,17 @@
 //! One programme as a transport stream, written once for however many SRT outputs send it.
 //!
 //! `now` is programme time, the clock that access units are stamped with; the programme clock reference *is* `now`. A
-//! unit's time stamps on the wire are its own plus a constant delay, which covers what capture, encoder and switch take:
-//! so a unit that arrives in time has its DTS ahead of the clock, and one that does not is counted.
+//! unit's time stamps on the wire are its own plus a constant delay, which covers what capture, encoder and switch
+//! take: so a unit that arrives in time has its DTS ahead of the clock, and one that does not is counted.
 //!
-//! Without a bit rate, packets leave as soon as they can: a payload waits for company at most [`Settings::hold`], and one
-//! with the end of a picture or the clock in it does not wait. With a bit rate, packet `n` belongs to `origin + n × 1504 /
-//! rate`, and the clock says that time; what no unit fills is padding.
+//! Without a bit rate, packets leave as soon as they can: a payload waits for company at most [`Settings::hold`], and
+//! one with the end of a picture or the clock in it does not wait. With a bit rate, packet `n` belongs to `origin + n ×
+//! 1504 / rate`, and the clock says that time; what no unit fills is padding.
 
 mod lane;
 mod packets;
+mod settings;
+mod terms;
 
 use std::collections::VecDeque;
 
@@ -20,7 +22,9 @@ use self::packets::Packets;
 use super::psi::{Announced, Service, Tables};
 use super::{PACKET, PACKETS};
 use crate::model::{AccessUnit, Media, Track};
-use crate::mux::MuxError;
+
+pub use settings::Settings;
+pub use terms::{MuxCounters, Payload, Reason, Taken};
 
 /// Longest time between two sets of PAT and PMT (ETSI TR 101 290 test 1.3.a allows 500 ms).
 const TABLES: Media = Media::from_millis(100);
@@ -38,121 +42,6 @@ const MAX_QUEUED: u64 = 32 << 20;
 const MAX_BEHIND: Media = Media::from_millis(2000);
 /// With a bit rate: packets not asked for in this time are skipped rather than sent in one go.
 const MAX_STALL: Media = Media::from_millis(500);
-
-/// How a programme is muxed.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `program_number`, from 1.
-    pub programme: u16,
-    /// Shown by receivers as the service's name; at most 64 bytes of it.
-    pub name: String,
-    /// It has pictures: begins with a keyframe, and its clock goes with them. Otherwise it is sound only.
-    pub pictures: bool,
-    /// It has sound. The first map waits 200 ms at most for it, since some receivers take a new map for a new programme.
-    pub sound: bool,
-    /// Added to all time stamps. At least as long as capture and encoding take, and the longer, the later players with a
-    /// decoder model show a picture. H.222.0 §2.4.2.7 allows up to 1 s.
-    pub delay: Media,
-    /// Longest time between two clock references, at most 40 ms; they come with each picture, and alone when this passes
-    /// without one.
-    pub clock_interval: Media,
-    /// How long sound and tables wait for a payload to fill.
-    pub hold: Media,
-    /// Constant bit rate of all packets, bit/s, from padding. `None`: as much as there is.
-    pub rate: Option<u64>,
-}
-
-impl Settings {
-    /// The longest [`clock_interval`](Self::clock_interval): 40 ms (TR 101 290 test 2.3.a).
-    pub const MAX_CLOCK_INTERVAL: Media = Media::from_millis(40);
-}
-
-impl Default for Settings {
-    /// The delay is what software encoders were seen to need under load and some more; the clock interval leaves 5 ms for
-    /// a timer that fires late and needs no packets of its own at 30 pictures a second.
-    fn default() -> Self {
-        Self {
-            programme: 1,
-            name: String::from("Holdfast"),
-            pictures: true,
-            sound: true,
-            delay: Media::from_millis(500),
-            clock_interval: Media::from_millis(35),
-            hold: Media::from_millis(10),
-            rate: None,
-        }
-    }
-}
-
-/// Packets for one datagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
-    /// The programme time that belongs to it: when it was to leave.
-    pub at: Media,
-    /// Tables and a keyframe begin here: a new receiver can start with this one.
-    pub key: bool,
-    /// 1 to 7 whole packets; always 7 with a bit rate.
-    pub bytes: Bytes,
-}
-
-/// What became of an access unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It will be in the payloads.
-    Muxed,
-    /// Dropped: no receiver could use it, since it is sound from before the first picture, or a picture whose keyframe was
-    /// not sent.
-    Undecodable,
-    /// Dropped: more waits than [`Muxer::poll`] has taken or than the bit rate carries. Pictures go on with the next
-    /// keyframe.
-    Overflow,
-    /// Dropped: not a unit that transport streams can carry.
-    Refused(MuxError),
-}
-
-/// What [`Muxer::poll_timeout`] waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Units are waiting.
-    Units,
-    /// The clock reference.
-    Clock,
-    /// The tables.
-    Tables,
-    /// A payload that has waited for company long enough.
-    Hold,
-    /// The bit rate.
-    Rate,
-}
-
-/// Counted since the muxer was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MuxCounters {
-    /// Units taken.
-    pub units: u64,
-    /// Units whose first packet left after their decoding time: the clock had passed them.
-    pub late: u64,
-    /// How late the latest was.
-    pub latest: Media,
-    /// Units dropped as [`Taken::Undecodable`].
-    pub undecodable: u64,
-    /// Units dropped as [`Taken::Overflow`].
-    pub overflow: u64,
-    /// Units dropped as [`Taken::Refused`].
-    pub refused: u64,
-    /// Payloads handed out.
-    pub payloads: u64,
-    /// Packets written, padding included.
-    pub packets: u64,
-    /// Packets of padding.
-    pub padding: u64,
-    /// Clock references written.
-    pub clocks: u64,
-    /// Tables written.
-    pub tables: u64,
-    /// Times that [`Muxer::poll`] was called so late that the bit rate could not be kept.
-    pub stalls: u64,
-}
 
 /// One programme being muxed. Feed it with [`push`](Self::push), then [`poll`](Self::poll) until there is nothing, and
 /// again when [`poll_timeout`](Self::poll_timeout) says.
@@ -349,9 +238,13 @@ impl Muxer {
     pub fn poll_timeout(&self) -> Option<(Media, Reason)> {
         let (now, clock_at, tables_at) = match self.state {
             State::Silent => return None,
-            State::Gathering { since: Some(since) } if self.lacks_sound() => return Some((since + GATHER, Reason::Units)),
+            State::Gathering { since: Some(since) } if self.lacks_sound() => {
+                return Some((since + GATHER, Reason::Units));
+            }
             State::Running { now: Some(now), clock_at, tables_at, .. } => (now, clock_at, tables_at),
-            State::Gathering { .. } | State::Running { now: None, .. } => return Some((Media(i64::MIN), Reason::Units)),
+            State::Gathering { .. } | State::Running { now: None, .. } => {
+                return Some((Media(i64::MIN), Reason::Units));
+            }
         };
         if let Some(slots) = self.slots {
             let missing = PACKETS - self.packets.filled();
@@ -368,7 +261,8 @@ impl Muxer {
             .min()
     }
 
-    /// What follows does not go on from what was before: the next packets say so, and `now` may jump.
+    /// What follows does not go on from what was before: the next packets say so, and `now` may jump. What still waits
+    /// goes first if [`poll`](Self::poll) is not asked for it before.
     pub fn mark_discontinuity(&mut self) {
         self.packets.jump();
         self.slots = None;
@@ -434,8 +328,9 @@ impl Muxer {
         true
     }
 
-    /// Whether a clock reference that is due must have a packet of its own. Without a bit rate all packets that wait leave
-    /// together, so one of the stream that carries the clock will do if there is any; with one, it has to be the next.
+    /// Whether a clock reference that is due must have a packet of its own. Without a bit rate all packets that wait
+    /// leave together, so one of the stream that carries the clock will do if there is any; with one, it has to be the
+    /// next.
     fn clock_goes_alone(&self) -> bool {
         let State::Running { clock_at, .. } = self.state else { return false };
         let leader = if self.settings.pictures { &self.video } else { &self.audio };

@@ -228,8 +228,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            pid in 0u16..0x2000, unit_start: bool, counter in 0u8..16, adaptation in adaptations(), length in 0usize..200,
-            most in 0usize..400,
+            pid in 0u16..0x2000, unit_start: bool, counter in 0u8..16, adaptation in adaptations(),
+            length in 0usize..200, most in 0usize..400,
         ) {
             let mut payload = Rope::default();
             let bytes: Bytes = (0..length).map(|n| n as u8).collect();

@@ -36,11 +36,25 @@ pub(super) struct Piece {
 /// One stream's way back into canonical form.
 #[derive(Debug)]
 pub(super) enum Recover {
-    /// Pictures, one to a PES packet. The frame rate belongs into the configuration, so the first wait until it is known.
-    Picture { carriage: Carriage, cadence: Cadence, shape: Option<Canonicaliser>, hidden: Option<Hidden>, bitrate: u32 },
-    Aac { shape: Canonicaliser, frames: Adts },
+    /// Pictures, one to a PES packet. The frame rate belongs into the configuration, so the first wait until it is
+    /// known.
+    Picture {
+        carriage: Carriage,
+        cadence: Cadence,
+        shape: Option<Canonicaliser>,
+        hidden: Option<Hidden>,
+        bitrate: u32,
+    },
+    Aac {
+        shape: Canonicaliser,
+        frames: Adts,
+    },
     /// The first packet tells how many samples there are in one.
-    Opus { channels: u8, shape: Option<Canonicaliser>, bitrate: u32 },
+    Opus {
+        channels: u8,
+        shape: Option<Canonicaliser>,
+        bitrate: u32,
+    },
 }
 
 /// The beginning of a temporal unit whose shown frame is in a later PES packet.
@@ -57,10 +71,9 @@ impl Recover {
             Carriage::H264 | Carriage::Hevc | Carriage::Av1 | Carriage::Av1Plain => {
                 Self::Picture { carriage, cadence: Cadence::new(rate), shape: None, hidden: None, bitrate }
             }
-            Carriage::Aac => Self::Aac {
-                shape: Canonicaliser::new(Codec::Aac, sound(2, 1024), bitrate),
-                frames: Adts::default(),
-            },
+            Carriage::Aac => {
+                Self::Aac { shape: Canonicaliser::new(Codec::Aac, sound(2, 1024), bitrate), frames: Adts::default() }
+            }
             Carriage::Opus { channels } => Self::Opus { channels, shape: None, bitrate },
         }
     }
@@ -147,4 +160,73 @@ fn picture(
         (dts, payload) = (begun, obus.freeze());
     }
     Ok(Some(Recovered { pts, dts, unit: shape.push(payload)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mux::fixtures::canonical;
+
+    fn push(recover: &mut Recover, ms: i64, payload: impl Into<Bytes>) -> Vec<Result<Recovered, MuxError>> {
+        let at = Media::from_millis(ms);
+        let mut found = Vec::new();
+        recover.push(Piece { pts: at, dts: at, payload: payload.into() }, |unit| found.push(unit));
+        found
+    }
+
+    fn av1(carriage: Carriage) -> Recover {
+        Recover::new(carriage, Some(FrameRate::whole(30)), 0)
+    }
+
+    #[test]
+    fn plain_obus_with_delimiters_are_read_as_gstreamer_sends_them() {
+        let mut recover = av1(Carriage::Av1Plain);
+        for (n, unit) in (0i64..).zip(canonical(Codec::Av1)) {
+            let payload = [&[0x12, 0][..], &unit.payload].concat();
+            let found = push(&mut recover, 33 * n, payload).remove(0).unwrap();
+            assert_eq!((found.unit.payload, found.unit.key), (unit.payload, unit.key));
+        }
+    }
+
+    #[test]
+    fn a_hidden_frame_in_a_pes_packet_of_its_own_is_joined_to_the_one_that_is_shown() {
+        let key = canonical(Codec::Av1).remove(0);
+        let mut recover = av1(Carriage::Av1Plain);
+        assert_eq!(push(&mut recover, 0, key.payload).len(), 1);
+        // Frames without show_frame; then one with.
+        assert!(push(&mut recover, 33, vec![0x32, 2, 0x20, 1]).is_empty());
+        assert!(push(&mut recover, 40, vec![0x32, 2, 0x20, 2]).is_empty());
+        let shown = push(&mut recover, 66, vec![0x32, 2, 0x30, 3]).remove(0).unwrap();
+        assert_eq!(shown.unit.payload[..], [0x32, 2, 0x20, 1, 0x32, 2, 0x20, 2, 0x32, 2, 0x30, 3]);
+        assert_eq!((shown.pts, shown.dts), (Media::from_millis(66), Media::from_millis(33)));
+        // One whose shown frame was lost is not joined to the next.
+        assert!(push(&mut recover, 99, vec![0x32, 2, 0x20, 4]).is_empty());
+        recover.reset();
+        let shown = push(&mut recover, 132, vec![0x32, 2, 0x30, 5]).remove(0).unwrap();
+        assert_eq!(shown.unit.payload[..], [0x32, 2, 0x30, 5]);
+    }
+
+    #[test]
+    fn frames_that_are_never_shown_are_bounded() {
+        let key = canonical(Codec::Av1).remove(0);
+        let mut recover = av1(Carriage::Av1Plain);
+        push(&mut recover, 0, key.payload);
+        let mut hidden = vec![0x32, 0x80, 0x80, 0x40]; // a frame of 1 MiB
+        hidden.resize(4 + (1 << 20), 0x20);
+        let refused = (0..20).flat_map(|n| push(&mut recover, n, hidden.clone())).collect::<Vec<_>>();
+        assert!(matches!(refused[..], [Err(MuxError::TooLarge { .. }), Err(MuxError::TooLarge { .. })]));
+    }
+
+    #[test]
+    fn pictures_wait_until_there_is_a_rate_or_no_more_come() {
+        let mut recover = Recover::new(Carriage::Av1Plain, None, 0);
+        let units = canonical(Codec::Av1);
+        assert!((0..3).all(|n| push(&mut recover, 40 * n, units[n as usize].payload.clone()).is_empty()));
+        let mut found = Vec::new();
+        recover.flush(|unit| found.push(unit.unwrap().unit));
+        assert_eq!(found.len(), 3);
+        assert!(matches!(found[0].config.format, TrackFormat::Video(format) if format.rate == FrameRate::whole(25)));
+        assert_eq!(push(&mut recover, 120, units[3].payload.clone()).len(), 1);
+    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::clock::Unwrap;
-use super::packet::Packet;
+use super::packet::{Adaptation, NULL_PID, Packet};
 use super::*;
 use crate::model::{AccessUnit, Codec, InputId, Media, RenditionId, Track};
 use crate::mux::fixtures::{canonical, programme};
@@ -111,7 +111,7 @@ struct Seen {
     unit_start: bool,
     counter: u8,
     has_payload: bool,
-    adaptation: super::packet::Adaptation,
+    adaptation: Adaptation,
     body: Bytes,
 }
 
@@ -173,7 +173,7 @@ fn clocks(packets: &[Seen]) -> Vec<(Media, Media)> {
 
 fn assert_continuous(packets: &[Seen]) {
     let mut last = std::collections::BTreeMap::<u16, u8>::new();
-    for packet in packets.iter().filter(|packet| packet.pid != super::packet::NULL_PID) {
+    for packet in packets.iter().filter(|packet| packet.pid != NULL_PID) {
         let before = last.insert(packet.pid, packet.counter);
         if let Some(before) = before {
             let expected = if packet.has_payload { (before + 1) & 15 } else { before };

@@ -69,6 +69,7 @@ impl Report {
             bytes: 0,
             acknowledged: 0,
             behind_ms: 0,
+            srt: None,
         });
         let name = settings.id.to_string();
         (

@@ -119,7 +119,6 @@ impl Sek {
 
 /// A key schedule.
 #[derive(Clone)]
-#[expect(clippy::large_enum_variant, reason = "there are two of them in a session, used for each packet")]
 pub(super) enum Aes {
     A128(aes::Aes128Enc),
     A192(aes::Aes192Enc),

@@ -11,7 +11,9 @@
 //!
 //! After draft-sharabayko-srt-01 §3.2.2 and §6, and libsrt's HaiCrypt. AES-CTR keeps payloads secret and does not
 //! authenticate them: who can send from a peer's address, with its socket id, can garble payloads but not read or
-//! choose them. Chance comes from a [`Random`] that is passed in.
+//! choose them. HSv5 begins both directions with one key and one sequence number, so payloads that go both ways at
+//! once hide each other badly until either side refreshes; live contribution goes one way. Chance comes from a
+//! [`Random`] that is passed in.
 //!
 //! *Invariant:* no passphrase and no key is ever printed, and none is sent unwrapped.
 

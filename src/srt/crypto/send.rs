@@ -7,6 +7,7 @@ use super::cipher::PayloadCipher;
 use super::key::Sek;
 use super::km::{KeyMaterial, KmStatus};
 use super::random::Random;
+use crate::srt::planted::{Bug, planted};
 use crate::srt::wire::{KeyFlag, SeqNo};
 
 /// When keys change, counted in packets.
@@ -54,6 +55,10 @@ enum Parity {
     Even,
     Odd,
 }
+
+/// A key that the peers will not replace is used so much longer. With 2^24 packets that is still far from the 2^31
+/// after which sequence numbers, and with them the key stream, come again.
+const LONGEST_LIFE: u64 = 16;
 
 /// Encrypts. One for all paths of a session that this side called; one for each path that called this side.
 #[derive(Clone)]
@@ -127,10 +132,15 @@ impl SendKeys {
         match self.stage {
             Stage::Steady if self.packets > every - announce => {
                 self.announce(random);
+                if planted(Bug::ChangesKeysSilently) {
+                    self.generation = self.generation.wrapping_sub(1);
+                    self.stage = Stage::Announced { confirmed: true };
+                }
                 Some(KeyChange::Announced)
             }
-            // Unlike libsrt, waits for the peers a little longer: a key that they do not have is a hole in the picture.
-            Stage::Announced { confirmed } if self.packets > every + if confirmed { 0 } else { announce } => {
+            // Unlike libsrt, waits for the peers: what is sealed with a key that they do not have is a hole in the
+            // picture, or garbage if they still have an older one of that parity.
+            Stage::Announced { confirmed } if self.packets > if confirmed { every } else { every * LONGEST_LIFE } => {
                 self.active = match self.active {
                     Parity::Even => Parity::Odd,
                     Parity::Odd => Parity::Even,

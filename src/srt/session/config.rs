@@ -91,7 +91,7 @@ pub struct SessionConfig {
     pub refresh: RefreshPolicy,
     /// None: keys stay as they are.
     pub seed: Option<Seed>,
-    /// How long [`super::Session::close`] waits for acknowledgements at most.
+    /// How much longer than one latency [`super::Session::close`] waits for acknowledgements at most.
     pub linger: Duration,
 }
 

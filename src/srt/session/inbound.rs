@@ -6,6 +6,7 @@ use super::rate::RateMeter;
 use super::ring::Position;
 use super::time::{MS, Micros};
 use super::tsbpd::DriftTracer;
+use crate::srt::planted::{Bug, planted};
 
 /// Time between full acknowledgements (draft §4.8.1).
 pub(super) const ACK_INTERVAL: Micros = 10 * MS;
@@ -69,13 +70,16 @@ impl Inbound {
         }
     }
 
-    /// The peer will not send `first..=last` on this path. Returns how many it has sent before and this path has lost.
-    pub(super) fn decline(&mut self, first: Position, last: Position) -> u64 {
+    /// The peer will not send `first..=last` on this path. Returns how many more it has sent before and this path has
+    /// lost; less than none if what comes after has overtaken this, since these were taken for lost then.
+    pub(super) fn decline(&mut self, first: Position, last: Position) -> i64 {
+        let overtaken =
+            if self.has_declined(first, last) { 0 } else { (last + 1).min(self.next).saturating_sub(first) };
         self.declined[self.declined_next % DECLINED] = (first, last);
         self.declined_next += 1;
         let lost = first.saturating_sub(self.next);
         self.next = self.next.max(last + 1);
-        lost
+        lost.cast_signed() - overtaken.cast_signed()
     }
 
     /// Whether it has said so of all of `first..=last`.
@@ -112,6 +116,10 @@ impl Inbound {
             // Said already; if no answer comes, it is said again.
             self.ack_due = Some(self.acked.1 + overdue);
             return None;
+        }
+        if planted(Bug::StaysDue) {
+            self.ack_due = Some(now);
+            return Some(up_to);
         }
         self.acked = (up_to, now);
         self.acked_lightly = up_to;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
+use super::path::PeerKind;
 use super::time::{Micros, duration};
 use super::{Keys, Session, SessionConfig};
 use crate::srt::Role;
@@ -158,6 +159,15 @@ impl Session {
             Some(keys) => keys.receive.handle_request(message, instant),
             None => KmReply::Refused(KmStatus::NoSecret),
         };
+        if reply == KmReply::Accepted && self.paths[index].kind == PeerKind::Shared {
+            // The peer seals for all paths alike. Another path may be in a hole now and bring packets before its own
+            // announcement; with an older key of the same parity they would be opened into nonsense.
+            for (_, path) in self.paths.iter_mut().enumerate().filter(|(other, _)| *other != index) {
+                if let Some(keys) = path.keys.as_mut().filter(|_| path.kind == PeerKind::Shared) {
+                    keys.receive.handle_request(message, instant);
+                }
+            }
+        }
         let status;
         let body = match reply {
             KmReply::Accepted | KmReply::Repeated => message,

@@ -97,8 +97,9 @@ const MAX_SEARCH: u64 = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Waits for acknowledgements until then.
+    /// Waits until then for the peer to play everything, and a little longer for what it has not acknowledged.
     Closing {
+        played: Micros,
         until: Micros,
     },
     Closed,
@@ -289,12 +290,15 @@ impl Session {
         Ok(SeqNo::from(at))
     }
 
-    /// Ends the session: no more packets are taken, those that were are sent and waited for, but no longer than
-    /// [`SessionConfig::linger`]; then the peer is told.
+    /// Ends the session: no more packets are taken; those that were are sent and waited for, one latency and at most
+    /// [`SessionConfig::linger`]. Then the peer is told, and not before: libsrt throws away what it has not played.
     pub fn close(&mut self, now: Instant) {
         if self.state == State::Open {
-            self.state = State::Closing { until: self.line.at(now) + micros(self.config.linger) };
-            self.finish(self.line.at(now));
+            let now = self.line.at(now);
+            let last = self.outgoing.buffer.newest().unwrap_or(Micros::MIN / 4);
+            let played = last + self.outgoing.latency + micros(DROP_MARGIN);
+            self.state = State::Closing { played, until: now.max(played) + micros(self.config.linger) };
+            self.finish(now);
         }
     }
 
@@ -346,9 +350,9 @@ impl Session {
 
     /// The last step of closing, once nothing is waited for.
     fn finish(&mut self, now: Micros) {
-        let State::Closing { until } = self.state else { return };
-        let done = self.outgoing.buffer.delivered() == self.outgoing.buffer.next() || self.paths.is_empty();
-        if done || now >= until {
+        let State::Closing { played, until } = self.state else { return };
+        let delivered = self.outgoing.buffer.delivered() == self.outgoing.buffer.next();
+        if (delivered && now >= played) || self.paths.is_empty() || now >= until {
             for index in 0..self.paths.len() {
                 self.say_shutdown(index, now);
             }

@@ -75,6 +75,8 @@ pub(super) struct Path {
     pub(super) report: Option<(PathReport, Micros)>,
     /// Packets that arrived and packets that the path skipped, by the peer's reports, wraps counted.
     pub(super) reported: (u64, u64),
+    /// The most packets that were ever reported as skipped.
+    most_missing: u64,
     /// Leaving, retransmissions included.
     pub(super) sent_rate: RateMeter,
     /// Reported lost.
@@ -128,6 +130,7 @@ impl Path {
             seen: isn,
             report: None,
             reported: (0, 0),
+            most_missing: 0,
             sent_rate: RateMeter::new(),
             lost_rate: RateMeter::new(),
             peer_rate: 0,
@@ -159,9 +162,11 @@ impl Path {
         };
         let (arrived, missing) = self.reported;
         let (arrived, skipped) = (follow(arrived, report.received), follow(missing, report.missing));
-        for _ in 0..skipped.saturating_sub(missing).min(MOST_AT_ONCE) {
+        // Packets on their way in disorder go up and down in the count; only what is more than ever before is lost.
+        for _ in 0..skipped.saturating_sub(self.most_missing).min(MOST_AT_ONCE) {
             self.lost_rate.add(now, 0);
         }
+        self.most_missing = self.most_missing.max(skipped);
         self.reported = (arrived, skipped);
         self.report = Some((report, now));
     }

@@ -12,6 +12,7 @@ use super::report::Private;
 use super::ring::Position;
 use super::time::{MS, Micros};
 use super::{PathId, Session, State};
+use crate::srt::planted::{Bug, planted};
 use crate::srt::wire::{Control, DataHeader, HEADER_LEN, Packet, SeqNo, SeqRange, Timestamp, kind};
 
 /// Added to when a slower path should have brought a packet, for what is not measured.
@@ -53,7 +54,12 @@ impl Session {
 
     fn on_data(&mut self, index: usize, header: &DataHeader, datagram: &Bytes, now: Micros) {
         let bytes = datagram.len() - HEADER_LEN;
-        let at = header.seq.extend(self.incoming.buffer.end());
+        let end = self.incoming.buffer.end();
+        let at = if planted(Bug::ForgetsSequenceWrap) {
+            (end & !u64::from(SeqNo::MAX.get())) | u64::from(header.seq.get())
+        } else {
+            header.seq.extend(end)
+        };
         let source = self.incoming.base.source(header.timestamp, now);
         let path = &mut self.paths[index];
         path.counters.received.add(bytes);
@@ -115,7 +121,7 @@ impl Session {
     /// keeps packets in order and no other path carries data; otherwise when the slowest of them should have brought it.
     fn gap_due(&mut self, index: usize, at: Position, source: Micros, now: Micros) -> Micros {
         let disorder = self.paths[index].inbound.disorder.min(self.incoming.base.latency() / DISORDER_LIMIT);
-        if self.paths.len() == 1 {
+        if self.paths.len() == 1 || planted(Bug::RepairsEachPathByItself) {
             return now + disorder;
         }
         let here = self.incoming.base.offset(source, now);
@@ -260,7 +266,7 @@ impl Session {
             return;
         }
         let path = &mut self.paths[index];
-        path.counters.missing += path.inbound.decline(first, last);
+        path.counters.missing = path.counters.missing.saturating_add_signed(path.inbound.decline(first, last));
         let carriers = self.carriers(now);
         let others = self.paths.iter().enumerate().filter(|(i, _)| *i != index && carriers[*i]);
         let first = first.max(self.incoming.buffer.next());

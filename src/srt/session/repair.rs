@@ -4,6 +4,7 @@ use super::path::{Duty, PeerKind};
 use super::ring::Position;
 use super::time::{MS, Micros, SECOND, micros};
 use super::{DROP_MARGIN, Session};
+use crate::srt::planted::{Bug, planted};
 use crate::srt::wire::{Ack, Control, LossList};
 
 /// Drop requests that answer one NAK at most; it will be repeated.
@@ -134,7 +135,7 @@ impl Session {
     /// Whether a NAK may have been written before what is on its way could arrive: a retransmission within the last
     /// round trip, or the packet itself within half of one.
     fn may_be_on_its_way(&self, at: Position, now: Micros) -> bool {
-        (0..self.paths.len()).any(|index| self.left_lately(index, at, now))
+        !planted(Bug::RepairsEachPathByItself) && (0..self.paths.len()).any(|index| self.left_lately(index, at, now))
     }
 
     fn left_lately(&self, index: usize, at: Position, now: Micros) -> bool {
@@ -148,6 +149,9 @@ impl Session {
 
     /// Whether another path has sent it and may still bring it.
     fn is_expected(&self, index: usize, at: Position, now: Micros) -> bool {
+        if planted(Bug::RepairsEachPathByItself) {
+            return false;
+        }
         self.paths.iter().enumerate().any(|(other, path)| {
             let on_its_way =
                 |record: &super::flight::Record| !record.reported && now - record.sent < path.rtt.overdue();

@@ -21,8 +21,10 @@ impl Session {
         if self.state == State::Closed {
             return earliest.map(|(when, why)| (self.line.instant(when), why));
         }
-        if let State::Closing { until } = self.state {
-            at(Some(until), Reason::Linger);
+        if let State::Closing { played, until } = self.state {
+            // Once that is past, the last acknowledgement ends it.
+            let delivered = self.outgoing.buffer.delivered() == self.outgoing.buffer.next();
+            at(Some(if delivered { played } else { until }), Reason::Linger);
         }
         at(self.outgoing.buffer.oldest().map(|made| made + self.useful_for()), Reason::Expire);
         if !self.paths.is_empty() {

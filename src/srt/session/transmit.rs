@@ -113,9 +113,9 @@ impl Session {
         }
         let bytes = payload.len();
         if fresh && !again {
-            path.counters.sent.add(bytes)
+            path.counters.sent.add(bytes);
         } else {
-            path.counters.retransmitted.add(bytes)
+            path.counters.retransmitted.add(bytes);
         }
         path.sent_rate.add(now, bytes);
         path.said = now;

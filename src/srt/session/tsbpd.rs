@@ -5,6 +5,7 @@
 //! to 5 ms; here the least of each second counts, since only delays disturb it, and the correction creeps.
 
 use super::time::{MS, Micros, SECOND};
+use crate::srt::planted::{Bug, planted};
 use crate::srt::wire::Timestamp;
 
 /// One estimate is made of the samples of this time.
@@ -37,7 +38,9 @@ impl TimeBase {
     /// that end in these 32 bits is the one nearest to the present, so nothing has to be remembered.
     pub(super) fn source(&self, timestamp: Timestamp, now: Micros) -> Micros {
         let present = u64::try_from(now - self.base - self.drift).unwrap_or(0);
-        let source = i64::try_from(timestamp.extend(present)).unwrap_or(0);
+        let extended =
+            if planted(Bug::ForgetsTimestampWrap) { u64::from(timestamp.get()) } else { timestamp.extend(present) };
+        let source = i64::try_from(extended).unwrap_or(0);
         source.min(now - self.base - self.drift + AHEAD)
     }
 
@@ -63,6 +66,9 @@ impl TimeBase {
 
     /// Moves towards an estimate of the drift.
     pub(super) fn follow(&mut self, estimate: Micros) {
+        if planted(Bug::IgnoresDrift) {
+            return;
+        }
         self.drift += ((estimate - self.drift) / GAIN).clamp(-STEP, STEP);
     }
 }

@@ -65,7 +65,8 @@ impl Daemon {
 
     fn retry(&self, output: Option<OutputId>) -> Result<String, String> {
         if let Some(id) = &output {
-            let mut names = self.settings.destinations.iter().map(|d| &d.id);
+            let rtmp = self.settings.destinations.iter().map(|d| &d.id);
+            let mut names = rtmp.chain(self.settings.srt_destinations.iter().map(|d| &d.id));
             let mut recordings = self.settings.recordings.iter().map(|r| &r.id);
             if !names.any(|name| name == id) && !recordings.any(|name| name == id) {
                 return Err(format!("there is no destination or recording {id}; holdfast status lists them"));

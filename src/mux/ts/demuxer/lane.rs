@@ -53,7 +53,8 @@ impl Lane {
         matches!(std::mem::replace(&mut self.assembly, Assembly::Idle), Assembly::Filling(_))
     }
 
-    /// Takes a transport packet's payload and passes on what it completes. `end`: nothing more of this PES packet comes.
+    /// Takes a transport packet's payload and passes on what it completes. `end`: nothing more of this PES packet
+    /// comes.
     pub(super) fn push(&mut self, payload: &[u8], unit_start: bool, end: bool, mut each: impl FnMut(Assembled)) {
         if unit_start {
             self.finish(&mut each);

@@ -83,8 +83,7 @@ impl Packets {
 
     /// A packet of nothing but the programme clock. Its payload must leave now, for `at` is what the clock says.
     pub(super) fn put_clock(&mut self, pid: u16, at: Media) {
-        let adaptation =
-            Adaptation { pcr: Some(Pcr::of(at)), discontinuity: self.jumps(pid), ..Adaptation::default() };
+        let adaptation = Adaptation { pcr: Some(Pcr::of(at)), discontinuity: self.jumps(pid), ..Adaptation::default() };
         self.put(pid, false, adaptation, &mut Rope::default(), 0, at);
         self.count.clocks += 1;
         self.urgent = true;

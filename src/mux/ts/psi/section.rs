@@ -124,7 +124,8 @@ impl Assembler {
     }
 }
 
-/// CRC-32 of H.222.0 annex A: 0x04c11db7, most significant bit first, from all ones. 0 over a section with its checksum.
+/// CRC-32 of H.222.0 annex A: 0x04c11db7, most significant bit first, from all ones. 0 over a section with its
+/// checksum.
 fn crc32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |sum, byte| {
         let index = (sum >> 24) as u8 ^ byte;

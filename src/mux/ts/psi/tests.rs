@@ -18,7 +18,7 @@ fn whole(section: &Bytes, each: impl FnOnce(Section<'_>)) {
 fn each_codec_is_recognised_in_the_map_that_announces_it() {
     for codec in [Codec::H264, Codec::Hevc, Codec::Av1, Codec::Aac, Codec::Opus] {
         let stream = Announced::new(&canonical(codec)[0].config).unwrap();
-        let tables = Tables::new(SERVICE, 5, 0x1ffe, &[stream.clone()]);
+        let tables = Tables::new(SERVICE, 5, 0x1ffe, std::slice::from_ref(&stream));
         whole(&tables.pmt, |section| {
             let map = parse_pmt(&section).unwrap();
             assert_eq!((map.programme, map.pcr_pid), (1, 0x1ffe));

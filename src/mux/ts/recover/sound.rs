@@ -27,8 +27,8 @@ impl Adts {
         self.next = None;
     }
 
-    /// Passes on each whole frame and when it belongs: the first that begins in `piece` at its time stamp, the others as
-    /// many samples later as were between.
+    /// Passes on each whole frame and when it belongs: the first that begins in `piece` at its time stamp, the others
+    /// as many samples later as were between.
     pub(super) fn push(&mut self, piece: &Piece, mut each: impl FnMut(Result<Bytes, MuxError>, Media)) {
         let carried = self.held.len();
         let mut time = self.next.filter(|_| carried > 0).unwrap_or(piece.pts);
@@ -75,7 +75,8 @@ fn could_be_header(data: &[u8]) -> bool {
 /// Bytes to the next place where a header may begin; at least 1.
 fn next_sync(data: &[u8]) -> usize {
     let rest = data.get(1..).unwrap_or_default();
-    let found = (0..rest.len()).find(|at| rest.get(*at..).is_some_and(|rest| adts_length(rest).is_some() || could_be_header(rest)));
+    let found = (0..rest.len())
+        .find(|at| rest.get(*at..).is_some_and(|rest| adts_length(rest).is_some() || could_be_header(rest)));
     1 + found.unwrap_or(rest.len())
 }
 

@@ -122,7 +122,11 @@ fn a_stream_that_is_new_or_another_codec_makes_another_version_of_the_map() {
         bench.push(&unit(Codec::H264, n, START + ms(33 * n as i64)));
     }
     bench.push(&unit(Codec::Aac, 0, START + ms(300)));
-    assert_eq!(bench.push(&unit(Codec::Hevc, 1, START + ms(300))), Taken::Undecodable, "another codec begins with a key");
+    assert_eq!(
+        bench.push(&unit(Codec::Hevc, 1, START + ms(300))),
+        Taken::Undecodable,
+        "another codec begins with a key"
+    );
     for n in 0..4 {
         bench.push(&unit(Codec::Hevc, n, START + ms(333 + 33 * n as i64)));
     }

@@ -21,10 +21,8 @@ fn a_constant_rate_is_constant_and_its_clock_exact() {
     assert!((rate - RATE as f64).abs() < 1.0, "{rate} bit/s");
     // The clock advances with the packets, to a tick of 27 MHz and the rounding of the packet's time.
     let mut unwrap = Unwrap::default();
-    let places: Vec<(i64, Media)> = (0i64..)
-        .zip(&seen)
-        .filter_map(|(n, packet)| Some((n, unwrap.clock(packet.adaptation.pcr?))))
-        .collect();
+    let places: Vec<(i64, Media)> =
+        (0i64..).zip(&seen).filter_map(|(n, packet)| Some((n, unwrap.clock(packet.adaptation.pcr?)))).collect();
     for pair in places.windows(2) {
         let by_packets = (pair[1].0 - pair[0].0) * (PACKET as i64) * 8 * 1_000_000_000 / RATE as i64;
         let by_clock = (pair[1].1 - pair[0].1).0;

@@ -42,7 +42,11 @@ fn every_codec_comes_back_as_it_went_in() {
         }
         let count = demuxer.counters();
         let faults = [count.continuity, count.sync_losses, count.skipped, count.unusable, count.tables, count.lost];
-        assert_eq!((faults, count.malformed, count.untimed, count.time_bases), ([0; 6], 0, 0, 0), "{video:?}, {audio:?}");
+        assert_eq!(
+            (faults, count.malformed, count.untimed, count.time_bases),
+            ([0; 6], 0, 0, 0),
+            "{video:?}, {audio:?}"
+        );
         let streams = outputs.iter().filter(|output| matches!(output, Output::Streams { .. })).count();
         assert_eq!(streams, 1, "{video:?}, {audio:?}: the map is complete from the first");
     }

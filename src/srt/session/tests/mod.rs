@@ -2,5 +2,6 @@
 
 mod harness;
 mod keys;
+mod libsrt;
 mod many;
 mod one;

@@ -149,6 +149,10 @@ fn closing_waits_for_what_is_on_its_way_and_tells_the_peer() {
     pair.send();
     pair.sender.close(pair.now);
     assert_eq!(pair.sender.send(bytes::Bytes::new(), pair.now, pair.now), Err(SendError::Closed));
+    pair.run(ms(130));
+    assert!(!pair.events.contains(&(End::Sender, Event::Closed)), "the peer has not played everything");
+    pair.run(ms(60));
+    assert_eq!(pair.missing(), 0);
     pair.run(ms(500));
     assert!(pair.events.contains(&(End::Sender, Event::Closed)));
     assert!(pair.events.contains(&(End::Receiver, Event::Closed)));
@@ -162,7 +166,7 @@ fn closing_does_not_wait_for_a_dead_peer_for_ever() {
     pair.rule(0, End::Sender, |_, _| false);
     pair.stream(ms(100), INTERVAL);
     pair.sender.close(pair.now);
-    pair.run(ms(1100));
+    pair.run(ms(1300));
     assert!(pair.events.contains(&(End::Sender, Event::Closed)));
 }
 

@@ -1,0 +1,141 @@
+//! One call: a name is looked up, a socket bound, a handshake made.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::{sleep_until, timeout};
+
+use super::failure::Failure;
+use crate::clock;
+use crate::config::SrtPath;
+use crate::link::udp::{Binding, Inbox, Port, Route, Shortfall, UdpTrouble};
+use crate::srt::caller::{Caller, CallerConfig, CallerEvent, TIMEOUT};
+use crate::srt::crypto::{KeyMaterial, Random};
+use crate::srt::wire::{GroupId, SeqNo};
+use crate::srt::{Negotiated, Offer, StreamId, random_socket_id};
+
+pub(super) use crate::srt::caller::CallerGroup;
+
+/// How long a name look-up may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried, one after the other.
+const MAX_ADDRESSES: usize = 4;
+
+/// What all paths of a session have in common when they call.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) isn: SeqNo,
+    pub(super) start: std::time::Instant,
+    pub(super) offer: Offer,
+    pub(super) stream_id: StreamId,
+    pub(super) keys: Option<KeyMaterial>,
+    pub(super) group: Option<CallerGroup>,
+    /// What the far end calls the group, once one of its members is connected.
+    pub(super) far_group: Rc<Cell<Option<GroupId>>>,
+}
+
+/// A path that is connected.
+pub(super) struct Connected {
+    pub(super) port: Rc<Port>,
+    pub(super) route: Route,
+    pub(super) negotiated: Box<Negotiated>,
+    /// Buffers that turned out smaller than asked for.
+    pub(super) shortfalls: Vec<Shortfall>,
+}
+
+/// Calls the far end of `path`, at each of its addresses until one takes the call.
+pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> Result<Connected, Failure> {
+    let host = (path.address.host.as_str(), path.address.port);
+    let found = timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
+    let found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() {
+        return Err(Failure::NameLookup);
+    }
+    let suits = |address: &SocketAddr| path.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+    let mut last = Failure::NoSuchFamily;
+    for address in found.into_iter().filter(suits).take(MAX_ADDRESSES) {
+        match call_address(&path, address, &common, &mut random).await {
+            Ok(connected) => return Ok(connected),
+            Err(failure) => {
+                // What a server has decided, its other address will decide the same way.
+                let decided = failure.needs_operator() || failure.is_busy();
+                last = failure;
+                if decided {
+                    break;
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn call_address(
+    path: &SrtPath,
+    peer: SocketAddr,
+    common: &Common,
+    random: &mut Random,
+) -> Result<Connected, Failure> {
+    let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let local = SocketAddr::new(path.source.unwrap_or(any), 0);
+    let interface = path.interface.as_ref().map(ToString::to_string);
+    let (socket, shortfalls) = Binding::caller(interface, local).open().map_err(Failure::Socket)?;
+    let (port, route) = (Rc::new(Port::new(socket)), Route { to: peer, from: None });
+    let config = CallerConfig {
+        peer: peer.ip(),
+        socket_id: random_socket_id(random),
+        isn: common.isn,
+        start: common.start,
+        offer: common.offer,
+        stream_id: common.stream_id.clone(),
+        keys: common.keys.clone(),
+        group: common.group,
+        timeout: TIMEOUT,
+    };
+    let mut caller = Caller::new(config, clock::now());
+    let mut inbox = Inbox::new();
+    loop {
+        if let Some(group) = common.far_group.get() {
+            caller.expect_group(group);
+        }
+        if let Some(datagram) = caller.poll_transmit() {
+            port.push(route, |out| out.extend_from_slice(&datagram));
+            port.flush();
+        }
+        match caller.poll_event() {
+            Some(CallerEvent::Connected(negotiated)) => return Ok(Connected { port, route, negotiated, shortfalls }),
+            Some(CallerEvent::Failed(trouble)) => return Err(Failure::Handshake(trouble)),
+            None => {}
+        }
+        if let Some(error) = port.take_trouble() {
+            match error.trouble {
+                // Somebody may be about to listen.
+                UdpTrouble::Refused => caller.handle_unreachable(),
+                // A full queue is the network's business, and the call is repeated.
+                UdpTrouble::QueueFull => {}
+                _ => return Err(Failure::Socket(error)),
+            }
+        }
+        let Some((due, _)) = caller.poll_timeout() else { return Err(Failure::NameLookup) };
+        tokio::select! {
+            biased;
+            ready = port.socket().readable() => {
+                if ready.is_err() {
+                    return Err(Failure::NameLookup);
+                }
+                let now = clock::now();
+                let hear = |datagram: crate::link::udp::Datagram<'_>| {
+                    if datagram.from == peer {
+                        caller.handle_datagram(datagram.bytes, now);
+                    }
+                };
+                if let Err(error) = port.socket().receive(&mut inbox, hear) {
+                    port.note(error);
+                }
+            }
+            () = sleep_until(due.into()) => caller.handle_timeout(clock::now()),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Destinations on real sockets.
