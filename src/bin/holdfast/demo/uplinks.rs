@@ -48,19 +48,19 @@ impl Uplinks {
             }
         }
         .map_err(|e| format!("no uplinks: {e}"))?;
-        let relayed = within(&bed, Testbed::at_relay, || Server::start(tools, out, "relayed", false))?;
-        let relay = within(&bed, Testbed::at_relay, || start_relay(out, port, &bed.wires, &relayed))?;
+        let relayed = within(&bed, Place::Relay, || Server::start(tools, out, "relayed", false))?;
+        let relay = within(&bed, Place::Relay, || start_relay(out, port, &bed.wires, &relayed))?;
         Ok(Self { relayed, relay, bed, port })
     }
 
     /// Does something where the box is.
     pub(super) fn at_box<T: Send>(&self, work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
-        within(&self.bed, Testbed::at_box, work)
+        within(&self.bed, Place::Box, work)
     }
 
     /// Does something where the relay is.
     pub(super) fn at_relay<T: Send>(&self, work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
-        within(&self.bed, Testbed::at_relay, work)
+        within(&self.bed, Place::Relay, work)
     }
 
     /// How the uplinks are made, for people.
@@ -129,12 +129,23 @@ fn uplink((name, changes): &(&str, [&str; 3])) -> Result<Uplink, String> {
     Ok(Uplink { name: (*name).to_owned(), conditions })
 }
 
+#[derive(Clone, Copy)]
+enum Place {
+    Box,
+    Relay,
+}
+
 fn within<T: Send>(
     bed: &Testbed,
-    place: impl FnOnce(&Testbed, Box<dyn FnOnce() -> io::Result<T> + Send + '_>) -> io::Result<T>,
+    place: Place,
     work: impl FnOnce() -> Result<T, String> + Send,
 ) -> Result<T, String> {
-    place(bed, Box::new(|| work().map_err(io::Error::other))).map_err(|e| e.to_string())
+    let work = || work().map_err(io::Error::other);
+    match place {
+        Place::Box => bed.at_box(work),
+        Place::Relay => bed.at_relay(work),
+    }
+    .map_err(|e| e.to_string())
 }
 
 fn start_relay(out: &Path, port: u16, wires: &Wires, relayed: &Server) -> Result<Child, String> {
