@@ -25,7 +25,7 @@ impl RefreshPolicy {
         if fits { Some(Self { every, announce }) } else { None }
     }
 
-    /// Most packets between two keys: even one that lives [`LONGEST_LIFE`] times as long meets no sequence number twice.
+    /// Most packets between two keys: even one that lives 16 times as long meets no sequence number twice.
     pub const MOST: u64 = (1 << 31) / LONGEST_LIFE;
 }
 
