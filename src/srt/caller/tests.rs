@@ -38,13 +38,9 @@ fn group(peer: Option<u32>) -> Option<CallerGroup> {
 }
 
 fn handshake(datagram: &[u8]) -> (ControlPacket<'_>, Handshake<'_>) {
-    match Packet::decode(datagram) {
-        Ok(Packet::Control(packet)) => match packet.control {
-            Control::Handshake(handshake) => (packet, handshake),
-            other => panic!("not a handshake: {other:?}"),
-        },
-        other => panic!("not a control packet: {other:?}"),
-    }
+    let Ok(Packet::Control(packet)) = Packet::decode(datagram) else { panic!("not a control packet") };
+    let Control::Handshake(handshake) = packet.control else { panic!("not a handshake: {packet:?}") };
+    (packet, handshake)
 }
 
 /// A listener's answer to the last transmission, changed by `change`.

@@ -136,7 +136,7 @@ pub(super) struct Kek {
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(2048).expect("not zero");
 
 impl Kek {
-    /// PBKDF2-HMAC-SHA-1 over the last 64 bits of the salt (draft §6.1.4). Takes about a millisecond, on purpose.
+    /// PBKDF2-HMAC-SHA-1 over the last 64 bits of the salt (draft §6.1.4). Takes some milliseconds, on purpose.
     pub(super) fn derive(passphrase: &Passphrase, salt: &Salt, length: KeyLength) -> Self {
         let mut bytes = [0; 32];
         let (last, secret) = (&salt[SALT_LEN - 8..], passphrase.0.as_bytes());

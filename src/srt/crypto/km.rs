@@ -158,7 +158,7 @@ impl KeyMaterial {
         Self { passphrase, kek, salt, even, odd, length, message }
     }
 
-    /// Opens a peer's message. Costs a millisecond ([`Kek::derive`]) unless the message is malformed.
+    /// Opens a peer's message. Costs some milliseconds (PBKDF2) unless the message is malformed.
     pub fn open(passphrase: &Passphrase, message: &[u8]) -> Result<Self, KmError> {
         let parsed = Parsed::of(message)?;
         let kek = Kek::derive(passphrase, &parsed.salt, parsed.length);

@@ -38,7 +38,7 @@ pub struct ReceiveKeys {
 
 /// How many messages are remembered.
 const REMEMBERED: usize = 32;
-/// A peer that changes its salt costs a millisecond of work each time, so it may do that this often.
+/// A peer that changes its salt costs some milliseconds of work each time, so it may do that this often.
 const DERIVATION_INTERVAL: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for ReceiveKeys {

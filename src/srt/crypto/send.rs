@@ -19,10 +19,14 @@ pub struct RefreshPolicy {
 
 impl RefreshPolicy {
     /// A new key every `every` packets, announced `announce` packets before, the last one valid for as many after.
-    /// None unless `announce` fits twice below `every`, as libsrt demands.
+    /// None unless `announce` fits twice below `every`, as libsrt demands, or if `every` is above [`Self::MOST`].
     pub const fn new(every: u64, announce: u64) -> Option<Self> {
-        if every > 0 && announce > 0 && announce <= (every - 1) / 2 { Some(Self { every, announce }) } else { None }
+        let fits = every > 0 && every <= Self::MOST && announce > 0 && announce <= (every - 1) / 2;
+        if fits { Some(Self { every, announce }) } else { None }
     }
+
+    /// Most packets between two keys: even one that lives 16 times as long meets no sequence number twice.
+    pub const MOST: u64 = (1 << 31) / LONGEST_LIFE;
 }
 
 impl Default for RefreshPolicy {

@@ -264,7 +264,8 @@ fn statuses_come_in_either_byte_order() {
 #[test]
 fn policies_that_leave_no_room_are_refused() {
     assert!(RefreshPolicy::new(1001, 500).is_some());
-    for (every, announce) in [(1000, 500), (0, 0), (10, 0), (u64::MAX, u64::MAX)] {
+    assert!(RefreshPolicy::new(1 << 27, 1).is_some());
+    for (every, announce) in [(1000, 500), (0, 0), (10, 0), (u64::MAX, u64::MAX), ((1 << 27) + 1, 1)] {
         assert_eq!(RefreshPolicy::new(every, announce), None, "{every} {announce}");
     }
 }

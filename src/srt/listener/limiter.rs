@@ -1,4 +1,4 @@
-//! How many conclusions are looked at: each may cost a millisecond of key derivation.
+//! How many conclusions are looked at: each may cost some milliseconds of key derivation.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

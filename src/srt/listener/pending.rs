@@ -63,7 +63,8 @@ impl Pending {
         let refuse = |refusal| Err((refusal, stream_id.clone()));
         if handshake.mss < MIN_MSS
             || handshake.flow_window < MIN_FLOW_WINDOW
-            || handshake.socket_id.0.wrapping_sub(1) >= SocketId::MAX.0
+            // Any other number will do: not everybody keeps to libsrt's range.
+            || handshake.socket_id == SocketId::LISTENER
         {
             return refuse(Refusal::Malformed);
         }
@@ -115,7 +116,7 @@ impl Pending {
         }
     }
 
-    /// Opens its keys, if both sides want to have some. Costs a millisecond.
+    /// Opens its keys, if both sides want to have some. Costs some milliseconds.
     pub(super) fn open_keys(&self, passphrase: Option<&Passphrase>) -> Result<Option<KeyMaterial>, Refusal> {
         match (passphrase, &self.km) {
             (None, None) => Ok(None),

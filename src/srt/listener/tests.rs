@@ -478,7 +478,7 @@ fn refused_when(change: impl Fn(&mut Vec<u8>)) -> Option<RejectReason> {
     let mut conclusion = call.poll_transmit().unwrap();
     change(&mut conclusion);
     let answers = world.deliver(1, &conclusion);
-    let Some(Transmit { datagram, .. }) = answers.first() else { return None };
+    let Transmit { datagram, .. } = answers.first()?;
     let Ok(Packet::Control(packet)) = Packet::decode(datagram) else { panic!() };
     let Control::Handshake(Handshake { kind: HandshakeKind::Rejected(reason), .. }) = packet.control else {
         panic!("{packet:?}")
