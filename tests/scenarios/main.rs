@@ -15,3 +15,4 @@ mod instruments;
 mod recordings;
 mod servers;
 mod time;
+mod uplinks;

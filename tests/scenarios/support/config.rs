@@ -52,6 +52,12 @@ impl Configuration {
         self.add("destination", name, &format!("rendition = \"{rendition}\"\nurl = \"{url}\"\n{more}"))
     }
 
+    /// Over SRT, encrypted.
+    pub fn srt_destination(mut self, name: &str, rendition: &str, url: &str, passphrase: &str, more: &str) -> Self {
+        write!(self.secrets, "[destination.{name}]\npassphrase = \"{passphrase}\"\n\n").expect("a string takes text");
+        self.add("destination", name, &format!("rendition = \"{rendition}\"\nurl = \"{url}\"\n{more}"))
+    }
+
     /// Into `directory`, which is made: the recorder takes an absent one for an absent disk.
     pub fn recording(self, name: &str, rendition: &str, directory: &Path, more: &str) -> Self {
         std::fs::create_dir_all(directory).expect("the run's directory is writable");
