@@ -1,459 +1,488 @@
-//! Where callers arrive: all ports, one listener, the sessions it lets in, and the programmes they are for.
+//! Where callers arrive: the sockets, the listener, and the session of each sender.
 //!
-//! ```text
-//!   Port ─┐                    ┌─ socket 0 ──► Listener ──► admission
-//!   Port ─┼─► by socket number ┤
-//!   Port ─┘                    └─ any other ─► Reception{Bond} ──payloads──► Programme
-//! ```
-//!
-//! Touched by the tasks that serve the ports and by the relay's own, all on one thread, and never across a wait.
-//!
-//! *Invariant:* a datagram reaches a session only if it names a socket of that session and comes from where its path was
-//! agreed on.
+//! One task serves each socket, one runs the timers; all touch the hall in turn, on one thread, and never across a wait.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::admission::{self, Denial, Denials};
-use super::programme::Programme;
-use super::reception::{News, RECEIVE_BUFFER, Reception};
-use super::status::{HandshakeSnapshot, RelaySnapshot, SocketSnapshot};
+use super::door::{Answer, Door, Occupancy, Turned};
 use crate::clock;
-use crate::config::RelaySettings;
-use crate::events::{Event, EventKind, Role, Severity};
 use crate::link::udp::{Arena, Datagram, Inbox, Port, Route};
-use crate::output::{EventSink, OutputCommand};
-use crate::srt::crypto::{Passphrase, Random};
-use crate::srt::listener::{
-    Acceptance, Listener, ListenerConfig, ListenerEvent, Refusal, Refused, Request, Route as Arrived,
+use crate::srt::crypto::Random;
+use crate::srt::listener::{self, Listener, ListenerConfig, ListenerEvent, ListenerStats, Refusal, Refused, Request};
+use crate::srt::session::{
+    Closed, Delivered, Event, FEATURES, PathId, PathStats, Seed, Session, SessionConfig, SessionStats,
 };
-use crate::srt::session::{Closed, FEATURES, PathId, Seed};
-use crate::srt::wire::{GroupId, SocketId};
-use crate::srt::{Negotiated, Offer, StreamId};
+use crate::srt::wire::{GroupId, GroupType, SocketId};
+use crate::srt::{Negotiated, Offer};
 
-/// Batches that are taken from one socket before another has a turn.
+/// Packets that a session holds at most: eight seconds at 40 Mbit/s.
+const RECEIVE_BUFFER: usize = 32_768;
+/// A relay says little.
+const SEND_BUFFER: usize = 64;
+/// Batches that are taken from one socket before somebody else has a turn.
 const BATCHES: usize = 4;
-/// Connections for each programme: the members of a group, and those that come back before the old ones are given up.
-const CONNECTIONS: usize = 16;
-/// Where the destination socket's number is in every SRT packet.
+/// Events and packets that wait to be taken; the oldest go.
+const MOST_WAITING: usize = 65_536;
+/// Where a datagram's destination socket stands (draft §3).
 const DESTINATION: std::ops::Range<usize> = 12..16;
+
+/// A session of a sender: a number that is not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GuestId(u64);
+
+/// What happened in the hall.
+#[derive(Debug)]
+pub(super) enum HallEvent {
+    /// A sender is in.
+    Opened { guest: GuestId, programme: usize, about: About },
+    /// A path of a sender is up; also the first.
+    PathUp { guest: GuestId, peer: SocketAddr },
+    /// A path of a sender has ended.
+    PathGone { guest: GuestId, peer: SocketAddr, why: Closed },
+    /// A sender's session is over.
+    Gone { guest: GuestId, programme: usize, why: Closed },
+    /// The listener refused somebody; not told of each.
+    Refused(Refused),
+    /// The door turned somebody away.
+    Turned { from: SocketAddr, why: Turned },
+}
+
+/// What was agreed on with a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) group: Option<GroupType>,
+    pub(super) encrypted: bool,
+    pub(super) latency: Duration,
+    /// SRT version.
+    pub(super) version: u32,
+    /// Whether it is Holdfast.
+    pub(super) is_holdfast: bool,
+}
+
+struct Guest {
+    programme: usize,
+    session: Session,
+    about: About,
+    group: Option<GroupId>,
+    paths: Vec<GuestPath>,
+    /// When its session wants to be called.
+    due: Option<Instant>,
+    /// When media last came.
+    heard: Instant,
+    /// Why its last path ended.
+    last_end: Closed,
+}
+
+struct GuestPath {
+    id: PathId,
+    local: SocketId,
+    port: usize,
+    route: Route,
+}
+
+/// What is known of one path of a sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PathNow {
+    pub(super) peer: SocketAddr,
+    pub(super) stats: PathStats,
+}
 
 /// See the module.
 pub(super) struct Hall {
-    config: Rc<RelaySettings>,
     ports: Vec<Rc<Port>>,
     listener: Listener,
-    denials: Denials,
-    receptions: BTreeMap<Key, Reception>,
-    sockets: BTreeMap<SocketId, Place>,
-    groups: BTreeMap<GroupId, Key>,
-    programmes: Vec<Programme>,
-    /// Whose turn it is, for each programme.
-    holders: Vec<Option<Key>>,
-    keys: u64,
+    door: Door,
     random: Random,
+    guests: BTreeMap<GuestId, Guest>,
+    next_guest: u64,
+    /// Whose is which of our socket ids.
+    sockets: BTreeMap<SocketId, (GuestId, PathId)>,
+    groups: BTreeMap<GroupId, GuestId>,
+    /// Who is welcome: to which programme.
+    expected: BTreeMap<listener::RequestId, usize>,
     arena: Arena,
-    /// Until when the relay's task sleeps, as far as it knows.
+    /// Sessions that have something to say.
+    touched: Vec<GuestId>,
+    events: VecDeque<HallEvent>,
+    packets: VecDeque<(GuestId, Delivered)>,
+    turned: BTreeMap<&'static str, u64>,
+    stray: u64,
     armed: Option<Instant>,
     wake: Rc<Notify>,
-    events: EventSink,
-    began: Instant,
-}
-
-/// One session, never used again.
-type Key = u64;
-
-/// Where a socket number leads.
-#[derive(Clone, Copy)]
-struct Place {
-    key: Key,
-    path: PathId,
-    peer: SocketAddr,
 }
 
 impl Hall {
-    pub(super) fn new(
-        config: Rc<RelaySettings>,
-        ports: Vec<Rc<Port>>,
-        programmes: Vec<Programme>,
-        (events, wake): (EventSink, Rc<Notify>),
-        mut random: Random,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(ports: Vec<Rc<Port>>, door: Door, seed: [u8; 32], wake: Rc<Notify>) -> Rc<RefCell<Self>> {
+        let mut random = Random::from_seed(&seed);
         let offer = Offer {
-            receive_latency: config.min_latency,
-            flow_window: RECEIVE_BUFFER,
+            flow_window: u32::try_from(RECEIVE_BUFFER).unwrap_or(u32::MAX),
             features: Some(FEATURES),
             ..Offer::default()
         };
-        let most_connections = CONNECTIONS * programmes.len();
-        let listening = ListenerConfig { offer, most_connections, ..ListenerConfig::default() };
-        Self {
-            listener: Listener::new(listening, Random::from_seed(&random.bytes()), now),
-            config,
+        let config = ListenerConfig { offer, ..ListenerConfig::default() };
+        let listener = Listener::new(config, Random::from_seed(&random.bytes()), clock::now());
+        Rc::new(RefCell::new(Self {
             ports,
-            denials: Denials::default(),
-            receptions: BTreeMap::new(),
+            listener,
+            door,
+            random,
+            guests: BTreeMap::new(),
+            next_guest: 0,
             sockets: BTreeMap::new(),
             groups: BTreeMap::new(),
-            holders: programmes.iter().map(|_| None).collect(),
-            programmes,
-            keys: 0,
-            random,
+            expected: BTreeMap::new(),
             arena: Arena::new(),
+            touched: Vec::new(),
+            events: VecDeque::new(),
+            packets: VecDeque::new(),
+            turned: BTreeMap::new(),
+            stray: 0,
             armed: None,
             wake,
-            events,
-            began: now,
-        }
+        }))
     }
 
-    /// Takes what has come in at one of the ports.
-    pub(super) fn receive(&mut self, number: usize, inbox: &mut Inbox) {
-        let Some(port) = self.ports.get(number).cloned() else { return };
-        let socket = u32::try_from(number).unwrap_or(u32::MAX);
-        let mut touched = BTreeSet::new();
+    /// Takes what has come to one of the ports.
+    pub(super) fn receive(&mut self, port: usize, inbox: &mut Inbox) {
+        let Some(socket) = self.ports.get(port).cloned() else { return };
         for _ in 0..BATCHES {
             let now = clock::now();
-            let hear = |datagram: Datagram<'_>| self.hear(socket, &datagram, now, &mut touched);
-            match port.socket().receive(inbox, hear) {
+            match socket.socket().receive(inbox, |datagram| self.datagram(port, datagram, now)) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(error) => port.note(error),
+                Err(error) => socket.note(error),
             }
         }
-        self.settle(touched, clock::now());
+        self.settle(clock::now());
     }
 
-    fn hear(&mut self, socket: u32, datagram: &Datagram<'_>, now: Instant, touched: &mut BTreeSet<Key>) {
-        let Some(Ok(number)) = datagram.bytes.get(DESTINATION).map(<[u8; 4]>::try_from) else { return };
-        let number = SocketId(u32::from_be_bytes(number));
-        if number == SocketId::LISTENER {
-            let route = Arrived { socket, local: datagram.to, peer: datagram.from };
+    fn datagram(&mut self, port: usize, datagram: Datagram<'_>, now: Instant) {
+        let Some(Ok(destination)) = datagram.bytes.get(DESTINATION).map(<[u8; 4]>::try_from) else {
+            self.stray += 1;
+            return;
+        };
+        let destination = SocketId(u32::from_be_bytes(destination));
+        if destination == SocketId::LISTENER {
+            let socket = u32::try_from(port).unwrap_or(u32::MAX);
+            let route = listener::Route { socket, local: datagram.to, peer: datagram.from };
             return self.listener.handle_datagram(route, datagram.bytes, now);
         }
-        let Some(place) = self.sockets.get(&number).filter(|place| place.peer == datagram.from) else { return };
-        if let Some(reception) = self.receptions.get_mut(&place.key) {
-            reception.receive(place.path, &self.arena.keep(datagram.bytes), now);
-            touched.insert(place.key);
+        let Some((id, path)) = self.sockets.get(&destination).copied() else {
+            self.stray += 1;
+            return;
+        };
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        // Whoever knows the id but sends from elsewhere is not the one that we talk to.
+        if !guest.paths.iter().any(|p| p.id == path && p.route.to == datagram.from) {
+            self.stray += 1;
+            return;
+        }
+        // Data packets begin with a zero bit (draft §3).
+        if datagram.bytes.first().is_some_and(|first| first & 0x80 == 0) {
+            guest.heard = now;
+        }
+        guest.session.handle_datagram(path, &self.arena.keep(datagram.bytes), now);
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
         }
     }
 
-    /// Time has come for something.
-    pub(super) fn timeout(&mut self, now: Instant) {
-        self.listener.handle_timeout(now);
-        let due = self.receptions.iter().filter(|(_, r)| r.deadline().is_some_and(|at| at <= now));
-        let due = due.map(|(key, _)| *key).collect();
-        self.settle(due, now);
-        self.programmes.iter_mut().for_each(Programme::timeout);
-    }
-
-    /// When [`Self::timeout`] has something to do next; the relay's task will call it then, or when it is woken.
+    /// When [`Self::timeout`] has to be called, unless the hall wakes its task before.
     pub(super) fn arm(&mut self) -> Option<Instant> {
-        self.armed = self.deadline();
+        let listener = self.listener.poll_timeout().map(|(at, _)| at);
+        let guests = self.guests.values().filter_map(|guest| guest.due);
+        self.armed = guests.chain(listener).min();
         self.armed
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let listener = self.listener.poll_timeout().map(|(at, _)| at);
-        let receptions = self.receptions.values().filter_map(Reception::deadline);
-        let (now, media) = (clock::now(), clock::media());
-        let programmes = self.programmes.iter().filter_map(|p| p.deadline().map(|at| now + (at - media).to_duration()));
-        receptions.chain(programmes).chain(listener).min()
+    /// Time has come, or may have.
+    pub(super) fn timeout(&mut self) {
+        let now = clock::now();
+        if self.listener.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.listener.handle_timeout(now);
+        }
+        for (id, guest) in &mut self.guests {
+            if guest.due.is_some_and(|due| due <= now) {
+                guest.session.handle_timeout(now);
+                self.touched.push(*id);
+            }
+        }
+        self.settle(now);
     }
 
-    /// Lets the listener and `touched` sessions do all that they have to.
-    fn settle(&mut self, mut touched: BTreeSet<Key>, now: Instant) {
-        self.settle_listener(&mut touched, now);
-        for key in touched {
-            self.settle_one(key, now);
+    /// Takes out of listener and sessions all that they have to say.
+    fn settle(&mut self, now: Instant) {
+        while let Some(event) = self.listener.poll_event() {
+            self.heard(event, now);
         }
-        let due = self.deadline();
-        if due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed)) {
+        // Who was welcome and is not in by now did not have the passphrase.
+        self.expected.clear();
+        while let Some(transmit) = self.listener.poll_transmit() {
+            let listener::Route { socket, local, peer } = transmit.route;
+            if let Some(port) = usize::try_from(socket).ok().and_then(|port| self.ports.get(port)) {
+                port.push(Route { to: peer, from: local }, |out| out.extend_from_slice(&transmit.datagram));
+            }
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for id in touched.drain(..) {
+            self.settle_guest(id, now);
+        }
+        self.touched = touched;
+        self.ports.iter().for_each(|port| port.flush());
+        let due = self.guests.values().filter_map(|guest| guest.due).min();
+        let sooner = due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed));
+        if sooner || !self.events.is_empty() || !self.packets.is_empty() {
             self.wake.notify_one();
         }
     }
 
-    fn settle_listener(&mut self, touched: &mut BTreeSet<Key>, now: Instant) {
-        // Let in, but its session has not begun: between the two events another caller may ask for the same.
-        let mut promised = BTreeSet::new();
-        while let Some(event) = self.listener.poll_event() {
+    fn settle_guest(&mut self, id: GuestId, now: Instant) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        while let Some(transmit) = guest.session.poll_transmit(now) {
+            let path = guest.paths.iter().find(|path| path.id == transmit.path);
+            if let Some((port, path)) = path.and_then(|path| Some((self.ports.get(path.port)?, path))) {
+                port.push(path.route, |out| transmit.write_to(out));
+            }
+        }
+        while let Some(delivered) = guest.session.poll_deliver(now) {
+            if self.packets.len() >= MOST_WAITING {
+                self.packets.pop_front();
+            }
+            self.packets.push_back((id, delivered));
+        }
+        guest.due = guest.session.poll_timeout().map(|(at, _)| at);
+        let events: Vec<Event> = std::iter::from_fn(|| guest.session.poll_event()).collect();
+        for event in events {
             match event {
-                ListenerEvent::Request(request) => self.decide(&request, &mut promised, now),
-                ListenerEvent::Connected { route, negotiated, .. } => {
-                    touched.extend(self.begin(route, &negotiated, now));
-                }
-                ListenerEvent::Joined { route, negotiated } => touched.extend(self.join(route, &negotiated, now)),
-                ListenerEvent::Refused(refused) => self.refused(&refused),
+                Event::PathClosed { path, why } => self.path_gone(id, path, why, now),
+                Event::PathAdded(_) | Event::Message { .. } | Event::Keys { .. } => {}
+                Event::KeyRefused { .. } | Event::Closed => {}
             }
-        }
-        while let Some(transmit) = self.listener.poll_transmit() {
-            if let Some((port, route)) = self.way_back(transmit.route) {
-                port.push(route, |out| out.extend_from_slice(&transmit.datagram));
-            }
-        }
-        for port in &self.ports {
-            port.flush();
         }
     }
 
-    fn decide(&mut self, request: &Request, promised: &mut BTreeSet<usize>, now: Instant) {
-        let taken: Vec<bool> = (0..self.programmes.len()).map(|n| promised.contains(&n) || self.is_taken(n, now)).collect();
-        let is_taken = |place: usize| taken.get(place).copied().unwrap_or(true);
-        match admission::admit(&self.config.programmes, &request.stream_id, is_taken) {
-            Ok(place) => {
-                promised.insert(place);
-                let passphrase = self.config.programmes.get(place).and_then(|p| p.passphrase.as_ref());
-                let passphrase = passphrase.and_then(|p| Passphrase::new(p.reveal()));
-                let acceptance = Acceptance { passphrase, ..Acceptance::default() };
+    fn heard(&mut self, event: ListenerEvent, now: Instant) {
+        match event {
+            ListenerEvent::Request(request) => self.decide(&request, now),
+            ListenerEvent::Connected { request, route, negotiated } => {
+                if let Some(programme) = self.expected.remove(&request) {
+                    self.open(programme, route, &negotiated, now);
+                }
+            }
+            ListenerEvent::Joined { route, negotiated } => {
+                let group = negotiated.group.map(|group| group.local);
+                match group.and_then(|group| self.groups.get(&group).copied()) {
+                    Some(guest) => self.join(guest, route, &negotiated, now),
+                    // The session ended while its member was on its way.
+                    None => self.listener.connection_closed(negotiated.local, now),
+                }
+            }
+            ListenerEvent::Refused(refused) => self.tell(HallEvent::Refused(refused)),
+        }
+    }
+
+    fn decide(&mut self, request: &Request, now: Instant) {
+        let guests = &self.guests;
+        let occupancy = |programme: usize| {
+            let sender = guests.values().filter(|guest| guest.programme == programme).map(|guest| guest.heard).max();
+            sender.map_or(Occupancy::Free, |heard| Occupancy::Sender { silent: now.saturating_duration_since(heard) })
+        };
+        match self.door.answer(request, occupancy) {
+            Answer::Welcome { programme, acceptance } => {
+                self.expected.insert(request.id, programme);
                 self.listener.accept(request.id, &acceptance, now);
             }
-            Err(denial) => {
-                self.listener.reject(request.id, denial.reason(), now);
-                self.deny(denial, &request.stream_id, request.route.peer, now);
+            Answer::Away(why) => {
+                *self.turned.entry(why.code()).or_default() += 1;
+                self.listener.reject(request.id, why.reason(), now);
+                self.tell(HallEvent::Turned { from: request.route.peer, why });
             }
         }
     }
 
-    fn is_taken(&mut self, place: usize, now: Instant) -> bool {
-        let holder = self.holders.get(place).copied().flatten();
-        holder.and_then(|key| self.receptions.get_mut(&key)).is_some_and(|reception| reception.is_alive(now))
-    }
-
-    fn begin(&mut self, route: Arrived, negotiated: &Negotiated, now: Instant) -> Option<Key> {
-        let way = self.way_back(route)?;
-        let place = admission::place_of(&self.config.programmes, &negotiated.stream_id);
-        // The rest is what the handshake has looked at already.
-        let (place, denial) = match place {
-            Ok(place) if negotiated.receive_latency > self.config.max_latency => (place, Some(Denial::TooSlow)),
-            Ok(place) => (place, None),
-            Err(denial) => (usize::MAX, Some(denial)),
+    fn open(&mut self, programme: usize, route: listener::Route, negotiated: &Negotiated, now: Instant) {
+        // Whoever was here before and has gone silent makes room.
+        let old: Vec<GuestId> =
+            self.guests.iter().filter(|(_, guest)| guest.programme == programme).map(|(id, _)| *id).collect();
+        for id in old {
+            self.show_out(id, now);
+        }
+        self.next_guest += 1;
+        let id = GuestId(self.next_guest);
+        let config = SessionConfig {
+            send_buffer: SEND_BUFFER,
+            receive_buffer: RECEIVE_BUFFER,
+            seed: Some(Seed(self.random.bytes())),
+            ..SessionConfig::default()
         };
-        let seed = Seed(self.random.bytes());
-        let mut reception = Reception::new(negotiated, place, way, seed, now);
-        let path = reception.first_path();
-        if let (Some(denial), Some(programme)) = (denial, self.programmes.first_mut()) {
-            reception.close(now);
-            // Says goodbye on the way out; what it had to tell is of no interest.
-            drop(reception.settle(programme, now));
-            self.listener.connection_closed(negotiated.local, now);
-            if let Some(group) = reception.group {
-                self.listener.group_closed(group);
-            }
-            self.deny(denial, &negotiated.stream_id, route.peer, now);
-            return None;
+        let session = Session::new(config, &negotiated.terms(), now);
+        let path = session.paths().next();
+        let about = About {
+            group: negotiated.group.map(|group| group.group_type),
+            encrypted: negotiated.keys.is_some(),
+            latency: negotiated.receive_latency,
+            version: negotiated.peer_version,
+            is_holdfast: negotiated.private.is_some(),
+        };
+        let group = negotiated.group.map(|group| group.local);
+        if let Some(group) = group {
+            self.groups.insert(group, id);
         }
-        if let Some(old) = self.holders.get(place).copied().flatten() {
-            self.end(old, "another sender took over", now);
-        }
-        self.keys += 1;
-        let key = self.keys;
-        self.sockets.insert(negotiated.local, Place { key, path: path?, peer: route.peer });
-        if let Some(group) = reception.group {
-            self.groups.insert(group, key);
-        }
-        if let (Some(programme), Some(holder)) = (self.programmes.get_mut(place), self.holders.get_mut(place)) {
-            *holder = Some(key);
-            programme.begin();
-            let event = event(EventKind::SenderConnected, Severity::Info, programme.name(), reception.in_words());
-            (self.events)(event.with("from", route.peer.to_string()));
-        }
-        self.receptions.insert(key, reception);
-        Some(key)
-    }
-
-    fn join(&mut self, route: Arrived, negotiated: &Negotiated, now: Instant) -> Option<Key> {
-        let way = self.way_back(route)?;
-        let key = negotiated.group.and_then(|group| self.groups.get(&group.local)).copied();
-        let joined = key.and_then(|key| self.receptions.get_mut(&key)).map(|r| r.join(negotiated, way, now));
-        match (key, joined) {
-            (Some(key), Some(Ok(path))) => {
-                self.sockets.insert(negotiated.local, Place { key, path, peer: route.peer });
-                Some(key)
-            }
-            // Its session has just ended. The caller finds nobody there and calls again.
-            _ => {
-                self.listener.connection_closed(negotiated.local, now);
-                None
-            }
+        let guest = Guest {
+            programme,
+            session,
+            about,
+            group,
+            paths: Vec::new(),
+            due: Some(now),
+            heard: now,
+            last_end: Closed::Here,
+        };
+        self.guests.insert(id, guest);
+        self.tell(HallEvent::Opened { guest: id, programme, about });
+        if let Some(path) = path {
+            self.attach(id, path, route, negotiated.local);
         }
     }
 
-    fn settle_one(&mut self, key: Key, now: Instant) {
-        let Some(reception) = self.receptions.get_mut(&key) else { return };
-        let Some(programme) = self.programmes.get_mut(reception.programme) else { return };
-        let name = programme.name().to_owned();
-        let news = reception.settle(programme, now);
-        let group = reception.group;
-        let mut last = "it hung up";
-        for one in news {
-            match one {
-                News::PathUp { from, paths } => {
-                    if group.is_some() {
-                        let text = format!("a path from {from} is connected; {paths} of this sender's are up");
-                        (self.events)(event(EventKind::PathUp, Severity::Info, &name, text));
-                    }
-                }
-                News::PathDown { local, from, why, left } => {
-                    self.sockets.remove(&local);
-                    self.listener.connection_closed(local, now);
-                    last = in_words(why);
-                    if left == 0 {
-                        // Members that call from here on are the first of another session.
-                        if let Some(group) = group {
-                            self.listener.group_closed(group);
-                        }
-                    } else {
-                        let text = format!("the path from {from} has ended: {last}; {left} of this sender's are up");
-                        (self.events)(event(EventKind::PathDown, Severity::Warning, &name, text));
-                    }
-                }
-                News::Over => self.end(key, last, now),
-            }
+    fn join(&mut self, id: GuestId, route: listener::Route, negotiated: &Negotiated, now: Instant) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        match guest.session.add_path(&negotiated.terms(), now) {
+            Ok(path) => self.attach(id, path, route, negotiated.local),
+            Err(_) => self.listener.connection_closed(negotiated.local, now),
         }
     }
 
-    /// Ends a session, whatever state it is in.
-    fn end(&mut self, key: Key, why: &str, now: Instant) {
-        let Some(mut reception) = self.receptions.remove(&key) else { return };
-        if let Some(group) = reception.group {
+    fn attach(&mut self, id: GuestId, path: PathId, route: listener::Route, local: SocketId) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        let port = usize::try_from(route.socket).unwrap_or(usize::MAX);
+        let peer = route.peer;
+        guest.paths.push(GuestPath { id: path, local, port, route: Route { to: peer, from: route.local } });
+        self.sockets.insert(local, (id, path));
+        self.touched.push(id);
+        self.tell(HallEvent::PathUp { guest: id, peer });
+    }
+
+    fn path_gone(&mut self, id: GuestId, path: PathId, why: Closed, now: Instant) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        let Some(at) = guest.paths.iter().position(|p| p.id == path) else { return };
+        let gone = guest.paths.remove(at);
+        guest.last_end = why;
+        let is_over = guest.paths.is_empty();
+        self.sockets.remove(&gone.local);
+        self.listener.connection_closed(gone.local, now);
+        self.tell(HallEvent::PathGone { guest: id, peer: gone.route.to, why });
+        if is_over {
+            self.over(id);
+        }
+    }
+
+    /// Ends a sender's session and tells it.
+    pub(super) fn show_out(&mut self, id: GuestId, now: Instant) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            for path in guest.paths.iter().map(|path| path.id).collect::<Vec<_>>() {
+                guest.session.close_path(path, now);
+            }
+            self.settle_guest(id, now);
+        }
+    }
+
+    fn over(&mut self, id: GuestId) {
+        let Some(guest) = self.guests.remove(&id) else { return };
+        if let Some(group) = guest.group {
             self.groups.remove(&group);
             self.listener.group_closed(group);
         }
-        let sockets: Vec<SocketId> = reception.sockets().collect();
-        for local in sockets {
-            self.sockets.remove(&local);
-            self.listener.connection_closed(local, now);
+        self.tell(HallEvent::Gone { guest: id, programme: guest.programme, why: guest.last_end });
+    }
+
+    fn tell(&mut self, event: HallEvent) {
+        if self.events.len() >= MOST_WAITING {
+            self.events.pop_front();
         }
-        let place = reception.programme;
-        let Some(programme) = self.programmes.get_mut(place) else { return };
-        reception.close(now);
-        drop(reception.settle(programme, now));
-        if let Some(holder) = self.holders.get_mut(place).filter(|holder| **holder == Some(key)) {
-            *holder = None;
-            programme.finish(why, reception.missing(now));
-            let text = format!("{}: {why}", reception.in_words());
-            (self.events)(event(EventKind::SenderGone, Severity::Alert, programme.name(), text));
-        }
+        self.events.push_back(event);
     }
 
-    fn refused(&mut self, refused: &Refused) {
-        // Those that were denied are told with the reason when they are.
-        if refused.refusal == Refusal::Denied {
-            return;
-        }
-        let about = self.named(&refused.stream_id);
-        let (from, code) = (refused.route.peer, refused.refusal.code());
-        let text = format!("a caller from {from} was refused: {}", code.replace('-', " "));
-        let event = event(EventKind::CallerRefused, Severity::Warning, &about, text);
-        (self.events)(event.with("from", from.to_string()).with("reason", code).with("times", refused.times));
+    /// What happened since the last call.
+    pub(super) fn poll_event(&mut self) -> Option<HallEvent> {
+        self.events.pop_front()
     }
 
-    fn deny(&mut self, denial: Denial, stream_id: &StreamId, from: SocketAddr, now: Instant) {
-        let Some(times) = self.denials.count(denial, now) else { return };
-        let text = format!("a caller from {from} was refused: {}", denial.in_words());
-        let event = event(EventKind::CallerRefused, Severity::Warning, &self.named(stream_id), text);
-        (self.events)(event.with("from", from.to_string()).with("reason", denial.code()).with("times", times));
+    /// The next packet whose time has come, whosever it is.
+    pub(super) fn poll_packet(&mut self) -> Option<(GuestId, Delivered)> {
+        self.packets.pop_front()
     }
 
-    /// The programme that a stream id names, or nothing: a wrong one may be somebody's secret.
-    fn named(&self, stream_id: &StreamId) -> String {
-        let place = admission::place_of(&self.config.programmes, stream_id).ok();
-        place.and_then(|place| self.programmes.get(place)).map_or(String::new(), |p| p.name().to_owned())
-    }
-
-    fn way_back(&self, route: Arrived) -> Option<(Rc<Port>, Route)> {
-        let port = self.ports.get(usize::try_from(route.socket).ok()?)?;
-        Some((port.clone(), Route { to: route.peer, from: route.local }))
-    }
-
-    /// Tells all outputs of all programmes.
-    pub(super) fn tell(&self, command: OutputCommand) {
-        self.programmes.iter().for_each(|programme| programme.tell(command));
-    }
-
-    /// Troubles of the ports since the last call, in words.
-    pub(super) fn troubles(&self) -> Vec<String> {
-        self.ports.iter().filter_map(|port| port.take_trouble()).map(|trouble| trouble.to_string()).collect()
-    }
-
-    /// Ends all sessions, and leaves the programmes to be ended.
-    pub(super) fn close(&mut self, now: Instant) -> Vec<Programme> {
-        for key in self.receptions.keys().copied().collect::<Vec<_>>() {
-            self.end(key, "the relay ends", now);
-        }
-        std::mem::take(&mut self.programmes)
-    }
-
-    /// For people.
-    pub(super) fn snapshot(&mut self) -> RelaySnapshot {
+    /// Tells a sender something, if it is Holdfast.
+    pub(super) fn say(&mut self, id: GuestId, message: &[u8]) {
         let now = clock::now();
-        let mut programmes = Vec::new();
-        for (programme, holder) in self.programmes.iter_mut().zip(&self.holders) {
-            let mut snapshot = programme.snapshot();
-            if let Some(reception) = holder.and_then(|key| self.receptions.get_mut(&key)) {
-                snapshot.totals.missing += reception.missing(now);
-                snapshot.sender = reception.snapshot(now);
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.session.send_message(message, now);
+            self.touched.push(id);
+            self.settle(now);
+        }
+    }
+
+    /// What is measured of a sender's session, and of its paths.
+    pub(super) fn measure(&mut self, id: GuestId, now: Instant) -> Option<(About, SessionStats, Vec<PathNow>)> {
+        let guest = self.guests.get_mut(&id)?;
+        let mut paths = Vec::new();
+        for path in &guest.paths {
+            if let Some(stats) = guest.session.path_stats(path.id, now) {
+                paths.push(PathNow { peer: path.route.to, stats });
             }
-            programmes.push(snapshot);
         }
-        let sockets = self.ports.iter().map(|port| {
-            let counts = port.counts();
-            SocketSnapshot { local: port.socket().local().to_string(), sent: counts.sent, lost: counts.lost }
-        });
-        let stats = self.listener.stats();
-        let refusals = REFUSALS.iter().map(|refusal| (refusal.code(), self.listener.refused(*refusal)));
-        let denials = Denial::ALL.iter().map(|denial| (denial.code(), self.denials.total(*denial)));
-        RelaySnapshot {
-            name: self.config.name.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-            at: clock::wall(),
-            uptime_s: now.saturating_duration_since(self.began).as_secs(),
-            programmes,
-            sockets: sockets.collect(),
-            handshakes: HandshakeSnapshot {
-                inductions: stats.inductions,
-                conclusions: stats.conclusions,
-                connections: stats.connections,
-                refused: refusals.chain(denials).collect(),
-            },
+        Some((guest.about, guest.session.stats(now), paths))
+    }
+
+    /// What the listener counted.
+    pub(super) fn listener(&self) -> &ListenerStats {
+        self.listener.stats()
+    }
+
+    /// How many were refused, by reason.
+    pub(super) fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        const ALL: [Refusal; 14] = [
+            Refusal::WrongCookie,
+            Refusal::TooMany,
+            Refusal::Malformed,
+            Refusal::OldVersion,
+            Refusal::NotLive,
+            Refusal::Filter,
+            Refusal::Cipher,
+            Refusal::WrongPassphrase,
+            Refusal::PassphraseMissing,
+            Refusal::PassphraseUnexpected,
+            Refusal::Replayed,
+            Refusal::Group,
+            Refusal::Full,
+            Refusal::Undecided,
+        ];
+        let mut all = self.turned.clone();
+        for refusal in ALL {
+            let count = self.listener.refused(refusal);
+            if count > 0 {
+                all.insert(refusal.code(), count);
+            }
         }
+        all
+    }
+
+    /// Datagrams for nobody.
+    pub(super) fn stray(&self) -> u64 {
+        self.stray
+    }
+
+    /// The ports.
+    pub(super) fn ports(&self) -> &[Rc<Port>] {
+        &self.ports
     }
 }
-
-/// What the listener refuses by itself.
-const REFUSALS: [Refusal; 14] = [
-    Refusal::WrongCookie,
-    Refusal::TooMany,
-    Refusal::Malformed,
-    Refusal::OldVersion,
-    Refusal::NotLive,
-    Refusal::Filter,
-    Refusal::Cipher,
-    Refusal::WrongPassphrase,
-    Refusal::PassphraseMissing,
-    Refusal::PassphraseUnexpected,
-    Refusal::Replayed,
-    Refusal::Group,
-    Refusal::Full,
-    Refusal::Undecided,
-];
-
-fn in_words(why: Closed) -> &'static str {
-    match why {
-        Closed::Here => "it was closed here",
-        Closed::ByPeer => "it hung up",
-        Closed::PeerIdle => "nothing came from it any more",
-    }
-}
-
-pub(super) fn event(kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
-    Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason)
-}
-
-/// How often the status is made.
-pub(super) const STATUS_EVERY: Duration = Duration::from_millis(500);

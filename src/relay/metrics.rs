@@ -56,7 +56,8 @@ fn senders(page: &mut Page, programmes: &[ProgrammeSnapshot]) {
     for programme in programmes {
         page.line("sender_connected", &[("programme", programme.id.as_str())], u8::from(programme.sender.is_some()));
     }
-    let all: Vec<_> = programmes.iter().filter_map(|p| p.sender.as_ref().map(|sender| (p.id.as_str(), sender))).collect();
+    let all: Vec<_> =
+        programmes.iter().filter_map(|p| p.sender.as_ref().map(|sender| (p.id.as_str(), sender))).collect();
     page.head("sender_bits_per_second", "gauge", "Payload that arrives.");
     for (programme, sender) in &all {
         page.line("sender_bits_per_second", &[("programme", programme)], sender.bitrate);

@@ -50,7 +50,9 @@ struct Way {
 enum Phase {
     Live,
     /// No path is left; what has arrived is still to be played.
-    Draining { until: Instant },
+    Draining {
+        until: Instant,
+    },
 }
 
 /// What is known of a sender from its handshake.
@@ -144,7 +146,9 @@ impl Reception {
     pub(super) fn is_alive(&mut self, now: Instant) -> bool {
         let ids: Vec<PathId> = self.ways.iter().map(|way| way.id).collect();
         self.phase == Phase::Live
-            && ids.into_iter().any(|id| self.bond.session_mut().path_stats(id, now).is_some_and(|s| s.silent_for < DEAD))
+            && ids
+                .into_iter()
+                .any(|id| self.bond.session_mut().path_stats(id, now).is_some_and(|s| s.silent_for < DEAD))
     }
 
     /// A datagram for one of its paths.

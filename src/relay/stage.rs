@@ -159,7 +159,7 @@ impl Stage {
         self.handle(Input::Unit(unit), line);
         // Silence of another sample rate or with other channels would be another stream for every decoder.
         let usual = TrackFormat::Audio(AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples });
-        if !self.slates.silence && format == usual && self.is_live() {
+        if !self.slates.silence && format == usual && self.heard.is_some() {
             self.load_silence(line);
         }
     }

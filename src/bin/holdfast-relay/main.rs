@@ -5,7 +5,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 
 use clap::Parser;
 use holdfast::config::{EXAMPLE_RELAY, EXAMPLE_RELAY_SECRETS, RelaySettings};
@@ -16,6 +17,8 @@ use holdfast::supervisor::load;
 
 /// The configuration or the arguments are wrong (sysexits' EX_CONFIG).
 const REFUSED: u8 = 78;
+/// Events that wait to be written.
+const EVENTS: usize = 1024;
 
 /// Takes programmes over SRT, single or bonded, and passes them on to RTMP, SRT and recordings.
 #[derive(Parser)]
@@ -77,15 +80,28 @@ fn read(file: &Path, secrets: Option<&Path>) -> Result<RelaySettings, String> {
 fn run(settings: RelaySettings) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| format!("cannot start: {e}"))?;
+    let (queue, writer) = log().map_err(|e| format!("cannot start a thread: {e}"))?;
+    let events: EventSink = Arc::new(move |event| drop(queue.try_send(event)));
     let local = tokio::task::LocalSet::new();
-    let events: EventSink = Arc::new(|event| log(&event));
-    local.block_on(&runtime, relay::run(settings, events))
+    let outcome = local.block_on(&runtime, relay::run(settings, events));
+    // With the last of the relay's tasks the last sender is dropped, and the writer ends.
+    drop(local);
+    let _ = writer.join();
+    outcome
 }
 
-fn log(event: &Event) {
-    if let Ok(line) = serde_json::to_string(event) {
-        say(&(line + "\n"));
-    }
+/// Writes events by a thread of its own: whoever reads them must not hold up the programmes. What does not fit into the
+/// queue is lost.
+fn log() -> std::io::Result<(mpsc::SyncSender<Event>, JoinHandle<()>)> {
+    let (queue, events) = mpsc::sync_channel::<Event>(EVENTS);
+    let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
+        for event in events {
+            if let Ok(line) = serde_json::to_string(&event) {
+                say(&(line + "\n"));
+            }
+        }
+    })?;
+    Ok((queue, writer))
 }
 
 /// Nobody may be reading, which is no reason to end.
