@@ -307,10 +307,12 @@ impl Bond {
             return self.clear(main, &doubted, now);
         }
         let best = self.best(&doubted, now);
-        self.dismiss(&mut doubted, best, after);
+        // The best of those that carry may be a poor one, which looked better when it began.
+        let strained = best.and_then(|best| self.evidence(best, now)).is_some_and(|of| congestion(&of).is_some());
+        self.dismiss(&mut doubted, best.filter(|_| !strained), after);
         let optional = doubted.is_optional();
         self.carrying = Carrying::Doubted(doubted.clone());
-        if best.is_none() && !optional {
+        if (best.is_none() || strained) && !optional {
             // Those that were dismissed are needed after all.
             self.everyone_carries(now);
         }
@@ -331,7 +333,7 @@ impl Bond {
             Doubt::Congested(_) | Doubt::Unsteady | Doubt::Preferred => self.is_trusted(best),
             Doubt::Gone => true,
         };
-        if may {
+        if may && (!strained || after >= FORCED_AFTER) {
             self.switch(best, doubted, now);
         }
     }
@@ -349,7 +351,11 @@ impl Bond {
         let Some(evidence) = self.evidence(main, now) else { return false };
         let answered = evidence.since_progress < now.saturating_duration_since(doubted.since);
         let (well, needs) = match doubted.why {
-            Doubt::Overdue => (true, STEADY_AFTER.max(evidence.rtt.unwrap_or_default())),
+            // Late answers are how congestion begins.
+            Doubt::Overdue => {
+                let slow = matches!(congestion(&evidence), Some(Congestion::Queue | Congestion::Shortfall));
+                (!slow || !self.has_better_spare(main, now), STEADY_AFTER.max(evidence.rtt.unwrap_or_default()))
+            }
             Doubt::Congested(_) => (congestion(&evidence).is_none(), CALM),
             // There need be nothing wrong with it.
             Doubt::Unsteady | Doubt::Preferred | Doubt::Gone => (false, CALM),

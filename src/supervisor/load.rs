@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, ConfigErrors, Paths, Settings};
+use crate::config::{self, ConfigErrors, Paths, RelaySettings, Settings};
 
 /// A configuration that was read and is right.
 #[derive(Debug)]
@@ -72,6 +72,27 @@ pub fn load(main: &Path, secrets: Option<&Path>) -> Result<Loaded, LoadError> {
     warnings.extend(absent_files(&settings));
     let text = config::with_paths_from(&text, base);
     Ok(Loaded { settings, text, secrets: secret_text.map(|(_, text)| text), warnings })
+}
+
+/// Reads and parses a relay's configuration, in the manner of [`load`]. Beside it what an operator should mend although
+/// it works.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_relay(main: &Path, secrets: Option<&Path>) -> Result<(RelaySettings, Vec<String>), LoadError> {
+    let absolute = std::path::absolute(main).map_err(|source| LoadError::Io {
+        path: main.to_owned(),
+        source,
+        remedy: "name the configuration's whole path",
+    })?;
+    let base = absolute.parent().unwrap_or(Path::new("/"));
+    let (text, _) = read(main)?;
+    let secrets = secrets.map(|path| Ok::<_, LoadError>((path, read(path)?))).transpose()?;
+    let warnings = secrets.as_ref().and_then(|(path, (_, mode))| too_open(path, *mode));
+    let named = secrets.as_ref().map(|(path, (text, _))| (path.display().to_string(), text));
+    let named = named.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let settings = config::parse_relay(base, (&main.display().to_string(), &text), named)?;
+    Ok((settings, warnings.into_iter().collect()))
 }
 
 /// The configuration in force, as the children read it.

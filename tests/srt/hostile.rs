@@ -186,7 +186,7 @@ fn fuzzed_datagrams_before_during_and_after_the_handshake() {
 
 /// Spoiled datagrams of every stage, each from a socket of its own.
 fn fuzz(place: SocketAddr, seed: u64, done: &AtomicBool) -> u64 {
-    let mut dice = Dice(seed * 0x9e37_79b9_7f4a_7c15);
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let passphrase = Passphrase::new(PASSPHRASE).expect("long enough");
     let mut sent = 0;
     while !done.load(Ordering::Relaxed) {

@@ -26,18 +26,20 @@ fn keys(encrypted: bool) -> String {
     if encrypted { format!("--passphrase {PASSPHRASE} --key-bytes 16") } else { String::new() }
 }
 
-async fn socket(it_calls: bool, encrypted: bool, port: u16) -> SrtSocket {
+/// A connected socket, and the listener without which it would die.
+async fn socket(it_calls: bool, encrypted: bool, port: u16) -> (SrtSocket, Option<SrtListener>) {
     let latency = Duration::from_millis(300);
     if it_calls {
         let builder = SrtSocket::builder().latency(latency);
         let builder = if encrypted { builder.encryption(16, PASSPHRASE) } else { builder };
-        return builder.call(format!("127.0.0.1:{port}").as_str(), None).await.expect("srt-tokio connects");
+        let socket = builder.call(format!("127.0.0.1:{port}").as_str(), None).await.expect("srt-tokio connects");
+        return (socket, None);
     }
     let builder = SrtListener::builder().latency(latency);
     let builder = if encrypted { builder.encryption(16, PASSPHRASE) } else { builder };
-    let (_listener, mut incoming) = builder.bind(format!("127.0.0.1:{port}").as_str()).await.expect("srt-tokio listens");
+    let (listener, mut incoming) = builder.bind(format!("127.0.0.1:{port}").as_str()).await.expect("srt-tokio listens");
     let request = incoming.incoming().next().await.expect("somebody calls");
-    request.accept(None).await.expect("srt-tokio accepts")
+    (request.accept(None).await.expect("srt-tokio accepts"), Some(listener))
 }
 
 fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
@@ -51,7 +53,7 @@ fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
     let mut ours = Peer::holdfast(&words(&line));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let tally = runtime.block_on(async {
-        let mut socket = tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
+        let (mut socket, _listener) = tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
         let mut tally = Tally::default();
         if it_sends {
             let mut tick = tokio::time::interval(EVERY);
@@ -60,7 +62,7 @@ fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
                 let payload: Bytes = numbered::write(3, number, now_us());
                 socket.send((Instant::now(), payload)).await.expect("srt-tokio sends");
             }
-            socket.close().await.expect("srt-tokio closes");
+            socket.close_and_finish().await.expect("srt-tokio closes");
         } else {
             while let Ok(Some(Ok((_, payload)))) = tokio::time::timeout(SOON, socket.next()).await {
                 tally.count(&payload, now_us());

@@ -11,8 +11,10 @@ use crate::srt::wire::HEADER_LEN;
 
 /// What the play time may be off by, besides what jitter and drift make it.
 const PLAY_ERROR: Duration = Duration::from_millis(3);
-/// How long a policy may take to trust a path that has just become good.
+/// How long a policy may take to know that a new path is good.
 const SETTLE: Duration = Duration::from_millis(1500);
+/// ... or one that was bad before: losses are judged over windows of 2 s, and the last one may have been half over.
+const SETTLE_AGAIN: Duration = Duration::from_millis(5000);
 /// Added to each bound for what is neither way nor rule: acknowledgement intervals, pace.
 const MARGIN: Duration = Duration::from_millis(25);
 /// A hole on the path that carries is answered within RTT + this.
@@ -63,6 +65,8 @@ pub(super) struct Checker {
     pub(super) worst_play_error: Duration,
     /// Of every 16th packet: those that had to arrive, and all.
     pub(super) promised: (u64, u64),
+    /// For a story that is told: the present 100 ms, and what was sent in them.
+    told: (u128, Vec<(u32, u32)>),
 }
 
 impl Checker {
@@ -84,6 +88,7 @@ impl Checker {
             digest: 0xcbf2_9ce4_8422_2325,
             worst_play_error: Duration::ZERO,
             promised: (0, 0),
+            told: (0, vec![(0, 0); story.cables.len()]),
             story: story.clone(),
         }
     }
@@ -107,11 +112,27 @@ impl Checker {
 
     pub(super) fn sent(&mut self, end: End, cable: usize, header: &[u8; HEADER_LEN], payload: usize, now: Instant) {
         self.sent += 1;
+        if self.story.tells {
+            self.tell_sent(end, cable, header, now);
+        }
         // Bit 26 of a data packet's second word: R.
         self.retransmitted += u64::from(header[0] & 0x80 == 0 && header[4] & 0x04 != 0);
         self.mix(u64::try_from(self.since(now).as_nanos()).unwrap() ^ (payload as u64) << 48);
         self.mix(u64::from_be_bytes(header[..8].try_into().unwrap()));
         self.mix(u64::from_be_bytes(header[8..].try_into().unwrap()) ^ (cable as u64) << 1 ^ u64::from(end == End::A));
+    }
+
+    /// Every 100 ms: what the caller sent over each cable, and how much of it again.
+    fn tell_sent(&mut self, end: End, cable: usize, header: &[u8; HEADER_LEN], now: Instant) {
+        let slot = self.since(now).as_millis() / 100;
+        if self.told.0 != slot {
+            let told = std::mem::replace(&mut self.told, (slot, vec![(0, 0); self.eras.len()]));
+            println!("{} ms: data and of that again, by cable: {:?}", told.0 * 100, told.1);
+        }
+        if end == End::A && header[0] & 0x80 == 0 {
+            self.told.1[cable].0 += 1;
+            self.told.1[cable].1 += u32::from(header[4] & 0x04 != 0);
+        }
     }
 
     pub(super) fn delivered(&mut self, end: End, number: u64, delivered: &Delivered, now: Instant) {
@@ -221,13 +242,24 @@ impl Checker {
         let until = offered + self.story.latency;
         let first_way = self.first_way?;
         (0..self.eras.len()).find(|cable| {
-            let Some(own) = self.during(*cable, offered - SETTLE.min(self.since(offered)), until) else { return false };
-            if !own.clean || own.from > offered - SETTLE.min(self.since(offered)) {
-                return false;
-            }
+            let settle = if self.story.policy == Policy::Backup && self.was_bad(*cable, offered) {
+                SETTLE_AGAIN
+            } else {
+                SETTLE
+            };
+            let since = offered - settle.min(self.since(offered));
+            let Some(own) = self.during(*cable, since, until) else { return false };
             let bound = self.switch_bound(*cable, offered, until) + Self::repair_bound(&own);
-            bound + own.forward + MARGIN + self.story.slack * 4 <= self.story.latency + first_way
+            // What is lost at the very end is missed by nobody who could ask for it.
+            let last = own.lossy && offered + ms(50) > self.offered[self.offered.len() - 1];
+            own.clean && !last && bound + own.forward + MARGIN + self.story.slack * 4 <= self.story.latency + first_way
         })
+    }
+
+    /// Whether a cable was ever anything but clean since it was first connected.
+    fn was_bad(&self, cable: usize, before: Instant) -> bool {
+        let eras = self.eras[cable].iter().take_while(|era| era.from <= before);
+        eras.skip_while(|era| !era.clean).any(|era| !era.clean || era.lossy)
     }
 
     /// How long repairs over this cable may take: [`ROUNDS`] askings, each a round trip and the wait before the next.

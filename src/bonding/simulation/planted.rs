@@ -74,7 +74,7 @@ fn too_much_patience_is_noticed() {
 
 #[test]
 fn congestion_that_is_ignored_is_noticed() {
-    is_noticed(Bug::IgnoresCongestion);
+    is_noticed_in(Bug::IgnoresCongestion, scenarios::the_main_line_becomes_narrow_with_a_bloated_queue);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn the_main_line_becomes_narrow() {
 }
 
 #[test]
-fn the_main_line_becomes_narrow_with_a_bloated_queue() {
+pub(super) fn the_main_line_becomes_narrow_with_a_bloated_queue() {
     let quiet = Story { latency: ms(1000), length: ms(9000), ..Story::quiet(Policy::Backup, &lines(&[20, 20])) };
     let world = run_lossless(quiet.with(&[(3000, 0, "rate 2M queue 1s forward")]));
     assert_eq!(world.check.switches.len(), 1);

@@ -267,10 +267,10 @@ impl Session {
         }
         let path = &mut self.paths[index];
         path.counters.missing = path.counters.missing.saturating_add_signed(path.inbound.decline(first, last));
-        let carriers = self.carriers(now);
-        let others = self.paths.iter().enumerate().filter(|(i, _)| *i != index && carriers[*i]);
+        // Whether another path has sent these is not known, only whether it has said that it will not: one that carried
+        // them into a hole is about to be replaced by this one.
+        let mut others = self.paths.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, path)| path);
         let first = first.max(self.incoming.buffer.next());
-        let mut others = others.map(|(_, path)| path);
         if first <= last && others.all(|path| path.inbound.has_declined(first, last)) {
             self.incoming.buffer.give_up(first, last, now);
         }

@@ -14,6 +14,11 @@ const WINDOW: Micros = SECOND;
 const FEWEST: u32 = 4;
 /// The most that one estimate moves the play time. 1 ms/s follows clocks that are 1,000 ppm apart.
 const STEP: Micros = MS;
+/// A round trip that differs by more than this, and by more than it varies anyway, is another way.
+const OTHER_WAY: Micros = 2 * MS;
+/// Another way that lasts for so many estimates is the usual one from then on. Until then the drift is not known, which
+/// at 200 ppm is 2 ms.
+const OTHER_WAY_FOR: u32 = 10;
 /// An estimate is followed by this part of the difference, so that chance averages out.
 const GAIN: Micros = 4;
 /// A timestamp may ask to be played at most this much later than the latency says: a peer whose clock jumps must not
@@ -79,12 +84,15 @@ pub(super) struct DriftTracer {
     opened: Option<Micros>,
     least_offset: Micros,
     least_rtt: Micros,
+    sum_rtt: Micros,
     samples: u32,
-    /// Round-trip time of the first window: half of what it grows by is taken for a longer way, not for drift, as in
-    /// libsrt.
-    first_rtt: Option<Micros>,
+    /// Round-trip time with which the baseline was taken. Another one means another way, or a queue on it, and then the
+    /// offset says nothing of the drift. libsrt takes half of the difference for the way and half for drift.
+    usual_rtt: Option<Micros>,
     /// What this path's offset is without drift.
     baseline: Option<Micros>,
+    /// Windows in a row with another round-trip time.
+    unusual: u32,
     closed: Micros,
     weight: u32,
 }
@@ -101,9 +109,11 @@ impl DriftTracer {
             opened: None,
             least_offset: Micros::MAX,
             least_rtt: Micros::MAX,
+            sum_rtt: 0,
             samples: 0,
-            first_rtt: None,
+            usual_rtt: None,
             baseline: None,
+            unusual: 0,
             closed: Micros::MIN,
             weight: 0,
         }
@@ -114,17 +124,30 @@ impl DriftTracer {
         let opened = *self.opened.get_or_insert(now);
         self.least_offset = self.least_offset.min(offset);
         self.least_rtt = self.least_rtt.min(rtt);
+        self.sum_rtt += rtt;
         self.samples += 1;
         if now - opened < WINDOW || self.samples < FEWEST {
             return None;
         }
-        let rtt = self.least_rtt;
-        let first_rtt = *self.first_rtt.get_or_insert(rtt);
-        let way = self.least_offset - (rtt - first_rtt) / 2;
-        let baseline = *self.baseline.get_or_insert(way - drift);
-        (self.weight, self.closed) = (self.samples, now);
-        (self.opened, self.samples) = (Some(now), 0);
+        let (rtt, way) = (self.least_rtt, self.least_offset);
+        // What it varies by within a second, it may differ by from second to second.
+        let chance = self.sum_rtt / Micros::from(self.samples) - rtt;
+        let samples = self.samples;
+        (self.opened, self.samples, self.sum_rtt) = (Some(now), 0, 0);
         (self.least_offset, self.least_rtt) = (Micros::MAX, Micros::MAX);
+        let usual = *self.usual_rtt.get_or_insert(rtt);
+        if (rtt - usual).abs() > OTHER_WAY + chance {
+            self.unusual += 1;
+            if self.unusual < OTHER_WAY_FOR {
+                return None;
+            }
+            // It is the usual way from here on.
+            self.usual_rtt = Some(rtt);
+            self.baseline = Some(way - drift);
+        }
+        self.unusual = 0;
+        let baseline = *self.baseline.get_or_insert(way - drift);
+        (self.weight, self.closed) = (samples, now);
         Some(way - baseline)
     }
 
@@ -182,6 +205,24 @@ mod tests {
             estimates.extend(tracer.sample(now, base.offset(now - 80 * MS, now) + drift, 160 * MS, drift));
         }
         assert!(!estimates.is_empty() && estimates.iter().all(|e| *e == drift), "{estimates:?}");
+    }
+
+    #[test]
+    fn queues_and_other_routes_are_not_drift() {
+        let mut base = TimeBase::new(0, 100 * MS);
+        let mut tracer = DriftTracer::first();
+        for second in 0..200 {
+            // 40 ms more in one direction: for 5 s, for 100 s, and not any more.
+            let more = if (20..25).contains(&second) || (50..150).contains(&second) { 40 * MS } else { 0 };
+            for tenth in 0..10 {
+                let now = second * SECOND + tenth * 100 * MS;
+                let offset = base.offset(now - more, now);
+                if let Some(estimate) = tracer.sample(now, offset, 20 * MS + more, base.drift()) {
+                    base.follow(estimate);
+                }
+            }
+            assert_eq!(base.drift(), 0, "after {second} s");
+        }
     }
 
     #[test]

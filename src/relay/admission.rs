@@ -1,0 +1,196 @@
+//! Pure. Who may send what: a caller's stream id names a programme, and a programme has one sender at a time.
+//!
+//! The passphrase is not looked at here: the listener lets a caller in only if it has the one of the programme that it
+//! asked for. So a caller without it can find out which stream ids exist, which is what libsrt's reject codes are for.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::config::ProgrammeSettings;
+use crate::srt::wire::RejectReason;
+use crate::srt::{Mode, Purpose, StreamId};
+
+/// Why a caller is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Denial {
+    /// There is no programme of that stream id.
+    UnknownStream,
+    /// The stream id begins like access control and goes on like nothing known.
+    BadStreamId,
+    /// It wants to receive; a relay sends only to its own destinations.
+    NotASender,
+    /// It wants to send a file, or to exchange secrets.
+    NotAStream,
+    /// Somebody else is sending this programme, and is alive.
+    Busy,
+    /// It asks for more latency than the configuration allows.
+    TooSlow,
+}
+
+impl Denial {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::UnknownStream, Self::BadStreamId, Self::NotASender, Self::NotAStream, Self::Busy, Self::TooSlow];
+
+    /// What the caller is told: the codes of libsrt's `access-control.md`, which are HTTP's.
+    pub const fn reason(self) -> RejectReason {
+        match self {
+            Self::UnknownStream => RejectReason::NOT_FOUND,
+            Self::BadStreamId => RejectReason::BAD_REQUEST,
+            Self::NotASender => RejectReason::BAD_MODE,
+            Self::NotAStream => RejectReason::Server(415),
+            Self::Busy => RejectReason::CONFLICT,
+            Self::TooSlow => RejectReason::FORBIDDEN,
+        }
+    }
+
+    /// A word for evidence and metrics, stable across releases.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownStream => "unknown-stream-id",
+            Self::BadStreamId => "bad-stream-id",
+            Self::NotASender => "not-a-sender",
+            Self::NotAStream => "not-a-stream",
+            Self::Busy => "programme-busy",
+            Self::TooSlow => "latency-too-long",
+        }
+    }
+
+    /// What an operator can do about it.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::UnknownStream => "no programme has the stream id that it asks for: check it on both sides",
+            Self::BadStreamId => "its stream id begins with #! and cannot be read: check its spelling",
+            Self::NotASender => "it wants to receive (m=request), but callers can only send here: use m=publish",
+            Self::NotAStream => "it does not want to send a stream (t=): leave t out",
+            Self::Busy => "somebody else sends this programme: stop the other sender first",
+            Self::TooSlow => "it asks for more latency than max_latency allows: ask for less, or allow more",
+        }
+    }
+}
+
+/// Which programme a caller may send: its place in the configuration. `is_taken` tells of a programme whether it has a
+/// sender that is alive.
+///
+/// # Errors
+/// Why none.
+pub fn admit(
+    programmes: &[ProgrammeSettings],
+    stream_id: &StreamId,
+    is_taken: impl Fn(usize) -> bool,
+) -> Result<usize, Denial> {
+    let place = place_of(programmes, stream_id)?;
+    if is_taken(place) { Err(Denial::Busy) } else { Ok(place) }
+}
+
+/// Which programme a stream id names.
+///
+/// # Errors
+/// Why none.
+pub fn place_of(programmes: &[ProgrammeSettings], stream_id: &StreamId) -> Result<usize, Denial> {
+    // As it is: an operator may have chosen one that looks like access control.
+    if let Some(place) = programmes.iter().position(|p| p.stream_id.reveal() == stream_id.as_str()) {
+        return Ok(place);
+    }
+    let access = stream_id.access().map_err(|_| Denial::BadStreamId)?;
+    match access.mode {
+        Some(Mode::Request) => return Err(Denial::NotASender),
+        Some(Mode::Publish | Mode::Bidirectional) | None => {}
+    }
+    if access.purpose != Purpose::Stream {
+        return Err(Denial::NotAStream);
+    }
+    let named = |p: &ProgrammeSettings| access.resource == Some(p.stream_id.reveal());
+    programmes.iter().position(named).ok_or(Denial::UnknownStream)
+}
+
+/// Between two events of one kind.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts denials; each kind is told at most once a second, so that nobody can fill a log.
+#[derive(Debug, Default)]
+pub struct Denials {
+    kinds: BTreeMap<Denial, Count>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    total: u64,
+    untold: u64,
+    told: Option<Instant>,
+}
+
+impl Denials {
+    /// Counts one. How many there were since the last that was told, with this one, if this one is to be told.
+    pub fn count(&mut self, denial: Denial, now: Instant) -> Option<u64> {
+        let count = self.kinds.entry(denial).or_default();
+        count.total += 1;
+        count.untold += 1;
+        if count.told.is_some_and(|told| now.saturating_duration_since(told) < TELL_EVERY) {
+            return None;
+        }
+        count.told = Some(now);
+        Some(std::mem::take(&mut count.untold))
+    }
+
+    /// All of one kind.
+    pub fn total(&self, denial: Denial) -> u64 {
+        self.kinds.get(&denial).map_or(0, |count| count.total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Secret;
+    use crate::model::RenditionId;
+
+    fn programmes() -> Vec<ProgrammeSettings> {
+        let programme = |name: &str, stream_id: &str| ProgrammeSettings {
+            id: RenditionId::new(name).unwrap(),
+            stream_id: Secret::new(stream_id),
+            passphrase: None,
+        };
+        vec![programme("one", "one"), programme("two", "#!odd"), programme("three", "tree/house")]
+    }
+
+    #[test]
+    fn a_stream_id_names_a_programme_plainly_or_as_a_resource() {
+        for (stream_id, expected) in [
+            ("one", Ok(0)),
+            ("#!odd", Ok(1)),
+            ("#!::r=tree/house,m=publish", Ok(2)),
+            ("#!::m=bidirectional,u=me,r=one", Ok(0)),
+            ("#!::r=one", Ok(0)),
+            ("#!::r=one,m=request", Err(Denial::NotASender)),
+            ("#!::r=one,m=publish,t=file", Err(Denial::NotAStream)),
+            ("#!::r=one,r=two", Err(Denial::BadStreamId)),
+            ("#!r=one", Err(Denial::BadStreamId)),
+            ("#!::u=one", Err(Denial::UnknownStream)),
+            ("One", Err(Denial::UnknownStream)),
+            ("", Err(Denial::UnknownStream)),
+        ] {
+            let stream_id = StreamId::new(stream_id).unwrap();
+            assert_eq!(admit(&programmes(), &stream_id, |_| false), expected, "{}", stream_id.as_str());
+        }
+    }
+
+    #[test]
+    fn a_programme_that_is_taken_is_refused_and_no_other() {
+        let (one, odd) = (StreamId::new("one").unwrap(), StreamId::new("#!odd").unwrap());
+        assert_eq!(admit(&programmes(), &one, |place| place == 0), Err(Denial::Busy));
+        assert_eq!(admit(&programmes(), &odd, |place| place == 0), Ok(1));
+        assert_eq!(Denial::Busy.reason(), RejectReason::from_code(2409));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "some instant; which one does not matter")]
+    fn denials_are_all_counted_and_seldom_told() {
+        let (mut denials, start) = (Denials::default(), Instant::now());
+        let told = (0..3000).filter_map(|ms| denials.count(Denial::Busy, start + Duration::from_millis(ms)));
+        assert_eq!(told.collect::<Vec<_>>(), [1, 1000, 1000]);
+        assert_eq!(denials.count(Denial::UnknownStream, start), Some(1), "another kind is told by itself");
+        assert_eq!(denials.total(Denial::Busy), 3000);
+    }
+}

@@ -1,0 +1,245 @@
+//! Pure. A sender's time on our clock.
+//!
+//! ```text
+//!   sender's clock ──source time──► + place ──► switch time ──► the switch's grids
+//!   our clock ─────────────────────► + ahead ──► what time it is for the switch
+//! ```
+//!
+//! The switch thinks that units are made by the clock it is told the time of. A sender's clock is another: it has another
+//! origin, which `place` takes care of, and another speed. Were units moved to our clock's speed, every few minutes one
+//! would have to be dropped or doubled; so it is the switch's clock that is moved, by `ahead`: at once forward when a unit
+//! comes earlier than expected, and slowly back when for a while all have come later, which is the filtered minimum of the
+//! arrival offsets. Sound and pictures keep the distance that the sender gave them.
+//!
+//! *Invariant:* the switch's time never goes back, and no unit lies ahead of it.
+
+use crate::model::{AudioGrid, Media, VideoGrid};
+
+/// The least offset of so long is taken for the true one.
+const WINDOW: Media = Media::from_millis(10_000);
+/// So much of the time that passes is taken back at most: 0.2 %, ten times what bad clocks differ.
+const GIVE_BACK: i64 = 500;
+/// A sender whose time base jumped goes on where it was if it comes back within this time.
+const SEAM: Media = Media::from_millis(1000);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Timeline {
+    /// Switch time minus our time.
+    ahead: Media,
+    /// What is still to be taken back of it.
+    surplus: Media,
+    /// Our time when it was last told.
+    told: Option<Media>,
+    /// Switch time minus source time; `None` before the first picture of a time base.
+    place: Option<Media>,
+    /// Switch time of the newest picture.
+    newest: Option<Media>,
+    /// Moves sound onto its grid.
+    phase: Media,
+    /// When the window began, our time, and how late the earliest of its units was.
+    window: Option<(Media, Media)>,
+}
+
+/// A unit's place on the switch's grid, and by how much its true time is later than that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// For the switch.
+    pub place: Media,
+    /// To be added again afterwards.
+    pub rest: Media,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Timeline {
+    /// Nothing is known of any sender.
+    pub const fn new() -> Self {
+        Self {
+            ahead: Media::ZERO,
+            surplus: Media::ZERO,
+            told: None,
+            place: None,
+            newest: None,
+            phase: Media::ZERO,
+            window: None,
+        }
+    }
+
+    /// Switch time minus our time.
+    pub const fn ahead(&self) -> Media {
+        self.ahead
+    }
+
+    /// What time it is for the switch when it is `ours` for us.
+    pub fn now(&mut self, ours: Media) -> Media {
+        let passed = self.told.replace(ours).map_or(Media::ZERO, |told| ours - told);
+        let back = self.surplus.min(Media(passed.0.max(0) / GIVE_BACK));
+        self.surplus = self.surplus - back;
+        self.ahead = self.ahead - back;
+        ours + self.ahead
+    }
+
+    /// Source times from here on are not comparable with those before.
+    pub fn restart(&mut self) {
+        self.place = None;
+        self.window = None;
+        self.surplus = Media::ZERO;
+    }
+
+    /// Whether sound can be placed: a picture has come.
+    pub const fn is_placed(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// A picture that is decoded at `source` came at `ours`. The first of a time base is put onto a place of `grid`.
+    pub fn picture(&mut self, source: Media, grid: VideoGrid, ours: Media) -> Placed {
+        let now = self.now(ours);
+        let offset = *self.place.get_or_insert_with(|| {
+            let seamless = self.newest.map(|newest| newest + grid.interval()).filter(|at| now - *at < SEAM);
+            let at = grid.nearest(seamless.unwrap_or(now));
+            grid.time_of(at) - source
+        });
+        let at = source + offset;
+        self.newest = Some(at);
+        self.arrived(at, ours);
+        Placed { place: grid.time_of(grid.nearest(at)), rest: Media::ZERO }
+    }
+
+    /// Sound of `source` came at `ours`; `None` before the first picture. Each keeps its exact time as the rest, so that
+    /// a grid of another sample rate, or one that lies between ours, does no harm.
+    pub fn sound(&mut self, source: Media, grid: AudioGrid, ours: Media) -> Option<Placed> {
+        let at = source + self.place?;
+        let nearest = |time: Media| grid.time_of(grid.nearest(time));
+        let moved = at + self.phase;
+        // What is near the middle between two places would be put now on this one, now on that, for the rounding of its
+        // time stamp alone.
+        if (nearest(moved) - moved).0.abs() > grid.interval().0 / 4 {
+            self.phase = nearest(at) - at;
+        }
+        let place = nearest(at + self.phase);
+        self.arrived(at.max(place), ours);
+        Some(Placed { place, rest: at - place })
+    }
+
+    fn arrived(&mut self, at: Media, ours: Media) {
+        let late = self.now(ours) - at;
+        if late < Media::ZERO {
+            self.ahead = self.ahead - late;
+            self.surplus = Media::ZERO;
+            self.window = None;
+            return;
+        }
+        match &mut self.window {
+            Some((began, least)) if ours - *began < WINDOW => *least = late.min(*least),
+            Some((_, least)) => {
+                self.surplus = (*least).min(late);
+                self.window = None;
+            }
+            None => self.window = Some((ours, late)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FrameRate;
+
+    const GRID: VideoGrid = VideoGrid(FrameRate::whole(30));
+
+    fn ms(ms: i64) -> Media {
+        Media::from_millis(ms)
+    }
+
+    /// 90 kHz, as in a transport stream.
+    fn stamped(time: Media) -> Media {
+        Media(time.to_ticks(90_000) * 100_000 / 9)
+    }
+
+    #[test]
+    fn pictures_take_one_place_each_whatever_the_senders_origin() {
+        let (mut line, origin) = (Timeline::new(), Media(7_654_321_012_345));
+        let places: Vec<i64> = (0..300)
+            .map(|n| {
+                let placed = line.picture(origin + stamped(GRID.time_of(n)), GRID, ms(5_000) + GRID.time_of(n));
+                GRID.nearest(placed.place)
+            })
+            .collect();
+        assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 1));
+        assert!((GRID.time_of(places[0]) - ms(5_000)).0.abs() < GRID.interval().0);
+    }
+
+    #[test]
+    fn a_burst_moves_the_switchs_clock_and_no_unit_is_ahead_of_it() {
+        let mut line = Timeline::new();
+        let mut last = Media(i64::MIN);
+        for n in 0..200 {
+            // The first second comes at once.
+            let ours = ms(1_000) + GRID.time_of((n - 30).max(0));
+            let placed = line.picture(GRID.time_of(n), GRID, ours);
+            let now = line.now(ours);
+            assert!(placed.place <= now && now >= last, "unit {n} at {:?}, now {now:?}", placed.place);
+            last = now;
+        }
+        assert!(line.ahead() >= ms(900));
+    }
+
+    #[test]
+    fn a_slow_senders_clock_is_followed_without_a_step() {
+        let (mut line, mut last) = (Timeline::new(), None);
+        for n in 0..30 * 3600 {
+            // 200 ppm slow: 0.72 s in an hour.
+            let ours = Media(GRID.time_of(n).0 / 5000 * 5001);
+            let placed = line.picture(stamped(GRID.time_of(n)), GRID, ours);
+            let place = GRID.nearest(placed.place);
+            assert!(last.is_none_or(|last| place == last + 1), "a place was left out or doubled at {n}");
+            last = Some(place);
+            let late = line.now(ours) - placed.place;
+            assert!(late >= Media::ZERO && late < ms(60), "{late:?} late at {n}");
+        }
+        assert!(line.ahead() < ms(-600), "{:?}", line.ahead());
+    }
+
+    #[test]
+    fn sound_between_the_places_keeps_its_time_and_takes_one_place_each() {
+        for (samples, rate) in [(1024, 48_000), (1024, 44_100)] {
+            let source = AudioGrid { samples, rate };
+            let mut line = Timeline::new();
+            assert_eq!(line.sound(ms(0), AudioGrid::AAC, ms(0)), None);
+            line.picture(ms(0), GRID, ms(0));
+            let offset = line.place.unwrap_or_default();
+            let mut last = None;
+            for k in 0..2000 {
+                // Half a place off, where rounding decides.
+                let time = stamped(source.time_of(k) + Media(AudioGrid::AAC.interval().0 / 2));
+                let Some(placed) = line.sound(time, AudioGrid::AAC, ms(1) + time) else { continue };
+                let place = AudioGrid::AAC.nearest(placed.place);
+                assert!(last.is_none_or(|last| place > last), "unit {k} on a place that is taken");
+                if rate == 48_000 {
+                    assert!(last.is_none_or(|last| place == last + 1), "a hole before unit {k}");
+                }
+                last = Some(place);
+                assert_eq!(placed.place + placed.rest, time + offset);
+            }
+            assert!(last.is_some());
+        }
+    }
+
+    #[test]
+    fn a_time_base_that_jumps_goes_on_where_it_was() {
+        let mut line = Timeline::new();
+        let before = line.picture(ms(10_000), GRID, ms(500));
+        line.restart();
+        assert!(!line.is_placed());
+        let after = line.picture(ms(0), GRID, ms(540));
+        assert_eq!(GRID.nearest(after.place), GRID.nearest(before.place) + 1);
+        line.restart();
+        let later = line.picture(ms(77), GRID, ms(20_000));
+        assert!((later.place - line.now(ms(20_000))).0.abs() <= GRID.interval().0);
+    }
+}
