@@ -48,8 +48,8 @@ fn url(case: &Case, port: u16) -> String {
         0 => String::new(),
         bytes => format!("&passphrase={PASSPHRASE}&pbkeylen={bytes}"),
     };
-    // FFmpeg counts latency in microseconds.
-    format!("srt://127.0.0.1:{port}?mode={mode}&latency=300000&transtype=live&pkt_size=1316{keys}")
+    // FFmpeg counts latency in microseconds, and without linger it throws away what it has not sent yet at its end.
+    format!("srt://127.0.0.1:{port}?mode={mode}&latency=300000&transtype=live&pkt_size=1316&linger=2{keys}")
 }
 
 fn carry(case: &Case, film: &Path, directory: &Path) -> Row {
@@ -68,7 +68,11 @@ fn carry(case: &Case, film: &Path, directory: &Path) -> Row {
         false => format!("send --seconds 20 --rate 2000000 --file {} {keys} {place}", film.display()),
     };
     if case.it_sends {
-        command.args(["-re", "-i"]).arg(film).args(["-c", "copy", "-muxrate", "2M", "-f", "mpegts"]).arg(url(case, port));
+        command
+            .args(["-re", "-i"])
+            .arg(film)
+            .args(["-c", "copy", "-muxrate", "2M", "-f", "mpegts"])
+            .arg(url(case, port));
     } else {
         command.args(["-i", &url(case, port), "-c", "copy", "-f", "mpegts"]).arg(&arrived);
     }
@@ -90,7 +94,11 @@ fn carry(case: &Case, film: &Path, directory: &Path) -> Row {
     }
     drop(child);
     let (count, complaints) = pictures(&arrived);
-    let remark = if complaints.is_empty() { format!("{} payloads", report[if case.it_sends { "received" } else { "sent" }]) } else { complaints };
+    let remark = if complaints.is_empty() {
+        format!("{} payloads", report[if case.it_sends { "received" } else { "sent" }])
+    } else {
+        complaints
+    };
     Row { case: name, sent: PICTURES, received: count, missing: PICTURES.saturating_sub(count), remark }
 }
 

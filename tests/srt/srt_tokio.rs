@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use srt_tokio::{SrtListener, SrtSocket};
 
-use crate::endpoint::numbered::{self, Tally};
 use crate::endpoint::now_us;
+use crate::endpoint::numbered::{self, Tally};
 use crate::endpoint::peer::{Peer, words};
 use crate::pipes::{PASSPHRASE, free_port};
 use crate::table::{Row, judge};
@@ -53,7 +53,8 @@ fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
     let mut ours = Peer::holdfast(&words(&line));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let tally = runtime.block_on(async {
-        let (mut socket, _listener) = tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
+        let (mut socket, _listener) =
+            tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
         let mut tally = Tally::default();
         if it_sends {
             let mut tick = tokio::time::interval(EVERY);
@@ -81,7 +82,7 @@ fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
         if it_calls { "calls" } else { "listens" },
         if it_sends { "sends" } else { "receives" }
     );
-    Row { case, sent, received, missing: sent - received + corrupt, remark: String::new() }
+    Row { case, sent, received, missing: sent - received + corrupt, remark: ours.said().join(", ") }
 }
 
 #[test]
@@ -89,7 +90,9 @@ fn srt_tokio_both_ways() {
     let cases = [(false, false), (false, true), (true, false), (true, true)];
     let mut rows = Vec::new();
     for encrypted in [false, true] {
-        rows.extend(crate::table::side_by_side(4, &cases, |(it_calls, it_sends)| carry(*it_calls, *it_sends, encrypted)));
+        rows.extend(crate::table::side_by_side(4, &cases, |(it_calls, it_sends)| {
+            carry(*it_calls, *it_sends, encrypted)
+        }));
     }
     judge("srt-tokio 0.4.4", &rows);
 }

@@ -34,8 +34,8 @@ use serde_json::{Value, json};
 
 use numbered::{PAYLOAD, Tally};
 use port::{Arrival, Port};
-use settings::{Direction, Place, Role};
 pub use settings::Settings;
+use settings::{Direction, Place, Role};
 
 /// A lost member calls again after this time.
 const REJOIN: Duration = Duration::from_millis(500);
@@ -154,8 +154,7 @@ impl<'a> Endpoint<'a> {
             true => Binding::caller(None, (place.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0).into()),
             false => Binding::listener(place.target),
         };
-        let ports: Vec<_> =
-            settings.places.iter().map(|place| Port::open(binding(place), settings.buffer)).collect();
+        let ports: Vec<_> = settings.places.iter().map(|place| Port::open(binding(place), settings.buffer)).collect();
         let listener = (!calls).then(|| {
             let config = ListenerConfig { offer: offer(settings), ..ListenerConfig::default() };
             Listener::new(config, chance(), now)
@@ -394,7 +393,8 @@ impl<'a> Endpoint<'a> {
         if let (Some(course), Some(bond)) = (course, &mut self.bond) {
             return bond.handle_datagram(course.path, &arrival.bytes, now);
         }
-        if let Some(guest) = self.guests.iter_mut().find(|it| it.course.local == dest && it.course.peer == arrival.from) {
+        if let Some(guest) = self.guests.iter_mut().find(|it| it.course.local == dest && it.course.peer == arrival.from)
+        {
             return guest.bond.handle_datagram(guest.course.path, &arrival.bytes, now);
         }
         if let Some(listener) = &mut self.listener {
@@ -492,7 +492,8 @@ impl<'a> Endpoint<'a> {
             let bond = Bond::new(self.settings.kind.policy(), config, &terms, link, weight, now);
             let path = bond.session().paths().next().expect("it has its first path");
             (self.say)(format!("GUEST at_us {}", now_us()));
-            self.guests.push(Guest { bond, course: Course { path, local: negotiated.local, port, peer, from, weight } });
+            self.guests
+                .push(Guest { bond, course: Course { path, local: negotiated.local, port, peer, from, weight } });
             return;
         }
         let path = match &mut self.bond {
@@ -633,9 +634,10 @@ impl<'a> Endpoint<'a> {
             Role::Send => report::sent(self.sent, self.refused, self.took),
             Role::Receive => report::received(&self.tally),
         };
-        let refusals = self.refusals.iter().map(|(code, (events, times))| {
-            ((*code).to_owned(), json!({"events": events, "times": times}))
-        });
+        let refusals = self
+            .refusals
+            .iter()
+            .map(|(code, (events, times))| ((*code).to_owned(), json!({"events": events, "times": times})));
         let refusals = Value::Object(refusals.collect());
         report::complete(&mut report, &self.paths, self.session, self.counters, refusals);
         report["lost_here"] = self.ports.iter().map(|port| port.lost).sum::<u64>().into();
