@@ -6,13 +6,14 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: one at a time.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build demo test ci check tidy soak bench bench-fanout bench-srt fuzz fuzz-smoke clean
+.PHONY: help setup build demo test ci check tidy simulate soak bench bench-fanout bench-srt fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
 	@echo "make test            every test, the scenarios with real servers among them (20 min on two cores)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
 	@echo "make ci              the lints and the tests that hold on any machine; what .ci/run calls"
+	@echo "make simulate        SEEDS=10000 stories of bonded SRT in virtual time, each under every rule (a minute)"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
 	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
 	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
@@ -42,6 +43,7 @@ test:
 	@scripts/setup --test
 	$(TEST) -- $(ONLY)
 ifeq ($(ONLY),)
+	@$(MAKE) --no-print-directory simulate
 	@$(MAKE) --no-print-directory fuzz-smoke
 	@REPETITIONS=1 scripts/bench-fanout
 	@REPETITIONS=1 WINDOW=2 scripts/bench-srt
@@ -54,6 +56,7 @@ ci:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(TEST) --lib --bins --test tidy --test config --test encoders --test supervisor
+	@$(MAKE) --no-print-directory simulate
 	$(TEST) --test scenarios -- --test-threads 1 $(STEADY)
 
 check:
@@ -64,6 +67,10 @@ check:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked --test tidy
 	@CARGO="$(CARGO)" scripts/deny
+
+SEEDS ?= 10000
+simulate:
+	HOLDFAST_SEEDS=$(SEEDS) $(TEST) --lib bonding::simulation::every_rule -- --nocapture
 
 soak:
 	@scripts/setup --test
