@@ -14,8 +14,8 @@ use holdfast::config::{
 use holdfast::events::{OutputSnapshot, OutputState};
 use holdfast::model::{AccessUnit, Codec, FrameRate, InputId, OutputId, RenditionId};
 use holdfast::mux::ts::{self, Demuxer, Output, Source};
-use holdfast::netem::emulator::{Cable, Emulator, Wiring};
 use holdfast::netem::Conditions;
+use holdfast::netem::emulator::{Cable, Emulator, Wiring};
 use holdfast::output::{Feed, OutputCommand, ProgrammeClock, Transport, srt};
 use tokio::sync::watch;
 

@@ -26,7 +26,10 @@ fn two_programmes_at_once_encrypted_and_not_reach_their_outputs_picture_by_pictu
     });
     assert_eq!((&seen["sender"]["encrypted"], &seen["sender"]["bonding"]), (&json!(false), &json!("single")));
     assert_eq!(rig.programme_status("church")["sender"]["encrypted"], true);
-    assert!(!rig.get("/status").contains("most-secret") && !rig.get("/metrics").contains("-id"), "a secret is shown");
+    assert!(
+        !rig.get("/status").contains("most-secret") && !rig.get("/metrics").contains("church-id"),
+        "a secret is shown"
+    );
     for sender in [&mut church, &mut guest] {
         assert!(sender.finish(END).success(), "{}", sender.log());
     }

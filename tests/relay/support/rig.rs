@@ -133,9 +133,10 @@ impl Rig {
         self.guard.spawn(name, &mut command)
     }
 
-    /// FFmpeg takes one RTMP publisher at `port`, and keeps what it gets.
+    /// FFmpeg takes one RTMP publisher at `port`, and keeps what it gets: as FLV, which can hold the slate's decoder
+    /// configuration beside the film's.
     pub fn receiver(&self, name: &str, port: u16) -> (Process, PathBuf) {
-        let file = self.dir.path().join(format!("{name}.mkv"));
+        let file = self.dir.path().join(format!("{name}.flv"));
         let mut command = tools::ffmpeg();
         command
             .args(["-listen", "1", "-timeout", "60", "-i", &format!("rtmp://127.0.0.1:{port}/live/most-secret")])
