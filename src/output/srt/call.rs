@@ -49,7 +49,8 @@ pub(super) struct Connected {
 /// Calls the far end of `path`, at each of its addresses until one takes the call.
 pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> Result<Connected, Failure> {
     let host = (path.address.host.as_str(), path.address.port);
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
+    let found =
+        timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
     let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() {
         return Err(Failure::NameLookup);
