@@ -122,8 +122,10 @@ impl Session {
             PeerKind::Shared if too_late => refuse(refused, at, at),
             PeerKind::Shared => self.send_again_where_best(at, now),
             PeerKind::PerPath { patient } => {
-                if self.paths[index].flight.record(at).is_none() || (delivered && patient) || too_late {
-                    // Another path carries it, or has brought it, or nobody can any more.
+                let content = delivered && (patient || self.paths[index].duty == Duty::Rest);
+                if self.paths[index].flight.record(at).is_none() || content || too_late {
+                    // Another path carries it, or has brought it, or nobody can any more. A member that rests is not
+                    // read from, so that not even an old libsrt misses anything there.
                     refuse(refused, at, at);
                 } else if !waiting && !self.is_expected(index, at, now) && !self.left_lately(index, at, now) {
                     self.send_again(index, at);
