@@ -81,8 +81,7 @@ impl Endpoint<'_> {
     }
 
     fn answer(&mut self, now: Instant) {
-        loop {
-            let Some(event) = self.listener.as_mut().and_then(Listener::poll_event) else { break };
+        while let Some(event) = self.listener.as_mut().and_then(Listener::poll_event) {
             match event {
                 ListenerEvent::Request(request) => {
                     let busy = self.bond.is_some() && !self.settings.guests;
