@@ -6,15 +6,17 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: one at a time.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build demo test check tidy soak bench bench-fanout fuzz fuzz-smoke clean
+.PHONY: help setup build demo test check tidy simulate soak bench bench-fanout bench-srt fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
 	@echo "make test            every test, the scenarios with real servers among them (half an hour on two cores)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
+	@echo "make simulate        SEEDS=10000 stories of bonded SRT in virtual time, each under every rule (a minute)"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
 	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
 	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
+	@echo "make bench-srt       our SRT engine beside libsrt with bonding: cost, rate, switching, congestion, waste"
 	@echo "make fuzz            every parser's fuzz target for SECONDS=60 each"
 	@echo "make build           release binaries in target/release"
 	@echo "make setup           only the set-up of the above: apt, PyPI and npm packages"
@@ -44,8 +46,10 @@ ifeq ($(ONLY),)
 endif
 	$(TEST) -- $(ONLY)
 ifeq ($(ONLY),)
+	@$(MAKE) --no-print-directory simulate
 	@$(MAKE) --no-print-directory fuzz-smoke
 	@REPETITIONS=1 scripts/bench-fanout
+	@REPETITIONS=1 WINDOW=2 scripts/bench-srt
 endif
 
 check:
@@ -57,16 +61,25 @@ check:
 	$(CARGO) test --locked --test tidy
 	@CARGO="$(CARGO)" scripts/deny
 
+SEEDS ?= 10000
+simulate:
+	HOLDFAST_SEEDS=$(SEEDS) $(TEST) --lib bonding::simulation::every_rule -- --nocapture
+
 soak:
 	@scripts/setup --test
 	HOLDFAST_SOAK=1 $(TEST) --test scenarios -- --nocapture
 	@scripts/results-table
+	@scripts/bench-srt
 
-bench: bench-fanout
+bench: bench-fanout bench-srt
 
 bench-fanout:
 	@scripts/setup --test
 	@scripts/bench-fanout
+
+bench-srt:
+	@scripts/setup --test
+	@scripts/bench-srt
 
 SECONDS ?= 60
 fuzz:

@@ -24,6 +24,9 @@ pub mod mux;
 // One session per destination, one thread per recording.
 pub mod output;
 
+// One programme from the switch to its outputs: what a box and a relay have in common.
+pub mod programme;
+
 // RTMP as a state machine without sockets.                                                         pure
 pub mod rtmp;
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use super::decision::{Congestion, Decision, Doubt, Evidence};
+use super::decision::{Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
 use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
 use crate::srt::planted::{Bug, planted};
@@ -21,8 +21,6 @@ const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 /// one of a stream.
 pub(super) const CALM: Duration = Duration::from_secs(1);
 
-/// After answers have come back, losses may still be reported for so long that happened before.
-const FORGIVEN: Duration = Duration::from_millis(250);
 /// A resting path that has not answered for so long is no spare.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
@@ -224,9 +222,7 @@ impl Bond {
         if self.calm_until.is_some_and(|until| now < until) {
             return;
         }
-        let forgiven = self.forgiven_until.is_some_and(|until| now < until);
         if let Some(how) = congestion(&evidence)
-            && !(forgiven && how == Congestion::Loss)
             && self.has_better_spare(main, now)
         {
             return self.doubt(Some(main), Doubt::Congested(how), Some(evidence), now);
@@ -351,10 +347,10 @@ impl Bond {
         let Some(evidence) = self.evidence(main, now) else { return false };
         let answered = evidence.since_progress < now.saturating_duration_since(doubted.since);
         let (well, needs) = match doubted.why {
-            // Late answers are how congestion begins.
+            // Late answers are how congestion begins; and what was lost in a hole is not told at once.
             Doubt::Overdue => {
-                let slow = matches!(congestion(&evidence), Some(Congestion::Queue | Congestion::Shortfall));
-                (!slow || !self.has_better_spare(main, now), STEADY_AFTER.max(evidence.rtt.unwrap_or_default()))
+                let ails = congestion(&evidence).is_some();
+                (!ails || !self.has_better_spare(main, now), STEADY_AFTER.max(evidence.rtt.unwrap_or_default()))
             }
             Doubt::Congested(_) => (congestion(&evidence).is_none(), CALM),
             // There need be nothing wrong with it.
@@ -406,7 +402,6 @@ impl Bond {
         }
         if doubted.why == Doubt::Overdue {
             self.counters.false_suspicions += 1;
-            self.forgiven_until = Some(now + FORGIVEN);
         } else {
             self.calm_until = Some(now + CALM);
         }

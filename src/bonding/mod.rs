@@ -159,8 +159,6 @@ pub struct Bond {
     reviewed: Instant,
     /// Doubts that are a matter of choice are put off until then.
     calm_until: Option<Instant>,
-    /// Losses are those of a hole that is over, until then.
-    forgiven_until: Option<Instant>,
     sent: Option<Instant>,
 }
 
@@ -179,7 +177,6 @@ impl Bond {
             doubts: VecDeque::new(),
             reviewed: now,
             calm_until: None,
-            forgiven_until: None,
             sent: None,
             session,
         };

@@ -126,7 +126,8 @@ fn read(
         Ok(Url::Srt(address)) => read_srt(section, context, name, rendition, Ok(address), enabled, secrets),
         Err(Reported) if is_srt => read_srt(section, context, name, rendition, Err(Reported), enabled, secrets),
         Ok(Url::Rtmp(url)) => {
-            section.refuse(&srt::KEYS, &Complaint::new("is for srt:// addresses", "remove it, or write srt://host:port"));
+            section
+                .refuse(&srt::KEYS, &Complaint::new("is for srt:// addresses", "remove it, or write srt://host:port"));
             read_rtmp(section, context, name, rendition, Ok(url), enabled, secrets)
         }
         Err(Reported) => {

@@ -75,8 +75,7 @@ fn read_main(
     let srt = read_srt(&mut root, report);
     let status = read_status(&mut root, report);
     let programmes = read_programmes(&mut root, secrets, &mut named.programmes, report);
-    let context =
-        Context { base: &base, refers_by: "programme", rendition_names: &named.programmes, renditions: &[] };
+    let context = Context { base: &base, refers_by: "programme", rendition_names: &named.programmes, renditions: &[] };
     let destinations = destination::read_all(&mut root, &context, secrets, &mut named.outputs, report);
     let recordings = recording::read_all(&mut root, &context, &mut named.outputs, report);
     root.finish(report);
@@ -246,7 +245,10 @@ fn sockets(value: &DeValue<'_>) -> Result<Vec<SocketAddr>, Complaint> {
             return Err(Complaint::new("is empty", "write at least one: listen = [\"[::]:9000\"]"));
         }
         Some(list) if list.len() > MOST_SOCKETS => {
-            return Err(Complaint::new(format!("has {} addresses", list.len()), format!("keep at most {MOST_SOCKETS}")));
+            return Err(Complaint::new(
+                format!("has {} addresses", list.len()),
+                format!("keep at most {MOST_SOCKETS}"),
+            ));
         }
         Some(list) => {
             let not_text = |v: &DeValue<'_>| {

@@ -161,7 +161,8 @@ fn combine_id(
         (written, Key::Absent) => Ok(written),
         (None, Key::Given(key)) => Ok(Some(key)),
         (Some(_), Key::Given(_)) => {
-            let complaint = Complaint::new("stands beside a key in the secrets file", "keep one: the key is the stream id");
+            let complaint =
+                Complaint::new("stands beside a key in the secrets file", "keep one: the key is the stream id");
             Err(section.complain("stream_id", &complaint))
         }
     }
@@ -228,19 +229,20 @@ fn read_links(section: &mut Section<'_>, address: Result<SrtAddress, Reported>) 
         )),
         (Some(Bonding::Broadcast | Bonding::Backup), 0 | 1) => Err(section.complain(
             "bonding",
-            &problem("needs at least two paths".into(), "add paths = [{ interface = \"eth0\" }, { interface = \"wwan0\" }]"),
+            &problem(
+                "needs at least two paths".into(),
+                "add paths = [{ interface = \"eth0\" }, { interface = \"wwan0\" }]",
+            ),
         )),
-        (_, n) if n > MOST_PATHS => Err(section
-            .complain("paths", &problem(format!("has {n} paths"), &format!("keep at most {MOST_PATHS}")))),
+        (_, n) if n > MOST_PATHS => {
+            Err(section.complain("paths", &problem(format!("has {n} paths"), &format!("keep at most {MOST_PATHS}"))))
+        }
         (Some(Bonding::Broadcast), _) => Ok(Links::Broadcast(paths)),
         (Some(Bonding::Backup), _) => by_weight(section, paths).map(Links::Backup),
     }
 }
 
-fn read_paths(
-    section: &mut Section<'_>,
-    address: &Result<SrtAddress, Reported>,
-) -> Result<Vec<SrtPath>, Reported> {
+fn read_paths(section: &mut Section<'_>, address: &Result<SrtAddress, Reported>) -> Result<Vec<SrtPath>, Reported> {
     const SHAPE: &str = "write a list of tables: paths = [{ interface = \"eth0\" }, { interface = \"wwan0\" }]";
     let tables = section.list("paths", SHAPE)?;
     let most = u16::try_from(tables.len()).unwrap_or(u16::MAX);
@@ -294,7 +296,8 @@ fn read_path(
         && source.is_ipv4() != far.is_ipv4()
     {
         let family = if far.is_ipv4() { "IPv4" } else { "IPv6" };
-        let complaint = Complaint::new("is of another kind than the far end's address", format!("write an {family} address"));
+        let complaint =
+            Complaint::new("is of another kind than the far end's address", format!("write an {family} address"));
         return Err(table.complain("source", &complaint));
     }
     let weighed = weight.is_some();

@@ -61,7 +61,11 @@ fn the_relays_example_says_what_its_comments_say() {
     assert_eq!(settings.status, Some("127.0.0.1:9180".parse().unwrap()));
     assert_eq!((settings.min_latency, settings.max_latency), (Duration::from_millis(120), Duration::from_secs(8)));
     let [church, guest] = &settings.programmes[..] else { panic!("{:?}", settings.programmes) };
-    assert_eq!((church.stream_id.reveal(), guest.stream_id.reveal()), ("st-marys", "guest"), "the name is the usual id");
+    assert_eq!(
+        (church.stream_id.reveal(), guest.stream_id.reveal()),
+        ("st-marys", "guest"),
+        "the name is the usual id"
+    );
     assert_eq!(church.passphrase.as_ref().unwrap().reveal(), "what the box at St Mary's knows");
     assert_eq!(guest.passphrase, None);
     assert_eq!(settings.destinations[0].rendition, church.id);

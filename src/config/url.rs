@@ -46,7 +46,10 @@ pub(super) fn read_srt(written: &str) -> Result<SrtAddress, Complaint> {
         return Err(Complaint::new("has something after the port", SRT_EXAMPLE));
     }
     if authority.contains('@') {
-        return Err(Complaint::new("contains a user name or password", "SRT has none; write a stream_id or a passphrase"));
+        return Err(Complaint::new(
+            "contains a user name or password",
+            "SRT has none; write a stream_id or a passphrase",
+        ));
     }
     read_host_and_port(authority)
 }
@@ -122,10 +125,7 @@ fn host_and_port(authority: &str, example: &str, v6_example: &str) -> Result<(St
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err(Complaint::new(
-                    "has an IPv6 address without brackets",
-                    v6_example,
-                ));
+                return Err(Complaint::new("has an IPv6 address without brackets", v6_example));
             }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),

@@ -64,7 +64,7 @@ impl<T: Clone> Duplex<T> {
         }
     }
 
-    fn from_mut(&mut self, end: End) -> &mut Link<T> {
+    fn link_from(&mut self, end: End) -> &mut Link<T> {
         match end {
             End::A => &mut self.forward,
             End::B => &mut self.back,
@@ -98,7 +98,7 @@ impl<T: Clone> Duplex<T> {
                     Direction::Both => &[End::A, End::B],
                 };
                 for end in ends {
-                    let link = self.from_mut(*end);
+                    let link = self.link_from(*end);
                     let changed = change.applied_to(link.conditions());
                     link.set(changed, now);
                 }
@@ -109,7 +109,7 @@ impl<T: Clone> Duplex<T> {
     /// Sends from `end`; `None` if there is no carrier, as `ENETDOWN` would say.
     pub fn send(&mut self, end: End, packet: T, bytes: usize, now: Instant) -> Option<Entry> {
         let carrier = self.carrier;
-        let link = self.from_mut(end);
+        let link = self.link_from(end);
         if !carrier {
             link.refuse();
             return None;
@@ -119,7 +119,7 @@ impl<T: Clone> Duplex<T> {
 
     /// The next packet that has arrived at `end` by `now`.
     pub fn poll(&mut self, end: End, now: Instant) -> Option<T> {
-        self.from_mut(end.other()).poll(now)
+        self.link_from(end.other()).poll(now)
     }
 
     /// When there is something to do, in either direction.

@@ -254,7 +254,7 @@ mod tests {
     async fn play(feed: &Feed, transport: &Transport, seconds: i64, mut after_each: impl FnMut()) {
         let begin = transport.clock().now();
         for unit in fixtures::programme(Codec::H264, Codec::Aac, begin, seconds) {
-            tokio::time::sleep_until(transport.clock().instant(unit.pts).into()).await;
+            sleep_until(transport.clock().instant(unit.pts).into()).await;
             feed.push(unit);
             // The muxer's turn, and the timers'.
             sleep(Duration::from_millis(1)).await;

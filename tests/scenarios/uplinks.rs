@@ -35,10 +35,8 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
     let relay = rig.guard.spawn("relay", &mut relay(&rig, port, &audience.url()));
     wait_until("the relay to listen", PATIENCE, || relay_listens(port));
 
-    let ways: Vec<String> = UPLINKS
-        .iter()
-        .map(|(name, _)| bed.way(name, port).expect("an uplink of ours").0.to_string())
-        .collect();
+    let ways: Vec<String> =
+        UPLINKS.iter().map(|(name, _)| bed.way(name, port).expect("an uplink of ours").0.to_string()).collect();
     let paths: Vec<String> = ways.iter().map(|way| format!("{{ address = \"{way}\" }}")).collect();
     rig.configure(
         &Configuration::new(FPS)

@@ -29,7 +29,8 @@ struct Case {
 
 impl Case {
     fn name(&self) -> String {
-        let (role, way) = (if self.we_call { "calls" } else { "listens" }, if self.we_send { "sends" } else { "receives" });
+        let (role, way) =
+            (if self.we_call { "calls" } else { "listens" }, if self.we_send { "sends" } else { "receives" });
         let keys = if self.key_bytes == 0 { "clear".to_owned() } else { format!("AES-{}", self.key_bytes * 8) };
         let ports = if self.two_ports { ", two ports" } else { "" };
         format!("{}: Holdfast {role}, {way}, {keys}{ports}", self.kind)
@@ -57,12 +58,16 @@ fn at(begun: Media, tenths: i64) {
 
 fn carry(case: &Case) -> Row {
     let Case { kind, we_call, we_send, key_bytes, two_ports } = *case;
-    let keys = if key_bytes == 0 { String::new() } else { format!("--passphrase {PASSPHRASE} --key-bytes {key_bytes}") };
+    let keys =
+        if key_bytes == 0 { String::new() } else { format!("--passphrase {PASSPHRASE} --key-bytes {key_bytes}") };
     let ports: Vec<u16> = (0..if two_ports { 2 } else { 1 }).map(|_| free_port()).collect();
     let places: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let role = |sends: bool| if sends { format!("send --seconds {SECONDS} --rate 2000000") } else { "receive --seconds 9".to_owned() };
+    let role = |sends: bool| {
+        if sends { format!("send --seconds {SECONDS} --rate 2000000") } else { "receive --seconds 9".to_owned() }
+    };
     let common = format!("--type {kind} --latency 600 --rejoin {keys}");
-    let start = |is_ours: bool, line: &str| if is_ours { Peer::holdfast(&words(line)) } else { Peer::libsrt(&words(line)) };
+    let start =
+        |is_ours: bool, line: &str| if is_ours { Peer::holdfast(&words(line)) } else { Peer::libsrt(&words(line)) };
 
     let (listener_sends, caller_sends) = (we_send != we_call, we_send == we_call);
     let mut listener = start(!we_call, &format!("listen {} {common} {}", role(listener_sends), places.join(" ")));
@@ -91,9 +96,11 @@ fn carry(case: &Case) -> Row {
     let (sent, received) = if caller_sends { (called, answered) } else { (answered, called) };
     let number = |value: &serde_json::Value, key: &str| value[key].as_u64().unwrap_or(0);
     let (count, arrived) = (number(&sent, "sent"), number(&received, "received"));
-    let again: u64 = sent["members"].as_array().into_iter().flatten().map(|member| number(member, "retransmitted")).sum();
+    let again: u64 =
+        sent["members"].as_array().into_iter().flatten().map(|member| number(member, "retransmitted")).sum();
     let bad = number(&received, "corrupt") + number(&received, "duplicates") + number(&received, "out_of_order");
-    let mut remark = format!("{again} retransmitted, {bad} wrong, longest gap {} ms", number(&received, "longest_gap_us") / 1000);
+    let mut remark =
+        format!("{again} retransmitted, {bad} wrong, longest gap {} ms", number(&received, "longest_gap_us") / 1000);
     if arrived != count || bad > 0 {
         remark += &format!("\n{sent}\n{received}\ncaller: {:?}\nlistener: {:?}", caller.said(), listener.said());
     }

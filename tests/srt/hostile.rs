@@ -191,7 +191,8 @@ fn fuzz(place: SocketAddr, seed: u64, done: &AtomicBool) -> u64 {
     let mut sent = 0;
     while !done.load(Ordering::Relaxed) {
         let socket = socket(place);
-        let keys = KeyMaterial::generate(&passphrase, KeyLength::Aes128, &mut Random::from_seed(&[dice.next() as u8; 32]));
+        let keys =
+            KeyMaterial::generate(&passphrase, KeyLength::Aes128, &mut Random::from_seed(&[dice.next() as u8; 32]));
         let mut caller = caller(place, &mut dice, Some(keys));
         let (questions, connected) = match dice.below(3) {
             // Before: nothing but nonsense in the shape of a first step.

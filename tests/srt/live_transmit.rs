@@ -15,7 +15,11 @@ fn program(case: &Case, port: u16) -> Command {
     let url = format!("srt://127.0.0.1:{port}?mode={mode}&latency=300&transtype=live{keys}");
     let mut command = Command::new(installed("srt-live-transmit"));
     command.args(["-q", "-a", "no", "-chunk", "1316", "-loglevel", "fatal"]);
-    if case.it_sends { command.args(["file://con", &url]) } else { command.args([&url, "file://con"]) };
+    if case.it_sends {
+        command.args(["file://con", &url])
+    } else {
+        command.args([&url, "file://con"])
+    };
     command
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use holdfast::clock;
 use holdfast::model::Media;
 
-use crate::endpoint::numbered::{self, PAYLOAD, Tally};
 use crate::endpoint::now_us;
+use crate::endpoint::numbered::{self, PAYLOAD, Tally};
 use crate::endpoint::peer::{Peer, words};
 use crate::table::Row;
 
@@ -88,7 +88,8 @@ pub fn all_cases() -> Vec<Case> {
 
 impl Case {
     pub fn name(&self, program: &str) -> String {
-        let (role, way) = (if self.it_calls { "calls" } else { "listens" }, if self.it_sends { "sends" } else { "receives" });
+        let (role, way) =
+            (if self.it_calls { "calls" } else { "listens" }, if self.it_sends { "sends" } else { "receives" });
         let keys = if self.key_bytes == 0 { "clear".to_owned() } else { format!("AES-{}", self.key_bytes * 8) };
         format!("{program} {role}, {way}, {keys}")
     }
@@ -133,7 +134,8 @@ impl Case {
             wait_until(clock::media() + Media::from_millis(400));
             let sent = feed(child.0.stdin.take().expect("piped"));
             let report = ours.report(SOON);
-            let (received, corrupt) = (report["received"].as_u64().unwrap_or(0), report["corrupt"].as_u64().unwrap_or(9));
+            let (received, corrupt) =
+                (report["received"].as_u64().unwrap_or(0), report["corrupt"].as_u64().unwrap_or(9));
             return Row { case, sent, received, missing: sent - received + corrupt, remark: String::new() };
         };
         let report = ours.report(SOON);

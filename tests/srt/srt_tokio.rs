@@ -2,23 +2,26 @@
 //!
 //! Known of it, and so not asked of it: it cannot carry group handshakes (and panics on them as a listener); as a caller it
 //! takes the listener's induction timestamp for its time base, so that it releases packets too early when the listener has
-//! been up for long; it asks again and again for what is lost, so the links here lose nothing; it measures no round-trip
-//! time. As a listener it is only given our own well-formed handshakes, without the private extension that its parser
-//! does not know.
+//! been up for long, and says the size of its payloads where the size of datagrams belongs (MSS); it asks again and again
+//! for what is lost, so the links here lose nothing; it measures no round-trip time. As a listener it is only given our
+//! own well-formed handshakes, without the private extension that its parser does not know.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use srt_tokio::options::PacketSize;
 use srt_tokio::{SrtListener, SrtSocket};
 
-use crate::endpoint::numbered::{self, Tally};
 use crate::endpoint::now_us;
+use crate::endpoint::numbered::{self, Tally};
 use crate::endpoint::peer::{Peer, words};
 use crate::pipes::{PASSPHRASE, free_port};
 use crate::table::{Row, judge};
 
 const SOON: Duration = Duration::from_secs(20);
+/// What a payload of 1316 bytes needs with its headers.
+const MSS: u64 = 1316 + 44;
 const COUNT: u64 = 400;
 const EVERY: Duration = Duration::from_millis(4);
 
@@ -31,6 +34,7 @@ async fn socket(it_calls: bool, encrypted: bool, port: u16) -> (SrtSocket, Optio
     let latency = Duration::from_millis(300);
     if it_calls {
         let builder = SrtSocket::builder().latency(latency);
+        let builder = builder.set(|options| options.sender.max_payload_size = PacketSize(MSS));
         let builder = if encrypted { builder.encryption(16, PASSPHRASE) } else { builder };
         let socket = builder.call(format!("127.0.0.1:{port}").as_str(), None).await.expect("srt-tokio connects");
         return (socket, None);
@@ -53,7 +57,8 @@ fn carry(it_calls: bool, it_sends: bool, encrypted: bool) -> Row {
     let mut ours = Peer::holdfast(&words(&line));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let tally = runtime.block_on(async {
-        let (mut socket, _listener) = tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
+        let (mut socket, _listener) =
+            tokio::time::timeout(SOON, socket(it_calls, encrypted, port)).await.expect("in time");
         let mut tally = Tally::default();
         if it_sends {
             let mut tick = tokio::time::interval(EVERY);
@@ -89,7 +94,9 @@ fn srt_tokio_both_ways() {
     let cases = [(false, false), (false, true), (true, false), (true, true)];
     let mut rows = Vec::new();
     for encrypted in [false, true] {
-        rows.extend(crate::table::side_by_side(4, &cases, |(it_calls, it_sends)| carry(*it_calls, *it_sends, encrypted)));
+        rows.extend(crate::table::side_by_side(4, &cases, |(it_calls, it_sends)| {
+            carry(*it_calls, *it_sends, encrypted)
+        }));
     }
     judge("srt-tokio 0.4.4", &rows);
 }

@@ -19,7 +19,8 @@ pub fn judge(title: &str, rows: &[Row]) {
         text += &format!("{case:<56} {sent:>8} {received:>8} {missing:>8}  {remark}\n");
     }
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    let wrong: Vec<_> = rows.iter().filter(|row| row.missing > 0 || row.received == 0 || row.received != row.sent).collect();
+    let wrong: Vec<_> =
+        rows.iter().filter(|row| row.missing > 0 || row.received == 0 || row.received != row.sent).collect();
     assert!(wrong.is_empty(), "{title}: not everything arrived: {wrong:#?}");
 }
 

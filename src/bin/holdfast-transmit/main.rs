@@ -3,7 +3,6 @@
 
 mod intake;
 mod keeper;
-mod outputs;
 mod plane;
 mod slates;
 

@@ -1,7 +1,7 @@
-//! Wires the rooms of the data plane: intake → switch → feeds → outputs, and the link to holdfastd.
+//! Wires the rooms of the data plane: intake → programme, and the link to holdfastd.
 //!
 //! ```text
-//!   workers ──► intake ──► switch ──► feed per rendition ──► destinations, recordings
+//!   workers ──► intake ──► Programme{switch, feeds, outputs} ──► destinations, recordings
 //!                            ▲  │
 //!          slate files ──────┘  └──► keyframe wishes back to the workers
 //! ```
@@ -18,19 +18,17 @@ use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::ToWorker;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
-use holdfast::model::{AccessUnit, InputId, RenditionId, Track};
-use holdfast::output::{EventSink, Feed, OutputCommand};
+use holdfast::model::InputId;
+use holdfast::output::{EventSink, OutputCommand};
+use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::load;
-use holdfast::switch::{
-    Epoch, How, Input, Output, SavedTime, SlateClip, StreamSettings, Switch, SwitchSettings, Thresholds,
-};
+use holdfast::switch::{Epoch, How, Input, SavedTime, SlateClip};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
-use crate::outputs::Outputs;
 use crate::slates::{self, Awaited, Meanwhile};
 
 /// Messages from workers waiting for the plane; beyond that the sockets wait, and then the workers drop.
@@ -43,10 +41,6 @@ const BEAT: Duration = Duration::from_millis(100);
 const REPORT_EVERY: u32 = 5;
 /// Looking for slates that were not there yet, in beats.
 const SLATES_EVERY: u32 = 5;
-/// Programme kept for laggards and for replay.
-const RING_AGE: Duration = Duration::from_secs(12);
-/// Payload kept per rendition, bytes.
-const RING_BYTES: usize = 24 << 20;
 
 /// Runs the data plane until it is told to stop.
 ///
@@ -92,7 +86,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
             _ = terminate.recv() => break,
         }
     }
-    plane.outputs.end().await;
+    plane.programme.end().await;
     link.finish(LAST_WORDS).await;
     Ok(())
 }
@@ -112,11 +106,7 @@ struct Worker {
 struct Plane {
     paths: Paths,
     settings: Settings,
-    switch: Switch,
-    feeds: BTreeMap<RenditionId, Feed>,
-    /// Which feeds an audio rendition goes to.
-    audiences: BTreeMap<RenditionId, Vec<Feed>>,
-    outputs: Outputs,
+    programme: Programme,
     workers: BTreeMap<InputId, Worker>,
     /// The slates that have not been read yet, and since when they are awaited.
     slates: Vec<Awaited>,
@@ -127,8 +117,6 @@ struct Plane {
     events: EventSink,
     beats: u32,
     on_air: bool,
-    /// The source changed; people want to see it before the next regular report.
-    report_soon: bool,
 }
 
 impl Plane {
@@ -141,12 +129,16 @@ impl Plane {
         let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
         let seed = u64::try_from(wall.0).unwrap_or(1) ^ u64::from(std::process::id());
         let mut plane = Self {
-            switch: Switch::new(switch_settings(&settings), epoch),
-            outputs: Outputs::new(events.clone(), seed),
+            programme: Programme::new(
+                &wanted(&settings),
+                inputs(&settings),
+                epoch,
+                Order::Presentation,
+                events.clone(),
+                seed,
+            ),
             paths,
             settings,
-            feeds: BTreeMap::new(),
-            audiences: BTreeMap::new(),
             workers: BTreeMap::new(),
             slates: Vec::new(),
             slates_since: clock::now(),
@@ -156,7 +148,6 @@ impl Plane {
             events,
             beats: 0,
             on_air: false,
-            report_soon: false,
         };
         if let Err(why) = saved {
             let text = format!("{} {why}; programme time begins anew", plane.paths.programme_time().display());
@@ -165,60 +156,23 @@ impl Plane {
         plane.say(EventKind::TimeResumed, Severity::Info, "", in_words(how));
         // Before anything is sent: whoever comes after must not go back behind it.
         plane.save_time();
-        plane.build_feeds();
         plane.look_for_slates();
         plane
     }
 
-    /// One feed per rendition; its sound may be shared with others.
-    fn build_feeds(&mut self) {
-        self.feeds.clear();
-        self.audiences.clear();
-        for rendition in &self.settings.renditions {
-            let feed = Feed::new(RING_AGE, RING_BYTES);
-            self.audiences.entry(rendition.audio.rendition()).or_default().push(feed.clone());
-            self.feeds.insert(rendition.id.clone(), feed);
-        }
-        self.outputs.apply(&self.settings, &self.feeds, true);
-    }
-
     fn timeout(&self) -> Option<Instant> {
-        let (deadline, _) = self.switch.poll_timeout()?;
+        let deadline = self.programme.poll_timeout()?;
         Some(Instant::from_std(clock::now()) + (deadline - clock::media()).to_duration())
     }
 
     fn switch_input(&mut self, input: Input) {
-        self.switch.handle(input, clock::media());
-        self.drain();
+        let wishes = self.programme.handle(input, clock::media());
+        self.pass_on(wishes);
     }
 
-    fn drain(&mut self) {
-        while let Some(output) = self.switch.poll_output() {
-            match output {
-                Output::Unit(unit) => self.distribute(unit),
-                Output::ForceKeyframe { input, rendition } => {
-                    self.wish(&input, ToWorker::ForceKeyframe { rendition: Some(rendition) });
-                }
-                Output::Event(happened) => {
-                    (self.events)(happened.into_event((clock::wall(), clock::media())));
-                    self.report_soon = true;
-                }
-            }
-        }
-    }
-
-    fn distribute(&self, unit: Arc<AccessUnit>) {
-        match unit.track {
-            Track::Video => {
-                if let Some(feed) = self.feeds.get(&unit.rendition) {
-                    feed.push(unit);
-                }
-            }
-            Track::Audio => {
-                for feed in self.audiences.get(&unit.rendition).into_iter().flatten() {
-                    feed.push(unit.clone());
-                }
-            }
+    fn pass_on(&self, wishes: Vec<KeyframeWish>) {
+        for KeyframeWish { input, rendition } in wishes {
+            self.wish(&input, ToWorker::ForceKeyframe { rendition: Some(rendition) });
         }
     }
 
@@ -273,7 +227,7 @@ impl Plane {
             ChildCommand::Welcome { .. } => self.report(),
             ChildCommand::Reload => self.reload(),
             ChildCommand::SetOnAir { on } => self.set_on_air(on, "an operator asked for it"),
-            ChildCommand::RetryNow { output } => self.outputs.tell(output.as_ref(), OutputCommand::RetryNow),
+            ChildCommand::RetryNow { output } => self.programme.tell(output.as_ref(), OutputCommand::RetryNow),
             ChildCommand::ForceKeyframe { rendition } => {
                 for input in self.workers.keys() {
                     self.wish(input, ToWorker::ForceKeyframe { rendition: rendition.clone() });
@@ -294,7 +248,7 @@ impl Plane {
             return;
         }
         self.on_air = on;
-        self.outputs.set_on_air(on);
+        self.programme.set_on_air(on);
         let kind = if on { EventKind::WentOnAir } else { EventKind::WentOffAir };
         self.say(kind, Severity::Info, "", why.to_owned());
         self.report();
@@ -312,8 +266,8 @@ impl Plane {
         if rebuilt {
             self.rebuild();
         } else {
-            self.outputs.apply(&self.settings, &self.feeds, false);
-            self.switch_input(Input::Inputs(self.inputs()));
+            self.programme.apply(&wanted(&self.settings));
+            self.switch_input(Input::Inputs(inputs(&self.settings)));
         }
         self.look_for_slates();
         self.link.settings(self.settings.hash_for(&Role::Transmit));
@@ -324,15 +278,10 @@ impl Plane {
     fn rebuild(&mut self) {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
-        self.switch = Switch::new(switch_settings(&self.settings), epoch);
-        self.build_feeds();
+        self.programme.rebuild(&wanted(&self.settings), inputs(&self.settings), epoch);
         for input in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.switch_input(Input::Connected { input });
         }
-    }
-
-    fn inputs(&self) -> Vec<InputId> {
-        self.settings.inputs.iter().map(|i| i.id.clone()).collect()
     }
 
     /// Which slates these settings ask for.
@@ -384,16 +333,16 @@ impl Plane {
     fn show(&mut self, clips: Vec<SlateClip>) {
         for clip in clips {
             let rendition = clip.rendition.clone();
-            if let Err(why) = self.switch.load_slate(clip, clock::media()) {
-                self.say(EventKind::SlateChanged, Severity::Warning, rendition.as_str(), why.to_string());
+            match self.programme.load_slate(clip, clock::media()) {
+                Ok(wishes) => self.pass_on(wishes),
+                Err(why) => self.say(EventKind::SlateChanged, Severity::Warning, rendition.as_str(), why.to_string()),
             }
         }
-        self.drain();
     }
 
     fn network_returned(&self, back: &link::Return) {
         self.say(EventKind::NetworkReturned, Severity::Info, &back.interface, back.why.to_owned());
-        self.outputs.tell(None, OutputCommand::NetworkReturned);
+        self.programme.tell(None, OutputCommand::NetworkReturned);
     }
 
     fn beat(&mut self) {
@@ -403,7 +352,7 @@ impl Plane {
         if self.beats.is_multiple_of(SLATES_EVERY) {
             self.load_slates();
         }
-        if self.beats.is_multiple_of(REPORT_EVERY) || std::mem::take(&mut self.report_soon) {
+        if self.beats.is_multiple_of(REPORT_EVERY) || self.programme.take_news() {
             self.report();
         }
         self.save_time();
@@ -411,7 +360,7 @@ impl Plane {
 
     /// Remembers, once a second, how far programme time has got.
     fn save_time(&mut self) {
-        if let Some(time) = self.switch.due_save(clock::media(), clock::wall()) {
+        if let Some(time) = self.programme.due_save(clock::media(), clock::wall()) {
             self.keeper.save(time.clone());
             self.saved = Some(time);
         }
@@ -423,7 +372,7 @@ impl Plane {
 
     fn report(&self) {
         let now = clock::media();
-        let state = self.switch.snapshot(now);
+        let state = self.programme.snapshot(now);
         self.link.send(ChildMessage::Plane(PlaneSnapshot {
             on_air: self.on_air,
             programme_time: state.programme_time,
@@ -431,21 +380,24 @@ impl Plane {
             source_reason: state.reason,
             inputs: state.inputs,
             renditions: state.renditions,
-            outputs: self.outputs.destinations(),
-            recordings: self.outputs.recordings(),
+            outputs: self.programme.destinations(),
+            recordings: self.programme.recordings(),
         }));
     }
 }
 
-fn switch_settings(settings: &Settings) -> SwitchSettings {
-    let video = settings.renditions.iter().map(|r| StreamSettings { rendition: r.id.clone(), codec: r.codec });
-    let sound = settings.audio_renditions();
-    let sound = sound.iter().map(|a| StreamSettings { rendition: a.rendition(), codec: a.codec });
-    SwitchSettings {
+fn inputs(settings: &Settings) -> Vec<InputId> {
+    settings.inputs.iter().map(|i| i.id.clone()).collect()
+}
+
+fn wanted(settings: &Settings) -> Wanted<'_> {
+    Wanted {
+        name: &settings.box_name,
         rate: settings.frame_rate,
-        streams: video.chain(sound).collect(),
-        inputs: settings.inputs.iter().map(|i| i.id.clone()).collect(),
-        thresholds: Thresholds::default(),
+        renditions: &settings.renditions,
+        destinations: &settings.destinations,
+        srt_destinations: &settings.srt_destinations,
+        recordings: &settings.recordings,
     }
 }
 

@@ -256,10 +256,10 @@ impl Checker {
         })
     }
 
-    /// Whether a cable was ever anything but clean since it was first connected.
+    /// Whether a cable has been anything but as it was when it was first connected.
     fn was_bad(&self, cable: usize, before: Instant) -> bool {
         let eras = self.eras[cable].iter().take_while(|era| era.from <= before);
-        eras.skip_while(|era| !era.clean).any(|era| !era.clean || era.lossy)
+        eras.skip_while(|era| !era.clean).count() > 1
     }
 
     /// How long repairs over this cable may take: [`ROUNDS`] askings, each a round trip and the wait before the next.

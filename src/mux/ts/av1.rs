@@ -224,6 +224,11 @@ mod tests {
             prop_assert_eq!(bytes.windows(3).filter(|w| *w == START_CODE).count(), payloads.len());
             let back = undress(&bytes).unwrap();
             prop_assert_eq!(&back.obus[..], &unit[..]);
+            for payload in payloads {
+                let one = dressed(&sized_obu(&payload)).split_off(START_CODE.len());
+                let forbidden = |bytes: &[u8]| matches!(bytes, [0, 0, 0..=2]);
+                prop_assert!(!one.windows(3).any(forbidden) && !one.ends_with(&[0, 0]), "{:?}", one);
+            }
         }
 
         #[test]

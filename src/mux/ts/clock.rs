@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_before_the_clock_is_not_taken_for_one_a_day_later() {
+        let mut unwrap = Unwrap::default();
+        let time = Media::from_millis(1000);
+        unwrap.clock(Pcr::of(time));
+        for before in [300, 5000] {
+            let late = unwrap.stamp(Stamp::of(time - Media::from_millis(before)));
+            assert!((time - late - Media::from_millis(before)).0.abs() < 12_000, "{late:?}");
+        }
+    }
+
+    #[test]
     fn one_wild_stamp_does_not_carry_the_others_away() {
         let mut unwrap = Unwrap::default();
         let time = Media::from_millis(DAY);

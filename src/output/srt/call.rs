@@ -49,7 +49,8 @@ pub(super) struct Connected {
 /// Calls the far end of `path`, at each of its addresses until one takes the call.
 pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> Result<Connected, Failure> {
     let host = (path.address.host.as_str(), path.address.port);
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
+    let found =
+        timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
     let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() {
         return Err(Failure::NameLookup);
@@ -115,7 +116,15 @@ async fn call_address(
                 UdpTrouble::Refused => caller.handle_unreachable(),
                 // A full queue is the network's business, and the call is repeated.
                 UdpTrouble::QueueFull => {}
-                _ => return Err(Failure::Socket(error)),
+                UdpTrouble::NoInterface
+                | UdpTrouble::NotAllowed
+                | UdpTrouble::InUse
+                | UdpTrouble::NoSuchAddress
+                | UdpTrouble::Unreachable
+                | UdpTrouble::Down
+                | UdpTrouble::TooLong
+                | UdpTrouble::Firewall
+                | UdpTrouble::Other(_) => return Err(Failure::Socket(error)),
             }
         }
         let Some((due, _)) = caller.poll_timeout() else { return Err(Failure::NameLookup) };

@@ -59,7 +59,8 @@ pub(super) fn told(
             tell(EventKind::PathSwitched, severity, place(*to), reason, map)
         }
         Decision::Probation { link, needs, relapses } => {
-            let reason = format!("{} is trusted again after {} s without a fault", label(of_link(*link)), needs.as_secs());
+            let reason =
+                format!("{} is trusted again after {} s without a fault", label(of_link(*link)), needs.as_secs());
             let map = Map::from_iter([("needs_ms".into(), millis(*needs)), ("relapses".into(), (*relapses).into())]);
             tell(EventKind::PathDoubted, Severity::Info, of_link(*link), reason, map)
         }

@@ -58,7 +58,9 @@ impl Failure {
             Self::Handshake(trouble) => trouble.in_words(place),
             Self::Lost(Closed::Here) => "ended".to_owned(),
             Self::Lost(Closed::ByPeer) => format!("{place} closed the connection"),
-            Self::Lost(Closed::PeerIdle) => format!("nothing comes from {place} any more: this network carries nothing"),
+            Self::Lost(Closed::PeerIdle) => {
+                format!("nothing comes from {place} any more: this network carries nothing")
+            }
         }
     }
 }

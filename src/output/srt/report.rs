@@ -15,8 +15,8 @@ use crate::bonding::Decision;
 use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
 use crate::events::{
-    BondingMode, Event, EventKind, FarEndSnapshot, OutputSnapshot, OutputState, PathSnapshot, PathState, Role, Severity,
-    SrtSnapshot,
+    BondingMode, Event, EventKind, FarEndSnapshot, OutputSnapshot, OutputState, PathSnapshot, PathState, Role,
+    Severity, SrtSnapshot,
 };
 use crate::link::udp::Shortfall;
 use crate::model::Media;
@@ -171,10 +171,9 @@ impl Report {
                     Phase::Up { .. } => PathState::Ready,
                     Phase::Off => PathState::Off,
                     Phase::Calling | Phase::Waiting { because: None, .. } => PathState::Calling,
-                    Phase::Waiting { until, because: Some(failure) } => PathState::Waiting {
-                        retry_in_ms: waiting(*until),
-                        because: failure.in_words(&record.host),
-                    },
+                    Phase::Waiting { until, because: Some(failure) } => {
+                        PathState::Waiting { retry_in_ms: waiting(*until), because: failure.in_words(&record.host) }
+                    }
                 };
                 differs |= shown.state != state;
                 shown.state = state;
@@ -199,8 +198,9 @@ impl Report {
                 Phase::Off => {}
             }
         }
-        first.map_or(OutputState::Off, |(until, because)| {
-            OutputState::Waiting { retry_in_ms: millis(until.saturating_duration_since(now)), because }
+        first.map_or(OutputState::Off, |(until, because)| OutputState::Waiting {
+            retry_in_ms: millis(until.saturating_duration_since(now)),
+            because,
         })
     }
 
@@ -244,12 +244,7 @@ impl Report {
         self.publish(shown, Some((&stats, sender.bond.session().send_latency())), now);
     }
 
-    fn publish(
-        &self,
-        shown: Vec<(usize, PathSnapshot)>,
-        session: Option<(&SessionStats, Duration)>,
-        now: Instant,
-    ) {
+    fn publish(&self, shown: Vec<(usize, PathSnapshot)>, session: Option<(&SessionStats, Duration)>, now: Instant) {
         let far_end = self.account.as_ref().map(|heard| heard.shown(now));
         let retransmitted = self.paths.iter().map(|path| path.totals().retransmitted).sum();
         let totals = self.before.plus(self.current);
@@ -332,10 +327,10 @@ impl Report {
         let again = std::mem::take(&mut record.untold);
         let severity = if failure.needs_operator() { Severity::Alert } else { Severity::Warning };
         let reason = failure.in_words(&record.host);
-        let down = if others_up { EventKind::PathDown } else { EventKind::OutputDown };
-        let event = match down {
-            EventKind::PathDown => self.path_event(place, down, severity, reason),
-            _ => self.event(down, severity, reason).with("path", self.label(Some(place))),
+        let event = if others_up {
+            self.path_event(place, EventKind::PathDown, severity, reason)
+        } else {
+            self.event(EventKind::OutputDown, severity, reason).with("path", self.label(Some(place)))
         };
         let event = event.with("trouble", failure.code()).with("retry_in_ms", millis(wait)).with("again", again);
         (self.events)(event);

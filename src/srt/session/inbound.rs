@@ -44,6 +44,8 @@ pub(super) struct Inbound {
     pub(super) drift: DriftTracer,
     /// How much later than a packet behind it a packet may come: what comes in disorder is waited for so long.
     pub(super) disorder: Micros,
+    /// The first of the packets that were skipped last, and when.
+    pub(super) skip: (Position, Micros),
     declined: [(Position, Position); DECLINED],
     declined_next: usize,
 }
@@ -64,6 +66,7 @@ impl Inbound {
             way: QueueDelay::new(),
             drift,
             disorder: 0,
+            skip: (first, Micros::MIN / 2),
             // Ranges that contain nothing.
             declined: [(1, 0); DECLINED],
             declined_next: 0,
@@ -80,6 +83,11 @@ impl Inbound {
         let lost = first.saturating_sub(self.next);
         self.next = self.next.max(last + 1);
         lost.cast_signed() - overtaken.cast_signed()
+    }
+
+    /// Whether a packet is one of those that were skipped last, less than half a round trip ago.
+    pub(super) const fn has_just_skipped(&self, at: Position, rtt: Micros, now: Micros) -> bool {
+        at >= self.skip.0 && now - self.skip.1 < rtt / 2
     }
 
     /// Whether it has said so of all of `first..=last`.

@@ -13,7 +13,7 @@ use super::report::PathReport;
 use super::ring::Position;
 use super::rtt::Rtt;
 use super::stats::PathCounters;
-use super::time::{Micros, micros};
+use super::time::{MS, Micros, micros};
 use super::tsbpd::DriftTracer;
 use crate::srt::wire::{SocketId, SrtFlags};
 
@@ -38,6 +38,8 @@ pub(super) enum PeerKind {
     PerPath { patient: bool },
 }
 
+/// A path whose peer has said nothing for so long is the last to be asked and the last to repair.
+pub(super) const QUIET: Micros = 300 * MS;
 /// libsrt from which [`PeerKind::PerPath`] is patient.
 const PATIENT: u32 = 0x01_05_04;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::event::{Closed, Event};
 use super::inbound::{LIGHT_ACK_EVERY, REPORT_INTERVAL};
-use super::path::PeerKind;
+use super::path::{PeerKind, QUIET};
 use super::receive_buffer::Inserted;
 use super::report::Private;
 use super::ring::Position;
@@ -21,8 +21,6 @@ const SPREAD_MARGIN: Micros = MS;
 const SPREAD_LIMIT: Micros = 3;
 /// Packets that were overtaken are not waited for longer than this part of the latency.
 const DISORDER_LIMIT: Micros = 8;
-/// A path whose peer has said nothing for so long is asked last.
-const QUIET: Micros = 300 * MS;
 
 impl Session {
     /// Takes a datagram that came on `path`.
@@ -94,10 +92,14 @@ impl Session {
         }
         // A number that is too far ahead must not make this path wait there.
         if at >= path.inbound.next && inserted != Inserted::NoRoom {
+            if at > path.inbound.next {
+                path.inbound.skip = (path.inbound.next, now);
+            }
             path.counters.missing += at - path.inbound.next;
             path.inbound.next = at + 1;
-        } else if !header.retransmitted {
-            // Overtaken, not lost.
+        } else if !header.retransmitted || path.inbound.has_just_skipped(at, path.rtt.smoothed(), now) {
+            // Overtaken, not lost. A repeat that comes so soon cannot have been asked for here: it stands in for another
+            // path.
             path.counters.missing = path.counters.missing.saturating_sub(1);
         }
         let counters = &mut path.counters;

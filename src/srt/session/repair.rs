@@ -1,6 +1,6 @@
 //! What the peer acknowledges and asks for, and what is sent again.
 
-use super::path::{Duty, PeerKind};
+use super::path::{Duty, PeerKind, QUIET};
 use super::ring::Position;
 use super::time::{MS, Micros, SECOND, micros};
 use super::{DROP_MARGIN, Session};
@@ -122,8 +122,10 @@ impl Session {
             PeerKind::Shared if too_late => refuse(refused, at, at),
             PeerKind::Shared => self.send_again_where_best(at, now),
             PeerKind::PerPath { patient } => {
-                if self.paths[index].flight.record(at).is_none() || (delivered && patient) || too_late {
-                    // Another path carries it, or has brought it, or nobody can any more.
+                let content = delivered && (patient || self.paths[index].duty == Duty::Rest);
+                if self.paths[index].flight.record(at).is_none() || content || too_late {
+                    // Another path carries it, or has brought it, or nobody can any more. A member that rests is not
+                    // read from, so that not even an old libsrt misses anything there.
                     refuse(refused, at, at);
                 } else if !waiting && !self.is_expected(index, at, now) && !self.left_lately(index, at, now) {
                     self.send_again(index, at);
@@ -171,18 +173,19 @@ impl Session {
     fn send_again_where_best(&mut self, at: Position, now: Micros) {
         let Some(slot) = self.outgoing.buffer.get(at) else { return };
         let left = slot.source + self.outgoing.latency - now;
-        let mut candidates: Vec<(Micros, usize)> = self
+        // Nothing is known of how soon something arrives over a path that says nothing.
+        let mut candidates: Vec<(bool, Micros, usize)> = self
             .paths
             .iter()
             .enumerate()
             .filter(|(_, path)| path.duty != Duty::Rest)
-            .map(|(index, path)| (path.arrival(now), index))
+            .map(|(index, path)| (now - path.heard > QUIET, path.arrival(now), index))
             .collect();
         candidates.sort_unstable();
-        let Some((_, best)) = candidates.first().copied() else { return };
+        let Some((_, _, best)) = candidates.first().copied() else { return };
         self.send_again(best, at);
         let hasty = left * 2 < self.paths[best].rtt.smoothed() * HASTE;
-        if hasty && let Some((_, second)) = candidates.get(1).copied() {
+        if hasty && let Some((_, _, second)) = candidates.get(1).copied() {
             self.send_again(second, at);
         }
     }

@@ -6,6 +6,7 @@
 // A test stops at the first thing that is not as it should be.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 
+mod connect;
 #[path = "../../peers/numbered.rs"]
 pub mod numbered;
 pub mod peer;
@@ -21,21 +22,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use holdfast::bonding::{Bond, BondCounters, BondEvent, Decision, LinkId};
+use holdfast::bonding::{Bond, BondCounters, BondEvent, Decision};
 use holdfast::clock;
 use holdfast::link::udp::{Binding, Inbox, Route};
-use holdfast::srt::caller::{Caller, CallerConfig, CallerEvent, CallerGroup};
-use holdfast::srt::crypto::{KeyMaterial, Random, RefreshPolicy};
-use holdfast::srt::listener::{self, Acceptance, Listener, ListenerConfig, ListenerEvent};
-use holdfast::srt::session::{Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig, SessionCounters};
-use holdfast::srt::wire::{GroupId, RejectReason, SeqNo, SocketId};
-use holdfast::srt::{Negotiated, Offer, StreamId, random_isn, random_socket_id};
+use holdfast::srt::caller::Caller;
+use holdfast::srt::crypto::{KeyMaterial, Random};
+use holdfast::srt::listener::{self, Listener, ListenerConfig};
+use holdfast::srt::random_isn;
+use holdfast::srt::session::{Event, PathId, SessionCounters};
+use holdfast::srt::wire::{GroupId, SeqNo, SocketId};
 use serde_json::{Value, json};
 
 use numbered::{PAYLOAD, Tally};
 use port::{Arrival, Port};
-use settings::{Direction, Place, Role};
 pub use settings::Settings;
+use settings::{Direction, Place, Role};
 
 /// A lost member calls again after this time.
 const REJOIN: Duration = Duration::from_millis(500);
@@ -154,10 +155,9 @@ impl<'a> Endpoint<'a> {
             true => Binding::caller(None, (place.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0).into()),
             false => Binding::listener(place.target),
         };
-        let ports: Vec<_> =
-            settings.places.iter().map(|place| Port::open(binding(place), settings.buffer)).collect();
+        let ports: Vec<_> = settings.places.iter().map(|place| Port::open(binding(place), settings.buffer)).collect();
         let listener = (!calls).then(|| {
-            let config = ListenerConfig { offer: offer(settings), ..ListenerConfig::default() };
+            let config = ListenerConfig { offer: connect::offer(settings), ..ListenerConfig::default() };
             Listener::new(config, chance(), now)
         });
         let reads = settings.role == Role::Send && settings.file.is_some();
@@ -228,38 +228,6 @@ impl<'a> Endpoint<'a> {
             () = tokio::time::sleep_until(deadline.into()) => {}
         }
         self.receive();
-    }
-
-    /// Members that are not there call.
-    fn call(&mut self, now: Instant) {
-        if self.listener.is_some() || matches!(self.phase, Phase::Closing | Phase::Draining { .. } | Phase::Over) {
-            return;
-        }
-        for index in 0..self.ways.len() {
-            if !matches!(&self.ways[index], Way::Idle { again } if *again <= now) {
-                continue;
-            }
-            let settings = self.settings;
-            let place = settings.places[index];
-            let session = self.bond.as_ref().map(Bond::session);
-            let config = CallerConfig {
-                peer: place.target.ip(),
-                socket_id: random_socket_id(&mut self.random),
-                isn: session.map_or(self.isn, |session| session.next_seq()),
-                start: session.map_or(self.start, |session| session.start()),
-                offer: offer(settings),
-                stream_id: StreamId::new(&settings.stream_id).expect("short enough"),
-                keys: session.and_then(|session| session.keys().cloned()).or_else(|| self.keys.clone()),
-                group: settings.kind.group().map(|group_type| CallerGroup {
-                    id: self.group,
-                    group_type,
-                    weight: place.weight,
-                    peer: self.peer_group,
-                }),
-                timeout: holdfast::srt::caller::TIMEOUT,
-            };
-            self.ways[index] = Way::Calling(Box::new(Caller::new(config, now)));
-        }
     }
 
     fn timeouts(&mut self, now: Instant) {
@@ -394,7 +362,8 @@ impl<'a> Endpoint<'a> {
         if let (Some(course), Some(bond)) = (course, &mut self.bond) {
             return bond.handle_datagram(course.path, &arrival.bytes, now);
         }
-        if let Some(guest) = self.guests.iter_mut().find(|it| it.course.local == dest && it.course.peer == arrival.from) {
+        if let Some(guest) = self.guests.iter_mut().find(|it| it.course.local == dest && it.course.peer == arrival.from)
+        {
             return guest.bond.handle_datagram(guest.course.path, &arrival.bytes, now);
         }
         if let Some(listener) = &mut self.listener {
@@ -407,120 +376,6 @@ impl<'a> Endpoint<'a> {
         }
         // Its answer decides where the datagrams after it belong.
         self.handshakes(now);
-    }
-
-    /// What handshakes have led to.
-    fn handshakes(&mut self, now: Instant) {
-        for index in 0..self.ways.len() {
-            let Way::Calling(caller) = &mut self.ways[index] else { continue };
-            let place = self.settings.places[index];
-            let route = Route { to: place.target, from: None };
-            if let Some(datagram) = caller.poll_transmit() {
-                self.ports[index].push(route, |out| out.extend_from_slice(&datagram));
-            }
-            match caller.poll_event() {
-                Some(CallerEvent::Connected(negotiated)) => {
-                    self.ways[index] = Way::Up;
-                    self.connect(&negotiated, index, place.target, None, place.weight, now);
-                    for way in &mut self.ways {
-                        if let (Way::Calling(caller), Some(peer)) = (way, self.peer_group) {
-                            caller.expect_group(peer);
-                        }
-                    }
-                }
-                Some(CallerEvent::Failed(trouble)) => {
-                    self.ways[index] = Way::Idle { again: now + REJOIN };
-                    (self.say)(format!("REFUSED {}", trouble.code()));
-                    if trouble.needs_operator() && self.bond.is_none() {
-                        self.phase = Phase::Over;
-                    }
-                }
-                None => {}
-            }
-        }
-        self.answer(now);
-    }
-
-    fn answer(&mut self, now: Instant) {
-        loop {
-            let Some(event) = self.listener.as_mut().and_then(Listener::poll_event) else { break };
-            match event {
-                ListenerEvent::Request(request) => {
-                    let busy = self.bond.is_some() && !self.settings.guests;
-                    let acceptance = Acceptance { passphrase: self.settings.passphrase(), ..Acceptance::default() };
-                    let Some(listener) = &mut self.listener else { break };
-                    if busy {
-                        listener.reject(request.id, RejectReason::Server(409), now);
-                    } else {
-                        listener.accept(request.id, &acceptance, now);
-                    }
-                }
-                ListenerEvent::Connected { route, negotiated, .. } | ListenerEvent::Joined { route, negotiated } => {
-                    let weight = negotiated.group.map_or(0, |group| group.weight);
-                    self.connect(&negotiated, route.socket as usize, route.peer, route.local, weight, now);
-                }
-                ListenerEvent::Refused(refused) => {
-                    let (events, times) = self.refusals.entry(refused.refusal.code()).or_default();
-                    (*events, *times) = (*events + 1, *times + refused.times);
-                    (self.say)(format!("REFUSED {} {}", refused.refusal.code(), refused.times));
-                }
-            }
-        }
-        while let Some(transmit) = self.listener.as_mut().and_then(Listener::poll_transmit) {
-            let route = Route { to: transmit.route.peer, from: transmit.route.local };
-            self.ports[transmit.route.socket as usize].push(route, |out| out.extend_from_slice(&transmit.datagram));
-        }
-    }
-
-    /// A path is there.
-    fn connect(
-        &mut self,
-        negotiated: &Negotiated,
-        port: usize,
-        peer: SocketAddr,
-        from: Option<IpAddr>,
-        weight: u16,
-        now: Instant,
-    ) {
-        let calls = self.settings.direction == Direction::Call;
-        // A listener knows links by their weight, as a member that comes back has another port.
-        let link = LinkId(if calls { port as u32 } else { weight.into() });
-        let terms = negotiated.terms();
-        let is_mine = negotiated.group.map(|group| group.local) == self.local_group && self.local_group.is_some();
-        if !calls && self.bond.is_some() && !is_mine {
-            let config = session_config(self.settings, &mut self.random);
-            let bond = Bond::new(self.settings.kind.policy(), config, &terms, link, weight, now);
-            let path = bond.session().paths().next().expect("it has its first path");
-            (self.say)(format!("GUEST at_us {}", now_us()));
-            self.guests.push(Guest { bond, course: Course { path, local: negotiated.local, port, peer, from, weight } });
-            return;
-        }
-        let path = match &mut self.bond {
-            Some(bond) => match bond.add_path(&terms, link, weight, now) {
-                Ok(path) => path,
-                Err(why) => return (self.say)(format!("REFUSED {why}")),
-            },
-            None => {
-                let bond = Bond::new(
-                    self.settings.kind.policy(),
-                    session_config(self.settings, &mut self.random),
-                    &terms,
-                    link,
-                    weight,
-                    now,
-                );
-                let path = bond.session().paths().next().expect("it has its first path");
-                self.bond = Some(bond);
-                (self.begun, self.heard) = (now, now);
-                self.phase = Phase::Running;
-                self.local_group = negotiated.group.map(|group| group.local);
-                self.peer_group = negotiated.group.map(|group| group.peer);
-                (self.say)(format!("CONNECTED at_us {}", now_us()));
-                path
-            }
-        };
-        (self.say)(format!("MEMBER {} weight {weight} up at_us {}", path.0, now_us()));
-        self.courses.push(Course { path, local: negotiated.local, port, peer, from, weight });
     }
 
     /// Everything that the state machines have to say.
@@ -633,35 +488,14 @@ impl<'a> Endpoint<'a> {
             Role::Send => report::sent(self.sent, self.refused, self.took),
             Role::Receive => report::received(&self.tally),
         };
-        let refusals = self.refusals.iter().map(|(code, (events, times))| {
-            ((*code).to_owned(), json!({"events": events, "times": times}))
-        });
+        let refusals = self
+            .refusals
+            .iter()
+            .map(|(code, (events, times))| ((*code).to_owned(), json!({"events": events, "times": times})));
         let refusals = Value::Object(refusals.collect());
         report::complete(&mut report, &self.paths, self.session, self.counters, refusals);
         report["lost_here"] = self.ports.iter().map(|port| port.lost).sum::<u64>().into();
         report
-    }
-}
-
-fn offer(settings: &Settings) -> Offer {
-    Offer {
-        flow_window: settings.packets() as u32,
-        receive_latency: settings.latency(),
-        send_latency: settings.latency(),
-        features: (!settings.plain_srt).then_some(FEATURES),
-        ..Offer::default()
-    }
-}
-
-fn session_config(settings: &Settings, random: &mut Random) -> SessionConfig {
-    let refresh = settings.refresh.map(|every| RefreshPolicy::new(every, every / 4).expect("a sensible rate"));
-    SessionConfig {
-        send_buffer: settings.packets(),
-        receive_buffer: settings.packets(),
-        max_bandwidth: MaxBandwidth::Input { overhead: settings.overhead },
-        refresh: refresh.unwrap_or_default(),
-        seed: Some(Seed(random.bytes())),
-        ..SessionConfig::default()
     }
 }
 

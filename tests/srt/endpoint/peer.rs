@@ -131,7 +131,9 @@ impl Peer {
             match self.lines.recv_timeout(until.saturating_duration_since(clock::now())) {
                 Ok(line) => self.past.push_back(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("{} did not end within {within:?}: {:?}", self.name, self.past),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} did not end within {within:?}: {:?}", self.name, self.past)
+                }
             }
         }
         if let End::Process(child) = &mut self.end {

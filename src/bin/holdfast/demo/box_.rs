@@ -13,8 +13,8 @@ use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest, Event
 
 use super::Input;
 use super::servers::Servers;
-use super::uplinks::Uplinks;
 use super::tools::Tools;
+use super::uplinks::Uplinks;
 use crate::desk::Desk;
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);

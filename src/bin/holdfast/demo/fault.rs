@@ -166,7 +166,9 @@ fn at_the_relay(before: &BoxSnapshot, last: &BoxSnapshot) -> String {
         Some(output.srt.as_ref()?.far_end?.missing)
     };
     match (missing(before), missing(last)) {
-        (Some(before), Some(last)) => format!("The relay says that {} packets never arrived.", last.saturating_sub(before)),
+        (Some(before), Some(last)) => {
+            format!("The relay says that {} packets never arrived.", last.saturating_sub(before))
+        }
         (_, None) | (None, _) => "The relay did not say what it lacks.".to_owned(),
     }
 }

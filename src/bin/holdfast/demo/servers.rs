@@ -65,7 +65,6 @@ impl Servers {
         self.film.process = spawn(tools, &self.film.config, self.film.name)?;
         Ok(())
     }
-
 }
 
 /// Takes pictures from servers until finished.

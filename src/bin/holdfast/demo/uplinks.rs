@@ -135,11 +135,7 @@ enum Place {
     Relay,
 }
 
-fn within<T: Send>(
-    bed: &Testbed,
-    place: Place,
-    work: impl FnOnce() -> Result<T, String> + Send,
-) -> Result<T, String> {
+fn within<T: Send>(bed: &Testbed, place: Place, work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
     let work = || work().map_err(io::Error::other);
     match place {
         Place::Box => bed.at_box(work),

@@ -172,6 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_goes_by_the_stamp_of_the_pes_packet_it_begins_in() {
+        let frames = buffers(Codec::Aac);
+        let (a, b) = frames[1].split_at(50);
+        let piece =
+            |ms, payload: Vec<u8>| Piece { pts: Media::from_millis(ms), dts: Media::ZERO, payload: payload.into() };
+        let (mut adts, mut found) = (Adts::default(), Vec::new());
+        for piece in [piece(0, [&frames[0][..], a].concat()), piece(500, [b, &frames[2]].concat())] {
+            adts.push(&piece, |frame, at| found.push((frame.unwrap(), at.0 / 1_000_000)));
+        }
+        let times: Vec<i64> = found.iter().map(|frame| frame.1).collect();
+        assert_eq!(times, [0, 21, 500]);
+    }
+
+    #[test]
     fn garbage_between_frames_is_told_and_skipped() {
         let frames = buffers(Codec::Aac);
         let payload: Bytes = [&frames[0][..], &[1, 0xff, 2, 3], &frames[1]].concat().into();

@@ -150,6 +150,18 @@ fn a_member_is_told_of_a_jump_before_it_sees_it_and_again_if_that_was_lost() {
 }
 
 #[test]
+fn a_member_that_rests_is_not_filled_up_with_what_has_been_delivered() {
+    let mut group = Group::new(OLD);
+    group.send(10);
+    group.left();
+    group.wait(ms(25));
+    group.ack(1, 10);
+    group.pair.sender.set_duty(PathId(0), Duty::Rest);
+    group.nak(0, &[(3, 9)]);
+    assert_eq!(group.left(), [Dropped { path: 0, first: 3, last: 9 }]);
+}
+
+#[test]
 fn what_is_too_old_is_declined_and_what_was_never_sent_is_not_discussed() {
     let mut group = Group::new(OLD);
     group.send(10);
