@@ -37,7 +37,6 @@ pub mod srt;
 pub mod bonding;
 
 // The far end of the link: SRT in, the same destinations out.
-// The relay room and holdfast-relay are being written by the relay engineer.
 pub mod relay;
 
 // The network as the kernel reports it.

@@ -122,7 +122,7 @@ pub fn congestion(plan: Plan) {
         for (n, make) in BOTH.into_iter().enumerate() {
             let with = ["main rate 20M queue 100ms forward", "spare rate 20M queue 100ms forward"];
             let order = "main rate 2M queue 100ms forward";
-            let run = run(make, "backup", 40, &with, Some(order), 9.0);
+            let run = run(make, "backup", 40, &with, Some(order), if plan.is_short() { 7.0 } else { 12.0 });
             let ms = run.switched_us.map_or(f64::INFINITY, |us| us / 1e3);
             let share = run.outcome.lost() * 100.0 / run.outcome.sent();
             println!(

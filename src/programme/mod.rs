@@ -161,6 +161,10 @@ impl Programme {
             && let Some(unit) = Arc::get_mut(&mut unit)
         {
             (unit.pts, unit.dts) = mirrored(unit.pts, unit.dts);
+            // Sound is not reordered: what it has beyond its place is its exact time.
+            if unit.track == Track::Audio {
+                unit.dts = unit.pts;
+            }
         }
         match unit.track {
             Track::Video => {

@@ -13,12 +13,10 @@
 //!
 //! *Invariant:* what a caller sends can neither reach another programme nor make one wait.
 
-// This room is written by the relay engineer and works (see its log): please put nothing else into it for now.
 pub mod admission;
 mod arrivals;
 mod http;
 pub mod metrics;
-mod outputs;
 mod programme;
 mod reception;
 mod stage;
@@ -32,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
 use crate::config::RelaySettings;
@@ -139,11 +137,10 @@ async fn keep_time(
     Ok(())
 }
 
-/// Hangs up on the senders and ends all outputs cleanly, for a bounded time.
+/// Hangs up on the senders and ends all outputs cleanly.
 async fn end(hall: &RefCell<Hall>) {
     let programmes = hall.borrow_mut().close(clock::now());
-    let outputs = programmes.into_iter().filter_map(Programme::into_outputs).map(outputs::Outputs::end);
-    let _ = timeout(outputs::END_WITHIN, futures_util::future::join_all(outputs)).await;
+    futures_util::future::join_all(programmes.into_iter().map(Programme::end)).await;
 }
 
 async fn until(at: Option<Instant>) {

@@ -9,8 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::outputs::{Formats, Outputs};
-use super::stage::{Setting, Stage};
+use super::stage::{Formats, Setting, Stage};
 use super::status::{ProgrammeSnapshot, Totals};
 use super::timeline::Timeline;
 use crate::clock;
@@ -135,13 +134,15 @@ impl Programme {
     /// Tells all outputs.
     pub(super) fn tell(&self, command: OutputCommand) {
         if let Some(stage) = &self.stage {
-            stage.outputs.tell(None, command);
+            stage.tell(command);
         }
     }
 
-    /// Takes the outputs out, to be ended.
-    pub(super) fn into_outputs(self) -> Option<Outputs> {
-        self.stage.map(|stage| stage.outputs)
+    /// Ends all outputs cleanly, in a bounded time.
+    pub(super) async fn end(self) {
+        if let Some(stage) = self.stage {
+            stage.end().await;
+        }
     }
 
     /// For people, without the sender, of which others know.
@@ -149,6 +150,7 @@ impl Programme {
         let totals = self.totals();
         let (stage, line) = (&self.stage, &mut self.line);
         let switch = stage.as_ref().map(|stage| stage.snapshot(line));
+        let (outputs, recordings) = stage.as_ref().map(Stage::outputs).unwrap_or_default();
         let (source, reason) = match &switch {
             Some(switch) => (switch.source.clone(), switch.reason.clone()),
             None => (SourceOnAir::Nothing, "nobody has sent it since the relay started".to_owned()),
@@ -163,8 +165,8 @@ impl Programme {
             senders: self.senders,
             totals,
             sender: None,
-            outputs: stage.as_ref().map(|stage| stage.outputs.destinations()).unwrap_or_default(),
-            recordings: stage.as_ref().map(|stage| stage.outputs.recordings()).unwrap_or_default(),
+            outputs,
+            recordings,
         }
     }
 
@@ -227,17 +229,23 @@ impl Programme {
         }
     }
 
-    /// Another switch, and all outputs anew: what they announced to their far ends is not true any more.
+    /// Makes the stage, or another of it.
     fn build(&mut self, formats: Formats) {
+        if let Some(stage) = &mut self.stage {
+            stage.rebuild(&self.config, formats, &mut self.line);
+            return stage.connected(&mut self.line);
+        }
         let events = self.events.clone();
         let programme = self.settings.id.clone();
         let marked: EventSink = Arc::new(move |event| events(event.with("programme", programme.as_str())));
-        let setting =
-            Setting { config: &self.config, programme: &self.settings.id, input: &self.input, events: &marked };
-        let mut stage = Stage::new(&setting, formats, self.stage.as_ref(), &mut self.line, &mut self.seed);
-        if let Some(old) = self.stage.take() {
-            old.outputs.tell(None, OutputCommand::Stop);
-        }
+        let setting = Setting {
+            config: &self.config,
+            programme: &self.settings.id,
+            input: &self.input,
+            events: &marked,
+            seed: self.seed,
+        };
+        let mut stage = Stage::new(&setting, formats, &mut self.line);
         stage.connected(&mut self.line);
         self.stage = Some(stage);
     }

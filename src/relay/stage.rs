@@ -1,31 +1,24 @@
-//! A programme's switch, its feed, and the outputs that read it: from the first picture on, until the formats change.
+//! A programme from its first picture on: the same switch, feed and outputs as on the box ([`crate::programme`]), and the
+//! slates that stand in for its sender.
 //!
-//! The switch of the boxes is used as it is. Its units have one time, their place on a grid; what network sources have
-//! beyond that (pictures that are shown later than decoded, sound between the places) goes round the switch in the
-//! difference of a unit's two times, and is put back behind it.
+//! The switch's units have one time, their place on a grid. What network sources have beyond that (pictures that are shown
+//! later than decoded, sound between the places) is the difference of a unit's two times, which the switch keeps.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::outputs::{Formats, Outputs};
 use super::timeline::{Placed, Timeline};
 use crate::clock;
+use crate::config::{AudioSettings, EncoderChoice, RelaySettings, RenditionSettings};
 use crate::encode::slate::emergency::{self, Clip};
 use crate::encode::table::VideoJob;
-use crate::events::SourceOnAir;
+use crate::events::{OutputSnapshot, RecordingSnapshot, SourceOnAir};
 use crate::model::{
-    AccessUnit, AudioFormat, AudioGrid, Codec, InputId, Media, Name, RenditionId, Track, TrackFormat, VideoGrid,
+    AccessUnit, AudioFormat, AudioGrid, Codec, InputId, Media, RenditionId, TrackFormat, VideoFormat, VideoGrid,
 };
-use crate::output::{EventSink, Feed, ProgrammeClock};
-use crate::switch::{
-    Epoch, Input, Output, SLATE, SavedTime, SlateClip, StreamSettings, Switch, SwitchSettings, SwitchSnapshot,
-    Thresholds,
-};
+use crate::output::{EventSink, OutputCommand};
+use crate::programme::{Order, Programme, Wanted};
+use crate::switch::{Epoch, Input, SavedTime, SlateClip, SwitchSnapshot};
 
-/// Programme kept for laggards and for replay.
-const RING_AGE: Duration = Duration::from_secs(12);
-/// Payload kept, bytes.
-const RING_BYTES: usize = 24 << 20;
 /// A switch hands out no time before its own beginning; the first picture lies a little before the present.
 const BEFORE: Media = Media::from_millis(300);
 /// Where another switch goes on, at least so much later.
@@ -35,20 +28,25 @@ const SLATE_RATE: u32 = 2_000_000;
 /// All switches of this process are on the same clock.
 const SAME_CLOCK: &str = "relay";
 
+/// What a programme consists of, as far as outputs announce it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Formats {
+    /// Codec of the picture.
+    pub(super) video: Codec,
+    /// Its size and rate.
+    pub(super) picture: VideoFormat,
+    /// Codec of the sound; silence is AAC.
+    pub(super) sound: Codec,
+}
+
 /// See the module.
 pub(super) struct Stage {
     formats: Formats,
-    programme: RenditionId,
+    name: RenditionId,
     sound: RenditionId,
     input: InputId,
-    switch: Switch,
-    feed: Feed,
-    clock: ProgrammeClock,
-    pub(super) outputs: Outputs,
-    events: EventSink,
+    programme: Programme,
     slates: Slates,
-    /// Decoding time of the newest sound.
-    heard: Option<Media>,
 }
 
 /// Which slates are loaded.
@@ -60,53 +58,40 @@ struct Slates {
 
 /// What all stages of a programme have in common.
 pub(super) struct Setting<'s> {
-    pub(super) config: &'s crate::config::RelaySettings,
+    pub(super) config: &'s RelaySettings,
     pub(super) programme: &'s RenditionId,
     pub(super) input: &'s InputId,
     pub(super) events: &'s EventSink,
+    pub(super) seed: u64,
 }
 
 impl Stage {
-    /// A stage for `formats`, later on the timeline of the one `before`.
-    pub(super) fn new(
-        setting: &Setting<'_>,
-        formats: Formats,
-        before: Option<&Self>,
-        line: &mut Timeline,
-        seed: &mut u64,
-    ) -> Self {
-        let (ours, wall) = (clock::media(), clock::wall());
-        let now = line.now(ours);
-        let saved = before.map(|stage| {
-            let offset = stage.switch.epoch().offset() + AFTER;
-            SavedTime { boot_id: SAME_CLOCK.to_owned(), offset, last: now + offset - BEFORE, wall }
-        });
-        let rate = formats.picture.rate;
-        let (epoch, _) = Epoch::resume(saved.as_ref(), SAME_CLOCK, now - BEFORE, wall, rate);
-        let sound = sound_of(setting.programme);
-        let streams = vec![
-            StreamSettings { rendition: setting.programme.clone(), codec: formats.video },
-            StreamSettings { rendition: sound.clone(), codec: formats.sound },
-        ];
-        let inputs = vec![setting.input.clone()];
-        let clock = ProgrammeClock::new(line.ahead() + epoch.offset());
-        let switch = Switch::new(SwitchSettings { rate, streams, inputs, thresholds: Thresholds::default() }, epoch);
-        let feed = Feed::new(RING_AGE, RING_BYTES);
-        let outputs =
-            Outputs::start(setting.config, setting.programme, &formats, (&feed, &clock), setting.events, seed);
-        Self {
-            formats,
-            programme: setting.programme.clone(),
-            sound,
-            input: setting.input.clone(),
-            switch,
-            feed,
-            clock,
-            outputs,
-            events: setting.events.clone(),
-            slates: Slates::default(),
-            heard: None,
-        }
+    /// A stage for `formats`; its outputs begin at once.
+    pub(super) fn new(setting: &Setting<'_>, formats: Formats, line: &mut Timeline) -> Self {
+        let rendition = rendition(setting.programme, &formats);
+        let now = line.now(clock::media());
+        let (epoch, _) = Epoch::resume(None, SAME_CLOCK, now - BEFORE, clock::wall(), formats.picture.rate);
+        let (events, inputs) = (setting.events.clone(), vec![setting.input.clone()]);
+        let renditions = std::slice::from_ref(&rendition);
+        let wanted = wanted(setting.config, &formats, renditions);
+        let mut programme = Programme::new(&wanted, inputs, epoch, Order::Decoding, events, setting.seed);
+        programme.set_on_air(true);
+        let (name, sound) = (setting.programme.clone(), rendition.audio.rendition());
+        Self { formats, name, sound, input: setting.input.clone(), programme, slates: Slates::default() }
+    }
+
+    /// Other formats: another switch, later on the same timeline, and all outputs anew, since what they announced to their
+    /// far ends is not true any more.
+    pub(super) fn rebuild(&mut self, config: &RelaySettings, formats: Formats, line: &mut Timeline) {
+        let (now, wall) = (line.now(clock::media()), clock::wall());
+        let offset = self.programme.epoch().offset() + AFTER;
+        let saved = SavedTime { boot_id: SAME_CLOCK.to_owned(), offset, last: now + offset - BEFORE, wall };
+        let (epoch, _) = Epoch::resume(Some(&saved), SAME_CLOCK, now - BEFORE, wall, formats.picture.rate);
+        let rendition = rendition(&self.name, &formats);
+        let wanted = wanted(config, &formats, std::slice::from_ref(&rendition));
+        self.programme.rebuild(&wanted, vec![self.input.clone()], epoch);
+        self.sound = rendition.audio.rendition();
+        (self.formats, self.slates) = (formats, Slates::default());
     }
 
     /// Whether these formats can go on here. Another size can: it is only another decoder configuration.
@@ -138,9 +123,9 @@ impl Stage {
     /// A picture in the sender's time.
     pub(super) fn picture(&mut self, mut unit: AccessUnit, line: &mut Timeline, slate_name: &str) {
         let shown_later = unit.pts - unit.dts;
-        let placed = line.picture(unit.dts, VideoGrid(self.formats.picture.rate), clock::media());
-        put(&mut unit, placed, shown_later);
-        unit.rendition = self.programme.clone();
+        let Placed { place, .. } = line.picture(unit.dts, VideoGrid(self.formats.picture.rate), clock::media());
+        (unit.dts, unit.pts) = (place, place + shown_later);
+        unit.rendition = self.name.clone();
         let config = unit.config.clone();
         self.handle(Input::Unit(unit), line);
         if self.slates.picture != Some(config.format) && self.is_live() {
@@ -152,14 +137,14 @@ impl Stage {
     /// Sound in the sender's time.
     pub(super) fn sound(&mut self, mut unit: AccessUnit, line: &mut Timeline) {
         let grid = if self.formats.sound == Codec::Opus { AudioGrid::OPUS } else { AudioGrid::AAC };
-        let Some(placed) = line.sound(unit.pts, grid, clock::media()) else { return };
-        put(&mut unit, placed, Media::ZERO);
+        let Some(Placed { place, rest }) = line.sound(unit.pts, grid, clock::media()) else { return };
+        (unit.dts, unit.pts) = (place, place + rest);
         unit.rendition = self.sound.clone();
         let format = unit.config.format;
         self.handle(Input::Unit(unit), line);
         // Silence of another sample rate or with other channels would be another stream for every decoder.
         let usual = TrackFormat::Audio(AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples });
-        if !self.slates.silence && format == usual && self.heard.is_some() {
+        if !self.slates.silence && format == usual && self.has_sound() {
             self.load_silence(line);
         }
     }
@@ -173,54 +158,46 @@ impl Stage {
 
     /// When [`Self::timeout`] is due, our clock.
     pub(super) fn deadline(&self, line: &Timeline) -> Option<Media> {
-        self.switch.poll_timeout().map(|(at, _)| at - line.ahead())
+        self.programme.poll_timeout().map(|at| at - line.ahead())
     }
 
     /// What is sent, for people.
     pub(super) fn snapshot(&self, line: &mut Timeline) -> SwitchSnapshot {
-        self.switch.snapshot(line.now(clock::media()))
+        self.programme.snapshot(line.now(clock::media()))
+    }
+
+    /// The latest of every destination and recording.
+    pub(super) fn outputs(&self) -> (Vec<OutputSnapshot>, Vec<RecordingSnapshot>) {
+        (self.programme.destinations(), self.programme.recordings())
+    }
+
+    /// Tells all outputs.
+    pub(super) fn tell(&self, command: OutputCommand) {
+        self.programme.tell(None, command);
+    }
+
+    /// Ends all outputs cleanly, in a bounded time.
+    pub(super) async fn end(self) {
+        self.programme.end().await;
     }
 
     fn is_live(&self) -> bool {
-        matches!(self.switch.snapshot(Media::ZERO).source, SourceOnAir::Input(_))
+        matches!(self.programme.snapshot(Media::ZERO).source, SourceOnAir::Input(_))
+    }
+
+    /// Whether sound of the sender has gone out.
+    fn has_sound(&self) -> bool {
+        self.programme.snapshot(Media::ZERO).renditions.iter().any(|r| r.id == self.sound && r.live > 0)
     }
 
     fn handle(&mut self, input: Input, line: &mut Timeline) {
-        self.switch.handle(input, line.now(clock::media()));
-        self.clock.set(line.ahead() + self.switch.epoch().offset());
-        self.drain();
+        // A sender at the other end of a network cannot be asked for a keyframe; its next one comes by itself.
+        drop(self.programme.handle(input, line.now(clock::media())));
+        self.set_clock(line);
     }
 
-    fn drain(&mut self) {
-        while let Some(output) = self.switch.poll_output() {
-            match output {
-                Output::Unit(unit) => self.distribute(unit),
-                Output::Event(happened) => {
-                    let event = happened.into_event((clock::wall(), clock::media()));
-                    (self.events)(event.with("programme", self.programme.as_str()));
-                }
-                // A sender at the other end of a network cannot be asked; its next keyframe comes by itself.
-                Output::ForceKeyframe { .. } => {}
-            }
-        }
-    }
-
-    fn distribute(&mut self, unit: Arc<AccessUnit>) {
-        let mut unit = Arc::unwrap_or_clone(unit);
-        let round = if unit.input.as_str() == SLATE { Media::ZERO } else { unit.pts - unit.dts };
-        match unit.track {
-            Track::Video => {
-                unit.dts = unit.pts;
-                unit.pts = unit.pts + round;
-            }
-            Track::Audio => {
-                let after = self.heard.map_or(Media(i64::MIN), |heard| heard + Media::from_millis(1));
-                unit.pts = (unit.pts + round).max(after);
-                unit.dts = unit.pts;
-                self.heard = Some(unit.pts);
-            }
-        }
-        self.feed.push(Arc::new(unit));
+    fn set_clock(&self, line: &Timeline) {
+        self.programme.clock().set(line.ahead() + self.programme.epoch().offset());
     }
 
     /// Only H.264 can be made without an encoder; other programmes pause while their sender is away.
@@ -236,7 +213,7 @@ impl Stage {
             keyframe_interval: Duration::from_secs(2),
         };
         if let Some(clip) = emergency::picture(name, &job) {
-            self.load(clip, self.programme.clone(), line);
+            self.load(clip, self.name.clone(), line);
         }
     }
 
@@ -250,19 +227,32 @@ impl Stage {
     fn load(&mut self, clip: Clip, rendition: RenditionId, line: &mut Timeline) {
         let Clip { config, units } = clip;
         // It is of the stream's codec and has units, which is all that can be wrong with it.
-        let _ = self.switch.load_slate(SlateClip { rendition, config, units }, line.now(clock::media()));
-        self.drain();
+        let _ = self.programme.load_slate(SlateClip { rendition, config, units }, line.now(clock::media()));
+        self.set_clock(line);
     }
 }
 
-/// Puts a unit onto its place. What it has beyond that goes round the switch as the difference of its times.
-fn put(unit: &mut AccessUnit, placed: Placed, shown_later: Media) {
-    unit.pts = placed.place;
-    unit.dts = placed.place - placed.rest - shown_later;
+fn wanted<'s>(config: &'s RelaySettings, formats: &Formats, renditions: &'s [RenditionSettings]) -> Wanted<'s> {
+    Wanted {
+        name: &config.name,
+        rate: formats.picture.rate,
+        renditions,
+        destinations: &config.destinations,
+        srt_destinations: &config.srt_destinations,
+        recordings: &config.recordings,
+    }
 }
 
-/// The sound's name within the switch, different from the programme's.
-fn sound_of(programme: &RenditionId) -> RenditionId {
-    let name = if programme.as_str() == "sound" { "sound-of-it" } else { "sound" };
-    RenditionId(Name::new(name).expect("lower-case letters and hyphens, under 32"))
+/// The programme as if it were encoded here. Nobody says its nominal rates, so none are claimed.
+fn rendition(programme: &RenditionId, formats: &Formats) -> RenditionSettings {
+    RenditionSettings {
+        id: programme.clone(),
+        codec: formats.video,
+        width: formats.picture.width,
+        height: formats.picture.height,
+        bitrate: 0,
+        keyframe_interval: Duration::from_secs(2),
+        encoder: EncoderChoice::Auto,
+        audio: AudioSettings { codec: formats.sound, bitrate: 0 },
+    }
 }

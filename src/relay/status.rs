@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::outputs::Formats;
+use super::stage::Formats;
 use crate::events::{OutputSnapshot, RecordingSnapshot, RenditionSnapshot, SourceOnAir};
 use crate::model::{Codec, Media, RenditionId, Wall};
 

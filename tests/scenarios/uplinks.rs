@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use holdfast::events::{Command, EventKind, OutputState};
+use holdfast::events::{Command, EventKind, OutputState, PathState};
 use holdfast::netem::{Conditions, Testbed, Uplink};
 
 use crate::support::config::Configuration;
@@ -65,13 +65,23 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
     let mut reactions = Vec::new();
     for _ in 0..repetitions(2, 20) {
         let before = rig.events().len();
-        let hole = bed.emulator.order("eth0 hole").expect("an order it knows").parse::<i64>().expect("microseconds");
+        // Under main and backup the one that carries; all of them do under broadcast.
+        let in_use = rig.wait("a path that carries", |s| {
+            let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "relay")?;
+            output.srt.as_ref()?.paths.iter().position(|p| p.state == PathState::Carries)
+        });
+        let uplink = UPLINKS[in_use].0;
+        let hole = bed.emulator.order(&format!("{uplink} hole")).expect("an order it knows");
         if bonding == "backup" {
-            let doubted = rig.wait_event(before, "the uplink to be doubted", |e| e.kind == EventKind::PathDoubted);
-            reactions.push(doubted.mono.as_nanos() / 1000 - hole);
+            let doubted = rig.wait_event(before, "the uplink to be doubted", |e| {
+                e.kind == EventKind::PathDoubted && e.subject == format!("relay/{}", ways[in_use])
+            });
+            println!("    {}", doubted.reason);
+            reactions.push(doubted.mono.as_nanos() / 1000 - hole.parse::<i64>().expect("microseconds"));
+            rig.wait_event(before, "another uplink to take over", |e| e.kind == EventKind::PathSwitched);
         }
         rig.let_pass(3);
-        bed.emulator.order("eth0 heal").expect("an order it knows");
+        bed.emulator.order(&format!("{uplink} heal")).expect("an order it knows");
         rig.wait("the uplink to be connected again", |s| {
             let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "relay")?;
             output.srt.as_ref()?.paths.iter().all(|p| p.state.is_up()).then_some(())
@@ -110,6 +120,11 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
             ("frames_lost", count.lost.to_string()),
         ],
     );
+    for pair in recording.pictures.windows(2) {
+        if pair[0].code.map(|code| code + 1) != pair[1].code {
+            println!("    {:?} at {:.3} s is followed by {:?} at {:.3} s", pair[0].code, pair[0].pts, pair[1].code, pair[1].pts);
+        }
+    }
     assert_eq!(far_end.missing, 0, "packets did not arrive in time");
     assert!(count.is_perfect(), "{count}");
     assert_eq!(recording.backwards(), 0, "time went back");

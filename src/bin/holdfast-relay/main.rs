@@ -1,6 +1,10 @@
 //! `holdfast-relay`: takes programmes over SRT, from boxes and others, and passes each on to its destinations and
 //! recordings. One thread, besides those that write to disks. What happens is told on standard output, one JSON object
 //! a line.
+//!
+//! It needs no library but the C library: `cargo build --release --no-default-features --bin holdfast-relay`. With the
+//! target `x86_64-unknown-linux-musl` installed, and a C compiler for it (ring has some C), it would be static; that has
+//! not been tried.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -51,7 +51,6 @@ pub(super) struct Checker {
     next: u64,
     pub(super) delivered: u64,
     pub(super) missing: Vec<u64>,
-    pub(super) duplicate: u64,
     eras: Vec<Vec<Era>>,
     /// The way of the first handshake, which the play time counts from.
     first_way: Option<Duration>,
@@ -77,7 +76,6 @@ impl Checker {
             next: 0,
             delivered: 0,
             missing: Vec::new(),
-            duplicate: 0,
             eras: vec![Vec::new(); story.cables.len()],
             first_way: None,
             switches: Vec::new(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::clock::Clock;
 use super::story::Story;
-use crate::bonding::{Bond, BondCounters, BondEvent, BondReason, Decision, LinkId};
+use crate::bonding::{Bond, BondEvent, BondReason, Decision, LinkId};
 use crate::netem::End;
 use crate::srt::Role;
 use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
@@ -81,10 +81,6 @@ impl Side {
         self.wake.map(|(_, why)| why)
     }
 
-    pub(super) fn counters(&self) -> BondCounters {
-        self.bond.as_ref().map(Bond::counters).unwrap_or_default()
-    }
-
     /// What the session is made with.
     fn config(&self) -> SessionConfig {
         let usual = SessionConfig { peer_idle: self.story.peer_idle, ..SessionConfig::default() };
@@ -95,10 +91,10 @@ impl Side {
     }
 
     /// A connection is there: the session begins with it, or gets another path.
-    pub(super) fn join(&mut self, cable: usize, terms: Terms, keys: Option<KeyMaterial>, now: Instant) -> bool {
+    pub(super) fn join(&mut self, cable: usize, terms: &Terms, keys: Option<KeyMaterial>, now: Instant) -> bool {
         let shown = self.clock.shows(now);
         let role = if self.end == End::A { Role::Caller } else { Role::Listener };
-        let terms = Terms { keys: keys.map(|material| Keys { role, material }), ..terms };
+        let terms = Terms { keys: keys.map(|material| Keys { role, material }), ..terms.clone() };
         let (link, weight) = (LinkId(u32::try_from(cable).unwrap()), 100 - 10 * u16::try_from(cable).unwrap());
         let config = self.config();
         let path = match &mut self.bond {

@@ -286,7 +286,7 @@ impl World {
                 idle = false;
                 self.check.delivered(end, payload::read(&delivered.payload), &delivered, now);
             }
-            while let Some(happened) = side.poll_event(now - begin) {
+            if let Some(happened) = side.poll_event(now - begin) {
                 idle = false;
                 match happened {
                     Happened::Lost { cable, socket } => self.lost(end, cable, socket),
@@ -294,7 +294,6 @@ impl World {
                     Happened::Doubted => self.check.doubts.push(now),
                     Happened::Nothing => {}
                 }
-                break;
             }
             if idle {
                 break;
@@ -385,7 +384,7 @@ impl World {
             ..self.terms(&asked)
         };
         let now = self.now;
-        if !self.listener.join(cable, terms, keys.clone(), now) {
+        if !self.listener.join(cable, &terms, keys.clone(), now) {
             return self.give_up(cable);
         }
         self.drain(End::B);
@@ -405,7 +404,7 @@ impl World {
             ..self.terms(&asked)
         };
         let now = self.now;
-        if !self.caller.join(cable, terms, keys, now) {
+        if !self.caller.join(cable, &terms, keys, now) {
             return self.give_up(cable);
         }
         let Asked { number, caller, listener, .. } = asked;
