@@ -122,7 +122,11 @@ impl Programme {
     pub fn handle(&mut self, input: Input, now: Media) -> Vec<KeyframeWish> {
         let input = match input {
             Input::Unit(unit) if self.order == Order::Decoding => Input::Unit(by_decoding(unit)),
-            input => input,
+            input @ (Input::Unit(_)
+            | Input::Connected { .. }
+            | Input::Lost { .. }
+            | Input::Inputs(_)
+            | Input::Timeout) => input,
         };
         self.switch.handle(input, now);
         self.drain()
