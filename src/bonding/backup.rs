@@ -397,6 +397,8 @@ impl Bond {
     /// The path that was doubted carries alone again.
     fn clear(&mut self, main: PathId, doubted: &Doubted, now: Instant) {
         self.carrying = Carrying::One { main };
+        // Whatever a spare was about to send, and what the path has lost meanwhile.
+        self.counters.tail += self.session.duplicate_tail(main, now);
         for spare in &doubted.spares {
             self.rest(spare.id);
         }
@@ -433,6 +435,7 @@ impl Bond {
         self.counters.switches += 1;
         let Some(evidence) = self.evidence(to, now) else { return };
         self.carrying = Carrying::One { main: to };
+        self.counters.tail += self.session.duplicate_tail(to, now);
         if let Some(from) = doubted.main
             && let Some(link) = self.member(from).map(|member| member.link)
             && doubted.why != Doubt::Preferred

@@ -122,9 +122,9 @@ impl Programme {
     pub fn handle(&mut self, input: Input, now: Media) -> Vec<KeyframeWish> {
         let input = match input {
             Input::Unit(unit) if self.order == Order::Decoding => Input::Unit(by_decoding(unit)),
-            input @ (Input::Connected { .. }
+            input @ (Input::Unit(_)
+            | Input::Connected { .. }
             | Input::Lost { .. }
-            | Input::Unit(_)
             | Input::Inputs(_)
             | Input::Timeout) => input,
         };

@@ -134,21 +134,29 @@ impl Flight {
         self.next = at;
     }
 
-    /// Puts the first packets of `tail` that are `wanted` before those that wait already.
+    /// Puts those packets of `tail` that are `wanted` among those that wait already, in order. Returns how many.
     pub(super) fn queue_tail(
         &mut self,
         tail: std::ops::Range<Position>,
         wanted: impl Fn(&Self, Position) -> bool,
     ) -> u64 {
-        let end = self.queue.front().map_or(tail.end, |queued| queued.at.min(tail.end));
-        let mut queued = 0;
-        for at in (tail.start..end).rev() {
-            if wanted(self, at) {
-                self.queue.push_front(Queued { at, fresh: false });
-                queued += 1;
+        let mut waiting = std::mem::take(&mut self.queue);
+        let mut merged = VecDeque::with_capacity(waiting.len());
+        let mut added = 0;
+        for at in tail {
+            while let Some(before) = waiting.pop_front_if(|queued| queued.at < at) {
+                merged.push_back(before);
+            }
+            if let Some(same) = waiting.pop_front_if(|queued| queued.at == at) {
+                merged.push_back(same);
+            } else if wanted(self, at) {
+                merged.push_back(Queued { at, fresh: false });
+                added += 1;
             }
         }
-        queued
+        merged.append(&mut waiting);
+        self.queue = merged;
+        added
     }
 }
 
@@ -172,11 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_goes_before_what_waits() {
+    fn the_tail_takes_its_place_among_what_waits() {
         let mut flight = Flight::new(100, 1024, 50);
-        flight.queue.push_back(Queued { at: 104, fresh: true });
-        assert_eq!(flight.queue_tail(100..200, |_, at| at != 102), 3);
+        for (at, fresh) in [(99, false), (101, false), (103, true)] {
+            flight.queue.push_back(Queued { at, fresh });
+        }
+        assert_eq!(flight.queue_tail(100..106, |_, at| at != 102), 3);
         let order: Vec<_> = flight.queue.iter().map(|queued| (queued.at, queued.fresh)).collect();
-        assert_eq!(order, [(100, false), (101, false), (103, false), (104, true)]);
+        let expected = [(99, false), (100, false), (101, false), (103, true), (104, false), (105, false)];
+        assert_eq!(order, expected, "all of it, whatever was there");
     }
 }

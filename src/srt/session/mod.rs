@@ -239,13 +239,14 @@ impl Session {
     }
 
     /// What a path is to be used for. From [`Duty::Carry`] on it gets the packets that are given to the session from
-    /// now on; what is in flight elsewhere only with [`Self::duplicate_tail`].
+    /// now on; what is in flight elsewhere only with [`Self::duplicate_tail`], and so what waits on a path that no longer
+    /// carries.
     pub fn set_duty(&mut self, path: PathId, duty: Duty) {
         let Some(path) = self.path_mut(path) else { return };
         path.duty = duty;
         if duty != Duty::Carry {
-            // Other paths carry these; some may be waiting here only because this path is slow.
-            path.flight.queue.retain(|queued| !queued.fresh);
+            // Whoever carries has to have these too: see `duplicate_tail`.
+            path.flight.queue.clear();
         }
         if duty == Duty::Rest {
             let resend = std::mem::take(&mut path.flight.resend);

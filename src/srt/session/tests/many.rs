@@ -184,7 +184,8 @@ fn a_probe_with_data_measures_a_resting_path_of_holdfast_and_no_other() {
     pair.run(ms(300));
     let view = pair.sender.view(spare, pair.now).unwrap();
     assert!((95..=101).contains(&view.sent), "{}", view.sent);
-    assert_eq!(view.arrived + view.lost, view.sent, "{view:?}");
+    // The last one may be missing in the last report only, which could be disorder.
+    assert!((view.sent - 1..=view.sent).contains(&(view.arrived + view.lost)), "{view:?}");
     assert!((10..35).contains(&view.lost), "{view:?}");
     assert_eq!(pair.missing(), 0);
     let mut libsrt = Pair::new(Peer::Libsrt(0x01_05_05), ms(200), ms(20));
