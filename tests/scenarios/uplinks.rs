@@ -112,7 +112,8 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
     let end = recording.pictures.iter().position(|p| p.code == Some(last)).expect("it is among them");
     recording.pictures.truncate(end + 1);
     let ended = recording.pictures[end].pts;
-    recording.sound.retain(|packet| packet.pts < ended);
+    // The sound that belongs to the last pictures had not been sent yet when the box was told to stop.
+    recording.sound.retain(|packet| packet.pts < ended - 0.1);
     let count = recording.count();
     record(
         name,
@@ -123,6 +124,7 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
             ("switches", srt.switches.to_string()),
             ("retransmitted", srt.retransmitted.to_string()),
             ("missing_at_the_relay", far_end.missing.to_string()),
+            ("sound_ms_off_grid", format!("{:.1}", recording.sound_time_error(1024) * 1e3)),
             ("frames", count.frames.to_string()),
             ("frames_lost", count.lost.to_string()),
         ],
