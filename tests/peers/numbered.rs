@@ -105,7 +105,7 @@ impl Tally {
     pub fn count(&mut self, payload: &[u8], now_us: u64) {
         // One stream only: what belongs to another has come from somebody else.
         let stream = payload.get(4..).and_then(<[u8]>::first_chunk).copied();
-        let intact = read(payload).filter(|(number, _)| *number <= u32::MAX.into());
+        let intact = read(payload).filter(|(number, _)| *number <= u64::from(u32::MAX));
         let Some((number, sent_us)) = intact.filter(|_| self.stream.is_none() || self.stream == stream) else {
             self.corrupt += 1;
             return;
