@@ -233,7 +233,7 @@ impl Drop for Payloads {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use bytes::Bytes;
     use tokio::task::LocalSet;
@@ -254,7 +254,7 @@ mod tests {
     async fn play(feed: &Feed, transport: &Transport, seconds: i64, mut after_each: impl FnMut()) {
         let begin = transport.clock().now();
         for unit in fixtures::programme(Codec::H264, Codec::Aac, begin, seconds) {
-            tokio::time::sleep_until(transport.clock().instant(unit.pts).into()).await;
+            sleep_until(transport.clock().instant(unit.pts).into()).await;
             feed.push(unit);
             // The muxer's turn, and the timers'.
             sleep(Duration::from_millis(1)).await;
@@ -272,7 +272,7 @@ mod tests {
             video_bitrate: 0,
             audio_bitrate: 0,
         };
-        let (mut demuxer, now) = (Demuxer::new(source), Instant::now());
+        let (mut demuxer, now) = (Demuxer::new(source), crate::clock::now());
         payloads.iter().for_each(|p| demuxer.push(&p.bytes, now));
         demuxer.flush(now);
         let outputs: Vec<_> = std::iter::from_fn(|| demuxer.poll()).collect();

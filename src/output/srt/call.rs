@@ -116,7 +116,15 @@ async fn call_address(
                 UdpTrouble::Refused => caller.handle_unreachable(),
                 // A full queue is the network's business, and the call is repeated.
                 UdpTrouble::QueueFull => {}
-                _ => return Err(Failure::Socket(error)),
+                UdpTrouble::NoInterface
+                | UdpTrouble::NotAllowed
+                | UdpTrouble::InUse
+                | UdpTrouble::NoSuchAddress
+                | UdpTrouble::Unreachable
+                | UdpTrouble::Down
+                | UdpTrouble::TooLong
+                | UdpTrouble::Firewall
+                | UdpTrouble::Other(_) => return Err(Failure::Socket(error)),
             }
         }
         let Some((due, _)) = caller.poll_timeout() else { return Err(Failure::NameLookup) };

@@ -103,8 +103,8 @@ impl Destination {
             match self.woken(&mut commands, &mut tick, &wake).await {
                 Woken::Command(None) => return,
                 Woken::Command(Some(command)) => self.command(command, clock::now()),
-                Woken::Called(place, Ok(connected)) => self.connected(place, connected, &wake, clock::now()),
-                Woken::Called(place, Err(failure)) => self.failed(place, failure, clock::now()),
+                Woken::Called(place, Ok(connected)) => self.connected(place, &connected, &wake, clock::now()),
+                Woken::Called(place, Err(failure)) => self.failed(place, &failure, clock::now()),
                 Woken::Session => self.happened(clock::now()),
                 Woken::Media(next) => self.media(next, clock::now()),
                 Woken::Retry => {}
@@ -224,7 +224,7 @@ impl Destination {
         }
     }
 
-    fn connected(&mut self, place: usize, connected: Connected, wake: &Rc<Notify>, now: Instant) {
+    fn connected(&mut self, place: usize, connected: &Connected, wake: &Rc<Notify>, now: Instant) {
         let Some(path) = self.settings.links.paths().get(place) else { return };
         let (link, weight) = (LinkId(u32::try_from(place).unwrap_or(u32::MAX)), path.weight);
         let terms = connected.negotiated.terms();
@@ -249,24 +249,24 @@ impl Destination {
         };
         let (Some(id), Some(session)) = (added, &self.session) else {
             // It is closing; the far end will find nobody there.
-            return self.failed(place, Failure::Lost(Closed::Here), now);
+            return self.failed(place, &Failure::Lost(Closed::Here), now);
         };
         if let (Some(plan), Some(group)) = (&self.plan, connected.negotiated.group) {
             plan.far_group.set(Some(group.peer));
         }
         self.roster.connected(place, now);
-        Sender::attach(&session.sender, id, place, &connected, &self.inbox);
+        Sender::attach(&session.sender, id, place, connected, &self.inbox);
         let is_first = session.sender.borrow().ports().count() == 1;
-        self.report.path_up(place, id, &connected, is_first);
+        self.report.path_up(place, id, connected, is_first);
         session.sender.borrow_mut().settle(now);
         self.measure(now);
     }
 
     /// A call failed or a path was lost.
-    fn failed(&mut self, place: usize, failure: Failure, now: Instant) {
+    fn failed(&mut self, place: usize, failure: &Failure, now: Instant) {
         let wait = self.roster.failed(place, failure.clone(), now);
         if let Some(wait) = wait {
-            self.report.path_failed(place, &failure, wait, self.roster.is_any_up(), now);
+            self.report.path_failed(place, failure, wait, self.roster.is_any_up(), now);
         }
         // The next call is the first of another session, unless others are under way for this one.
         if self.session.is_none() && !self.roster.is_any_calling() {
@@ -298,11 +298,15 @@ impl Destination {
         let Some(session) = &self.session else { return };
         let sender = session.sender.clone();
         sender.borrow_mut().timeout();
+        let mut has_decided = false;
         loop {
             let event = sender.borrow_mut().poll_event();
             let Some(event) = event else { break };
             match event {
-                BondEvent::Decided(decision) => self.report.decided(&decision, &sender.borrow(), now),
+                BondEvent::Decided(decision) => {
+                    has_decided = true;
+                    self.report.decided(&decision, &sender.borrow(), now);
+                }
                 BondEvent::Session(Event::PathClosed { path, why }) => self.path_closed(&sender, path, why, now),
                 BondEvent::Session(Event::Message { body, .. }) => {
                     let (clock, delay) = (self.transport.clock(), self.transport.delay());
@@ -316,6 +320,9 @@ impl Destination {
                 BondEvent::Session(Event::PathAdded(_) | Event::Keys { .. }) => {}
             }
         }
+        if has_decided {
+            self.measure(now);
+        }
     }
 
     fn path_closed(&mut self, sender: &Rc<RefCell<Sender>>, path: PathId, why: Closed, now: Instant) {
@@ -323,7 +330,7 @@ impl Destination {
         sender.borrow_mut().detach(path);
         let Some(place) = place else { return };
         self.report.path_gone(place);
-        self.failed(place, Failure::Lost(why), now);
+        self.failed(place, &Failure::Lost(why), now);
         if sender.borrow().ports().next().is_none() {
             self.over(now);
         }

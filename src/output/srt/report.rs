@@ -327,10 +327,10 @@ impl Report {
         let again = std::mem::take(&mut record.untold);
         let severity = if failure.needs_operator() { Severity::Alert } else { Severity::Warning };
         let reason = failure.in_words(&record.host);
-        let down = if others_up { EventKind::PathDown } else { EventKind::OutputDown };
-        let event = match down {
-            EventKind::PathDown => self.path_event(place, down, severity, reason),
-            _ => self.event(down, severity, reason).with("path", self.label(Some(place))),
+        let event = if others_up {
+            self.path_event(place, EventKind::PathDown, severity, reason)
+        } else {
+            self.event(EventKind::OutputDown, severity, reason).with("path", self.label(Some(place)))
         };
         let event = event.with("trouble", failure.code()).with("retry_in_ms", millis(wait)).with("again", again);
         (self.events)(event);
