@@ -61,11 +61,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_runs_with_the_monotonic_clock_and_finds_moments_on_both_sides() {
-        let clock = ProgrammeClock::new(Media::ZERO - clock::media());
-        let (begin, now) = (clock.now(), clock::now());
+        let programme = ProgrammeClock::new(Media::ZERO - clock::media());
+        let (begin, now) = (programme.now(), clock::now());
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(clock.now() - begin, Media::from_millis(10_000));
-        assert_eq!(clock.instant(begin + Media::from_millis(3000)), now + Duration::from_secs(3));
-        assert_eq!(clock.instant(begin - Media::from_millis(3000)), now - Duration::from_secs(3));
+        assert_eq!(programme.now() - begin, Media::from_millis(10_000));
+        assert_eq!(programme.instant(begin + Media::from_millis(3000)), now + Duration::from_secs(3));
+        assert_eq!(programme.instant(begin - Media::from_millis(3000)), now - Duration::from_secs(3));
     }
 }

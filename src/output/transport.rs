@@ -233,7 +233,7 @@ impl Drop for Payloads {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use bytes::Bytes;
     use tokio::task::LocalSet;
@@ -272,7 +272,7 @@ mod tests {
             video_bitrate: 0,
             audio_bitrate: 0,
         };
-        let (mut demuxer, now) = (Demuxer::new(source), Instant::now());
+        let (mut demuxer, now) = (Demuxer::new(source), crate::clock::now());
         payloads.iter().for_each(|p| demuxer.push(&p.bytes, now));
         demuxer.flush(now);
         let outputs: Vec<_> = std::iter::from_fn(|| demuxer.poll()).collect();

@@ -2,6 +2,7 @@
 //! with what to do about it, as far as the box knows.
 
 mod page;
+mod srt;
 mod words;
 
 use std::time::Duration;
@@ -144,12 +145,16 @@ fn destinations(page: &mut Page, outputs: &[OutputSnapshot]) {
             detail(page, Tone::Bad, because);
         }
         if output.lost > 0 || output.sessions > 1 {
+            let what = if output.srt.is_some() { "packets" } else { "units" };
             let text = format!(
-                "{} sessions, {} units skipped",
+                "{} sessions, {} {what} skipped",
                 words::count(output.sessions.into()),
                 words::count(output.lost)
             );
             detail(page, Tone::Quiet, &text);
+        }
+        if let Some(srt) = &output.srt {
+            srt::paths(page, srt, &output.state);
         }
     }
 }

@@ -62,12 +62,12 @@ pub(super) fn told(
             let reason =
                 format!("{} is trusted again after {} s without a fault", label(of_link(*link)), needs.as_secs());
             let map = Map::from_iter([("needs_ms".into(), millis(*needs)), ("relapses".into(), (*relapses).into())]);
-            tell(EventKind::PathDoubted, Severity::Info, of_link(*link), reason, map)
+            tell(EventKind::Note, Severity::Info, of_link(*link), reason, map)
         }
         Decision::Trusted { link, after } => {
             let reason = format!("{} is trusted", label(of_link(*link)));
             let map = Map::from_iter([("after_ms".into(), millis(*after))]);
-            tell(EventKind::PathDoubted, Severity::Info, of_link(*link), reason, map)
+            tell(EventKind::Note, Severity::Info, of_link(*link), reason, map)
         }
         Decision::NoSpare { path, why, evidence } => {
             let reason = format!("{} {}, and there is no other path", name(*path), doubt(*why));

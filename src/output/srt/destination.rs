@@ -298,11 +298,15 @@ impl Destination {
         let Some(session) = &self.session else { return };
         let sender = session.sender.clone();
         sender.borrow_mut().timeout();
+        let mut has_decided = false;
         loop {
             let event = sender.borrow_mut().poll_event();
             let Some(event) = event else { break };
             match event {
-                BondEvent::Decided(decision) => self.report.decided(&decision, &sender.borrow(), now),
+                BondEvent::Decided(decision) => {
+                    has_decided = true;
+                    self.report.decided(&decision, &sender.borrow(), now);
+                }
                 BondEvent::Session(Event::PathClosed { path, why }) => self.path_closed(&sender, path, why, now),
                 BondEvent::Session(Event::Message { body, .. }) => {
                     let (clock, delay) = (self.transport.clock(), self.transport.delay());
@@ -315,6 +319,9 @@ impl Destination {
                 BondEvent::Session(Event::Closed) => self.over(now),
                 BondEvent::Session(Event::PathAdded(_) | Event::Keys { .. }) => {}
             }
+        }
+        if has_decided {
+            self.measure(now);
         }
     }
 

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn started(paths: usize) -> (Roster, Instant) {
-        let (mut roster, now) = (Roster::new(paths, 1), Instant::now());
+        let (mut roster, now) = (Roster::new(paths, 1), crate::clock::now());
         roster.start(now);
         (roster, now)
     }
@@ -252,7 +252,9 @@ mod tests {
             now += waits.into_iter().max().unwrap();
         }
         while roster.call(now).is_some() {}
-        [0, 1].map(|path| roster.failed(path, SILENT, now).unwrap());
+        for path in [0, 1] {
+            roster.failed(path, SILENT, now).unwrap();
+        }
         roster.network_returned(now);
         assert_eq!((roster.call(now), roster.call(now)), (Some(0), Some(1)));
         assert!(roster.failed(0, SILENT, now).unwrap() <= BACKOFF_FIRST);
