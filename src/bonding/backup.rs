@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use super::decision::{Decision, Doubt, Evidence};
+use super::decision::{Congestion, Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
 use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
 use crate::srt::planted::{Bug, planted};
@@ -248,6 +248,16 @@ impl Bond {
         })
     }
 
+    /// Whether one of those that carry already is fast enough, if not perfect: what it lost once says little about that.
+    fn has_faster_spare(&mut self, doubted: &Doubted, now: Instant) -> bool {
+        doubted.spares.iter().filter(|spare| spare.proven).any(|spare| {
+            self.evidence(spare.id, now).is_some_and(|evidence| {
+                let slow = matches!(congestion(&evidence), Some(Congestion::Queue | Congestion::Shortfall));
+                !slow && !is_overdue(&evidence)
+            })
+        })
+    }
+
     /// From here on others carry as well.
     fn doubt(&mut self, main: Option<PathId>, why: Doubt, evidence: Option<Evidence>, now: Instant) {
         let rank = main.map(|main| self.rank(main)).unwrap_or_default();
@@ -349,8 +359,14 @@ impl Bond {
         let (well, needs) = match doubted.why {
             // Late answers are how congestion begins; and what was lost in a hole is not told at once.
             Doubt::Overdue => {
-                let ails = congestion(&evidence).is_some();
-                (!ails || !self.has_better_spare(main, now), STEADY_AFTER.max(evidence.rtt.unwrap_or_default()))
+                let relief = match congestion(&evidence) {
+                    None => false,
+                    Some(Congestion::Loss) => self.has_better_spare(main, now),
+                    Some(Congestion::Queue | Congestion::Shortfall) => {
+                        self.has_better_spare(main, now) || self.has_faster_spare(doubted, now)
+                    }
+                };
+                (!relief, STEADY_AFTER.max(evidence.rtt.unwrap_or_default()))
             }
             Doubt::Congested(_) => (congestion(&evidence).is_none(), CALM),
             // There need be nothing wrong with it.

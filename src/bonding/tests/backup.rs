@@ -45,6 +45,24 @@ fn a_hole_in_the_forward_direction_is_left_within_a_round_trip_and_40_ms() {
 }
 
 #[test]
+fn a_hole_that_opens_behind_a_loss_is_not_taken_for_its_repair() {
+    for peer in PEERS {
+        let mut pair = pair(peer, 300, 40);
+        pair.forward(MAIN).hole = true;
+        pair.send();
+        pair.forward(MAIN).hole = false;
+        pair.stream(ms(30), INTERVAL);
+        let begins = pair.now;
+        pair.forward(MAIN).hole = true;
+        pair.stream(ms(2000), INTERVAL);
+        let tail = pair.left.windows(2).find(|w| w[0].0 >= begins && w.iter().all(|(_, on, _)| *on == SPARE));
+        let took = tail.unwrap()[0].0 - begins;
+        assert!(took <= ms(2 * 40 + 40), "{peer:?}: {took:?}");
+        assert_eq!(pair.missing(), 0, "{peer:?}");
+    }
+}
+
+#[test]
 fn a_dead_path_is_left_within_25_ms_of_the_last_answer_whatever_the_round_trip() {
     for peer in PEERS {
         for (rtt, most) in [(10, 31), (40, 46), (100, 76)] {

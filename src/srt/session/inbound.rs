@@ -14,6 +14,8 @@ pub(super) const ACK_INTERVAL: Micros = 10 * MS;
 pub(super) const LIGHT_ACK_EVERY: u32 = 64;
 /// Time between the private reports of a path.
 pub(super) const REPORT_INTERVAL: Micros = 20 * MS;
+/// Ranges remembered that a path has skipped.
+const SKIPS: usize = 8;
 /// Ranges remembered that the peer will not send on this path.
 const DECLINED: usize = 4;
 
@@ -44,8 +46,9 @@ pub(super) struct Inbound {
     pub(super) drift: DriftTracer,
     /// How much later than a packet behind it a packet may come: what comes in disorder is waited for so long.
     pub(super) disorder: Micros,
-    /// The first of the packets that were skipped last, and when.
-    pub(super) skip: (Position, Micros),
+    /// What was skipped lately, and when: a burst that arrives in disorder skips several times.
+    skips: [(Position, Position, Micros); SKIPS],
+    skips_next: usize,
     declined: [(Position, Position); DECLINED],
     declined_next: usize,
 }
@@ -66,7 +69,8 @@ impl Inbound {
             way: QueueDelay::new(),
             drift,
             disorder: 0,
-            skip: (first, Micros::MIN / 2),
+            skips: [(1, 0, 0); SKIPS],
+            skips_next: 0,
             // Ranges that contain nothing.
             declined: [(1, 0); DECLINED],
             declined_next: 0,
@@ -85,9 +89,17 @@ impl Inbound {
         lost.cast_signed() - overtaken.cast_signed()
     }
 
-    /// Whether a packet is one of those that were skipped last, less than half a round trip ago.
-    pub(super) const fn has_just_skipped(&self, at: Position, rtt: Micros, now: Micros) -> bool {
-        at >= self.skip.0 && now - self.skip.1 < rtt / 2
+    /// What lies between the newest and `at`, which has come, was skipped.
+    pub(super) fn skip_to(&mut self, at: Position, now: Micros) {
+        if at > self.next {
+            self.skips[self.skips_next % SKIPS] = (self.next, at - 1, now);
+            self.skips_next += 1;
+        }
+    }
+
+    /// Whether a packet is one of those that were skipped less than half a round trip ago.
+    pub(super) fn has_just_skipped(&self, at: Position, rtt: Micros, now: Micros) -> bool {
+        self.skips.iter().any(|(first, last, when)| *first <= at && at <= *last && now - when < rtt / 2)
     }
 
     /// Whether it has said so of all of `first..=last`.

@@ -207,8 +207,9 @@ impl Path {
     pub(super) fn answer_expected(&self, base: Position) -> Option<Micros> {
         let first = self.first_unheard(base)?;
         let mut sent = self.flight.record(first)?.sent;
-        if let Some(hole) = self.hole() {
-            // Acknowledgements stop at a hole until it is filled, whatever arrives behind it.
+        // Acknowledgements stop at a hole until it is filled, whatever arrives behind it. But if it is not filled by the
+        // first attempt, the path may be one by now.
+        if let Some(hole) = self.hole().filter(|hole| hole.times <= 2) {
             sent = sent.max(hole.sent);
         }
         Some((sent + self.rtt.smoothed()).max(self.progress))

@@ -92,9 +92,7 @@ impl Session {
         }
         // A number that is too far ahead must not make this path wait there.
         if at >= path.inbound.next && inserted != Inserted::NoRoom {
-            if at > path.inbound.next {
-                path.inbound.skip = (path.inbound.next, now);
-            }
+            path.inbound.skip_to(at, now);
             path.counters.missing += at - path.inbound.next;
             path.inbound.next = at + 1;
         } else if !header.retransmitted || path.inbound.has_just_skipped(at, path.rtt.smoothed(), now) {
