@@ -157,6 +157,8 @@ pub struct Bond {
     /// Of the last ten seconds, on the main path.
     doubts: VecDeque<Instant>,
     reviewed: Instant,
+    /// When everything was taken out.
+    drained: Instant,
     /// Doubts that are a matter of choice are put off until then.
     calm_until: Option<Instant>,
     sent: Option<Instant>,
@@ -176,6 +178,7 @@ impl Bond {
             switches: VecDeque::new(),
             doubts: VecDeque::new(),
             reviewed: now,
+            drained: now,
             calm_until: None,
             sent: None,
             session,
@@ -273,7 +276,11 @@ impl Bond {
 
     /// As [`Session::poll_transmit`].
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        self.session.poll_transmit(now)
+        let transmit = self.session.poll_transmit(now);
+        if transmit.is_none() {
+            self.drained = now;
+        }
+        transmit
     }
 
     /// As [`Session::poll_deliver`].
@@ -305,7 +312,9 @@ impl Bond {
         let review = (self.reviewed + if active { REVIEW } else { REVIEW_IDLE }, BondReason::Review);
         // What has been seen to be overdue is looked at again at the next review.
         let overdue = self.carrying.paths().filter_map(|path| member::deadline(&self.session, path));
-        let overdue = overdue.filter(|at| *at > self.reviewed).map(|at| (at, BondReason::Overdue));
+        let overdue = overdue.filter(|at| *at > self.reviewed);
+        // What is learned of a path can put its deadline into the past.
+        let overdue = overdue.map(|at| (at.max(self.drained + Duration::from_micros(1)), BondReason::Overdue));
         overdue.chain([review]).min_by_key(|(at, _)| *at)
     }
 
