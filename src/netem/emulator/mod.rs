@@ -115,7 +115,7 @@ impl Emulator {
 
     /// Gives an order in its written form and waits for the answer, which has come into force by then. Orders are
     ///
-    /// - `CABLE CHANGE` or `* CHANGE`: see [`Change`](super::Change). The answer is the time it came into force, in microseconds of
+    /// - `CABLE CHANGE` or `* CHANGE`: see [`Change`]. The answer is the time it came into force, in microseconds of
     ///   CLOCK_MONOTONIC
     /// - `mark`: what [`Report`] says counts from now on; the answer is the time, likewise
     /// - `report`: a [`Report`] in JSON
