@@ -10,7 +10,7 @@ TEST := $(CARGO) test --locked --profile $(PROFILE)
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
-	@echo "make test            every test, the scenarios with real servers among them (half an hour on two cores)"
+	@echo "make test            every test, the scenarios with real servers among them (about an hour on two cores, the first time)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
 	@echo "make simulate        SEEDS=10000 stories of bonded SRT in virtual time, each under every rule (a minute)"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
