@@ -44,7 +44,7 @@ ifeq ($(ONLY),)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 endif
-	$(TEST) -- $(ONLY)
+	@scripts/run-tests $(TEST) -- $(ONLY)
 ifeq ($(ONLY),)
 	@$(MAKE) --no-print-directory simulate
 	@$(MAKE) --no-print-directory fuzz-smoke

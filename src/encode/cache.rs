@@ -103,7 +103,8 @@ impl Finding {
     }
 }
 
-/// Replaces `path` with `content` in one step, so that a power cut leaves the old file or the new one.
+/// Replaces `path` with `content` in one step, and does not wait for the disk: a recording may keep it busy for seconds, and
+/// what is written here can be made anew. After a power cut the file may be torn, which its reader has to notice.
 ///
 /// # Errors
 /// The disk's.
@@ -113,12 +114,10 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = directory.join(name);
-    let written = File::create(&part).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
-    if let Err(e) = written.and_then(|()| fs::rename(&part, path)) {
+    let written = File::create(&part).and_then(|mut file| file.write_all(content));
+    written.and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
         let _ = fs::remove_file(&part);
-        return Err(e);
-    }
-    File::open(directory)?.sync_all()
+    })
 }
 
 #[cfg(test)]

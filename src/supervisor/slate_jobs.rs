@@ -36,7 +36,8 @@ pub async fn run(job: u32, processes: Processes, settings: Settings, news: mpsc:
     let mut waited_for = true;
     let picture = slate::file::picture_bytes(&settings);
     for rendition in &settings.renditions {
-        if slate::file::path(processes.paths(), &settings, rendition, picture.as_deref()).exists() {
+        let path = slate::file::path(processes.paths(), &settings, rendition, picture.as_deref());
+        if slate::file::is_there(&path) {
             continue;
         }
         let mut making = std::pin::pin!(make(&processes, rendition));

@@ -53,13 +53,15 @@ fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
     }
     let stalled = rig.output("stalls");
     println!("    stalls: {:?}, {} units lost, {} ms behind", stalled.state, stalled.lost, stalled.behind_ms);
-    let waiting = |name: &str| match rig.output(name).state {
-        OutputState::Waiting { because, .. } => because,
-        other @ (OutputState::Off | OutputState::Connecting | OutputState::Publishing | OutputState::Stopping) => {
-            panic!("{name} is {other:?}")
+    // Between two waits it tries again, once a second.
+    let refused = rig.wait("refused to wait", |snapshot| {
+        let output = snapshot.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "refused")?;
+        match &output.state {
+            OutputState::Waiting { because, .. } => Some(because.clone()),
+            OutputState::Off | OutputState::Connecting | OutputState::Publishing | OutputState::Stopping => None,
         }
-    };
-    println!("    refused: {}", waiting("refused"));
+    });
+    println!("    refused: {refused}");
 
     // Each is wanted as before: what comes back is used again.
     stalls.process.signal(Signal::SIGCONT);

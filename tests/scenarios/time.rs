@@ -27,6 +27,7 @@ fn after_a_reboot(name: &'static str, last: f64) {
             .recording("archive", "main", &archive, "")
             .destination("ffmpeg", "main", &ffmpeg.url()),
     );
+    rig.live_before();
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let saved = serde_json::json!({
         "boot_id": "00000000-0000-0000-0000-000000000000",
@@ -37,10 +38,11 @@ fn after_a_reboot(name: &'static str, last: f64) {
     std::fs::write(rig.paths.programme_time(), saved.to_string()).expect("our own directory");
     // It was on air when the power went.
     std::fs::write(rig.paths.on_air_wish(), "").expect("our own directory");
+    let mark = rig.events().len();
     rig.start_daemon();
     rig.wait_for_source(&crate::support::rig::live("pattern"));
     rig.wait_publishing(&["ffmpeg"]);
-    let resumed = rig.wait_event(0, "its place in time", |e| e.kind == EventKind::TimeResumed);
+    let resumed = rig.wait_event(mark, "its place in time", |e| e.kind == EventKind::TimeResumed);
     println!("    told: {}", resumed.reason);
     let begin = programme_seconds(&rig);
     assert!(begin >= last, "programme time went back from {last:.3} to {begin:.3} s");

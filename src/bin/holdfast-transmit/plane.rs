@@ -16,6 +16,7 @@ use std::time::Duration;
 use holdfast::clock;
 use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::ToWorker;
+use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
 use holdfast::model::InputId;
@@ -291,9 +292,10 @@ impl Plane {
         self.load_slates();
     }
 
-    /// Reads the slates that were made since the last look. A broken one is told and left; the next start makes it again.
+    /// Reads the slates that were made since the last look. One that is torn is as good as absent: holdfastd has it made
+    /// again.
     fn load_slates(&mut self) {
-        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|slate| slate.path.exists());
+        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|slate| slate::file::is_there(&slate.path));
         self.slates = missing;
         for slate in there {
             match slates::read(&slate.path) {

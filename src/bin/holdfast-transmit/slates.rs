@@ -6,16 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use holdfast::config::{Paths, RenditionSettings, Settings};
 use holdfast::encode::protocol::FromWorker;
 use holdfast::encode::slate;
 use holdfast::encode::table::VideoJob;
 use holdfast::model::RenditionId;
 use holdfast::switch::SlateClip;
-
-/// Largest slate file that is read, bytes.
-const MAX_FILE: u64 = 64 << 20;
 
 /// How long the files are waited for. Longer than making them takes on the slowest hardware, since going from the stand-in
 /// to the slate itself is a change of parameter sets, which spoils some receivers' pictures for a moment.
@@ -40,31 +37,20 @@ pub(crate) enum Meanwhile {
 /// # Errors
 /// In words, naming the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<SlateClip>, String> {
-    let name = path.display();
-    let length = std::fs::metadata(path).map_err(|e| format!("{name}: {e}"))?.len();
-    if length > MAX_FILE {
-        return Err(format!("{name}: {length} bytes; a slate has at most {MAX_FILE}"));
-    }
-    parse(&std::fs::read(path).map_err(|e| format!("{name}: {e}"))?).map_err(|e| format!("{name}: {e}"))
-}
-
-fn parse(bytes: &[u8]) -> Result<Vec<SlateClip>, String> {
-    let mut buffer = BytesMut::from(bytes);
+    let messages = slate::file::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut clips: Vec<(u16, SlateClip)> = Vec::new();
-    while let Some(message) = FromWorker::decode(&mut buffer).map_err(|e| e.to_string())? {
+    for message in messages {
         match message {
             FromWorker::Format { stream, rendition, config, .. } => {
                 clips.push((stream, SlateClip { rendition, config, units: Vec::new() }));
             }
             FromWorker::Unit { stream, payload, .. } => {
-                let (_, clip) = clips.iter_mut().find(|(s, _)| *s == stream).ok_or("a unit without a format")?;
+                let clip = clips.iter_mut().find(|(s, _)| *s == stream);
+                let (_, clip) = clip.ok_or_else(|| format!("{}: a unit without a format", path.display()))?;
                 clip.units.push(Bytes::copy_from_slice(&payload));
             }
             FromWorker::Hello(_) | FromWorker::Bye { .. } => {}
         }
-    }
-    if !buffer.is_empty() {
-        return Err(format!("{} bytes left over at its end", buffer.len()));
     }
     Ok(clips.into_iter().map(|(_, clip)| clip).filter(|c| !c.units.is_empty()).collect())
 }

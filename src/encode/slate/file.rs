@@ -5,12 +5,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bytes::BytesMut;
 use ring::digest::{Context, SHA256};
 
 use crate::config::{Paths, RenditionSettings, Settings};
+use crate::encode::protocol::FromWorker;
 
 /// Changes when the card is drawn otherwise or a file is laid out otherwise.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
+/// Largest slate file that is read, bytes.
+const MAX_FILE: u64 = 64 << 20;
 /// A larger picture file is not read; a photograph in full size has less.
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
@@ -53,10 +57,75 @@ pub fn path(paths: &Paths, settings: &Settings, rendition: &RenditionSettings, p
     paths.slate_dir().join(file_name(settings, rendition, picture))
 }
 
+/// What is in the slate file at `path`: formats, then units, without the farewell that marks its end. A power cut while it
+/// was on its way to the disk leaves a file without that mark.
+///
+/// # Errors
+/// In words, without the file's name.
+pub fn read(path: &Path) -> Result<Vec<FromWorker>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("more than {MAX_FILE} bytes, which no slate has"));
+    }
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<FromWorker>, String> {
+    let mut buffer = BytesMut::from(bytes);
+    let mut messages = Vec::new();
+    while let Some(message) = FromWorker::decode(&mut buffer).map_err(|e| e.to_string())? {
+        messages.push(message);
+    }
+    match messages.pop() {
+        Some(FromWorker::Bye { .. }) if buffer.is_empty() => Ok(messages),
+        _ => Err("its end is missing".to_owned()),
+    }
+}
+
+/// Marks the end of a slate's file.
+pub(super) fn end(out: &mut BytesMut) {
+    FromWorker::Bye { reason: "whole".to_owned() }.encode(out);
+}
+
+/// Whether there is a slate at `path`, whole.
+pub fn is_there(path: &Path) -> bool {
+    path.exists() && read(path).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+
+    #[test]
+    fn a_file_that_a_power_cut_tore_is_no_slate() {
+        let mut whole = BytesMut::new();
+        let payload = bytes::Bytes::from_static(&[7; 100]);
+        let (pts, dts) = (crate::model::Media::ZERO, crate::model::Media::ZERO);
+        FromWorker::Unit { stream: 0, key: true, pts, dts, payload }.encode(&mut whole);
+        let unit = whole.len();
+        end(&mut whole);
+        assert_eq!(parse(&whole).unwrap().len(), 1);
+        for cut in 0..whole.len() {
+            assert!(parse(&whole[..cut]).is_err(), "cut at {cut} of {}", whole.len());
+        }
+        // Blocks that never reached the disk read as zeros.
+        for from in [0, 10, unit] {
+            let mut zeros = whole.to_vec();
+            zeros[from..].fill(0);
+            assert!(parse(&zeros).is_err(), "zeros from {from}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.slate");
+        assert!(!is_there(&path));
+        std::fs::write(&path, &whole[..unit]).unwrap();
+        assert!(!is_there(&path));
+        std::fs::write(&path, &whole).unwrap();
+        assert!(is_there(&path));
+    }
+
     use crate::config;
 
     fn settings() -> Settings {

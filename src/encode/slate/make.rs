@@ -62,7 +62,7 @@ const KEPT_FILES: usize = 64;
 pub fn make(settings: &Settings, rendition: &RenditionSettings, paths: &Paths) -> Result<PathBuf, SlateError> {
     let image = file::picture_bytes(settings);
     let path = file::path(paths, settings, rendition, image.as_deref());
-    if path.exists() {
+    if file::is_there(&path) {
         return Ok(path);
     }
     let (picture, _) = picture_for(settings, image.as_deref(), rendition.width, rendition.height);
@@ -85,6 +85,7 @@ pub fn make(settings: &Settings, rendition: &RenditionSettings, paths: &Paths) -
     let mut content = BytesMut::new();
     video.write(&mut content, 0, &rendition.id, |n| VideoGrid(job.rate).time_of(n));
     audio.write(&mut content, 1, &rendition.audio.rendition(), |n| grid.time_of(n));
+    file::end(&mut content);
     write_whole(&path, &content).map_err(|source| SlateError::Write { path: path.clone(), source })?;
     prune(&paths.slate_dir());
     Ok(path)

@@ -209,7 +209,12 @@ impl Fmp4 {
         if self.waiting == 0 {
             return false;
         }
+        // The first fragment says which tracks there are. Sound that has not come yet is waited for across keyframes: at
+        // the start of a show the first two may be frames apart.
+        let sound_may_come = self.written == 0 && self.audio.is_none();
         let patience = match unit.track {
+            Track::Audio if sound_may_come => return false,
+            Track::Video if sound_may_come => FRAGMENT,
             Track::Video if unit.key && !self.video.waiting.is_empty() => return true,
             Track::Video => FRAGMENT,
             // Sound leads only when pictures stay away, which the switch does not let happen for long.

@@ -143,6 +143,36 @@ fn another_configuration_or_a_late_track_is_refused_until_a_new_file_begins() {
 }
 
 #[test]
+fn sound_that_comes_after_the_second_keyframe_is_still_in_the_file() {
+    let mut units = programme(Codec::H264, Codec::Aac, Media::ZERO, 1);
+    // A keyframe, two pictures, another keyframe, and only then the first sound.
+    let pictures: Vec<_> = units.extract_if(.., |unit| unit.track == Track::Video).collect();
+    let sound_from = pictures[4].dts;
+    units.retain(|unit| unit.dts >= sound_from);
+    let mut file = Fmp4::begin(pictures[0].clone(), Wall(0)).unwrap();
+    for (n, picture) in pictures.iter().enumerate().skip(1).take(3) {
+        let mut picture = picture.clone();
+        Arc::make_mut(&mut picture).key = n == 3;
+        assert!(file.push(picture).unwrap().is_none(), "a fragment without sound after {n} pictures");
+    }
+    for sound in &units {
+        file.push(sound.clone()).unwrap();
+    }
+    let bytes: Vec<u8> = file.finish().tail.parts.concat();
+    let tracks = scan(&bytes).unwrap().tracks;
+    assert_eq!(tracks.iter().map(|t| t.samples.len()).collect::<Vec<_>>(), [4, units.len()]);
+}
+
+#[test]
+fn a_file_whose_sound_never_comes_is_written_all_the_same() {
+    let mut units = programme(Codec::H264, Codec::Aac, Media::ZERO, 5);
+    units.retain(|unit| unit.track == Track::Video);
+    let (fragments, file) = record(&units);
+    assert!(fragments.len() >= 2, "only {} fragments", fragments.len());
+    assert_eq!(scan(&file).unwrap().tracks.len(), 1);
+}
+
+#[test]
 fn pictures_shown_later_than_decoded_keep_their_offset() {
     let mut units = programme(Codec::H264, Codec::Aac, Media::ZERO, 1);
     let shown = Arc::make_mut(&mut units[1]);

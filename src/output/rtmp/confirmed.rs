@@ -43,7 +43,14 @@ impl Confirmed {
         }
     }
 
-    /// Everything before this place is confirmed.
+    /// The reader fell out of the ring and goes on at `place`: what lies before it cannot be sent again, and was counted
+    /// as lost, which must not happen a second time when the next session begins.
+    pub(super) fn skipped(&mut self, place: Cursor) {
+        self.marks.clear();
+        self.place = place;
+    }
+
+    /// Everything before this place is confirmed, or lost for good.
     pub(super) const fn place(&self) -> Cursor {
         self.place
     }
@@ -87,6 +94,20 @@ mod tests {
         assert_eq!(confirmed.place(), places[2]);
         confirmed.observe(0);
         assert_eq!(confirmed.place(), places[7]);
+    }
+
+    #[test]
+    fn what_was_skipped_is_behind_us_whatever_is_confirmed_afterwards() {
+        let places = places();
+        let mut confirmed = Confirmed::new(places[0]);
+        confirmed.wrote(100, places[1]);
+        confirmed.skipped(places[5]);
+        assert_eq!(confirmed.place(), places[5]);
+        confirmed.observe(0);
+        assert_eq!(confirmed.place(), places[5], "went back to what has left the ring");
+        confirmed.wrote(100, places[6]);
+        confirmed.observe(0);
+        assert_eq!(confirmed.place(), places[6]);
     }
 
     #[test]

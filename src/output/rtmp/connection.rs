@@ -132,17 +132,19 @@ impl Connection {
         }
     }
 
+    /// Hands the outbox to the kernel as far as it takes it, without waiting.
+    pub(super) async fn write_now(&mut self) {
+        let written = poll_fn(|context| Poll::Ready(self.poll_outbox(context))).await;
+        if let Poll::Ready(Err(error)) = written {
+            self.session.handle_closed(lost_how(&error), clock::now());
+        }
+    }
+
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_drained() {
-            match self.poll_write(context) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => {
-                    // What the server said before it closed says more than a broken pipe.
-                    let _ = self.poll_read(context);
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Pending => {}
-            }
+        if !self.is_drained()
+            && let Poll::Ready(written) = self.poll_outbox(context)
+        {
+            return Poll::Ready(written);
         }
         if self.unflushed && self.socket.poll_flush(context)?.is_ready() {
             self.unflushed = false;
@@ -157,7 +159,16 @@ impl Connection {
         self.poll_read(context)
     }
 
-    /// Ready when the outbox is empty.
+    /// Ready when the outbox is empty, or the connection broken.
+    fn poll_outbox(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(self.poll_write(context));
+        if written.is_err() {
+            // What the server said before it closed says more than a broken pipe.
+            let _ = self.poll_read(context);
+        }
+        Poll::Ready(written)
+    }
+
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let outbox = self.session.outbox();

@@ -350,15 +350,19 @@ impl Live {
             }
             let is_drained = self.connection.is_drained();
             tokio::select! {
+                // The picture first: it is what wakes this task, and the rest has nothing to say then. A reader that is
+                // behind finds its socket full before long, and then the rest has its turn.
                 biased;
-                command = commands.recv() => return Woken::Command(command),
-                () = self.connection.turn() => {}
                 received = self.subscription.next(), if is_drained => {
-                    // With it goes everything that waited for it: one picture and its sound in one system call.
+                    // With it goes everything that waited for it: one picture and its sound in one system call, and at
+                    // once, without a round of polling the rest.
                     if let Some(woken) = self.take(received, report).or_else(|| self.fill(report)) {
                         return woken;
                     }
+                    self.connection.write_now().await;
                 }
+                command = commands.recv() => return Woken::Command(command),
+                () = self.connection.turn() => {}
                 _ = tick.tick() => return Woken::Tick,
                 (opened, url) = opened(&mut self.replacement) => return Woken::ReplacementOpened(opened, url),
             }
@@ -383,6 +387,7 @@ impl Live {
                 // Nothing sent yet: it is what passed since the session before this one.
                 let lag = if self.newest == Media::ZERO { Lag::Away } else { Lag::Slow };
                 report.lagged(units, lag, clock::now());
+                self.confirmed.skipped(self.subscription.cursor());
             }
             Received::Unit(unit) => {
                 let begins_group = unit.track == Track::Video && unit.key;

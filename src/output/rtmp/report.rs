@@ -16,6 +16,7 @@ use crate::rtmp::trouble::Trouble;
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 /// Lost units are added up and told at most this often.
 const LAG_EVERY: Duration = Duration::from_secs(10);
+const AWAY: &str = "away for longer than can be sent again: goes on at the newest keyframe";
 
 /// Writes the snapshot and the events of one destination.
 pub(super) struct Report {
@@ -145,6 +146,10 @@ impl Report {
         if let Some((url, _)) = self.unsettled.take_if(|(_, at)| now.saturating_duration_since(*at) >= DROPPED_AT_ONCE)
         {
             self.tell_publishing(&url);
+            if self.lagged.untold > 0 {
+                self.lagged.told = Some(now);
+                self.tell_lag(AWAY);
+            }
         }
     }
 
@@ -201,13 +206,21 @@ impl Report {
             false
         });
         self.lagged.untold += units;
+        if self.unsettled.is_some() {
+            // Told when the session is believed: a server that hangs up at once would have it told each second.
+            return;
+        }
         let told_lately = self.lagged.told.is_some_and(|told| now.saturating_duration_since(told) < LAG_EVERY);
         let reason = match lag {
             Lag::Slow if told_lately => return,
             Lag::Slow => "too slow for this bit rate: went on at a later keyframe",
-            Lag::Away => "away for longer than can be sent again: goes on at the newest keyframe",
+            Lag::Away => AWAY,
         };
         self.lagged.told = Some(now);
+        self.tell_lag(reason);
+    }
+
+    fn tell_lag(&mut self, reason: &str) {
         let units = std::mem::take(&mut self.lagged.untold);
         let event = self.event(EventKind::OutputLagged, Severity::Warning, reason.to_owned());
         (self.events)(event.with("units_lost", units));

@@ -96,11 +96,26 @@ impl Rig {
         wait_until("holdfastd to answer", PATIENCE, || self.status().is_some());
     }
 
-    /// Starts holdfastd, says `start`, and waits until a picture from `input` is on air.
+    /// Starts holdfastd, says `start` once there is a picture, as an operator does, and waits until `input` is on air.
     pub fn go_on_air(&mut self, input: &str) {
         self.start_daemon();
+        self.wait_delivering();
         self.order(Command::Start);
         self.wait_for_source(&live(input));
+    }
+
+    /// A first life of the box, off air: what it makes once and keeps (trials of encoders, slates) is there afterwards.
+    pub fn live_before(&mut self) {
+        self.start_daemon();
+        self.wait_delivering();
+        self.shut_down();
+    }
+
+    fn wait_delivering(&self) {
+        self.wait("every input to deliver", |s| {
+            let inputs = &s.plane.as_ref()?.inputs;
+            (!inputs.is_empty() && inputs.iter().all(|i| i.last_unit_ms.is_some())).then_some(())
+        });
     }
 
     fn directories(&self) -> [std::ffi::OsString; 4] {
