@@ -143,6 +143,7 @@ fn destination(i: usize, port: u16) -> DestinationSettings {
         key: Secret::new(format!("k{i}")),
         takeover: Takeover::RetryUntilFree,
         ca_file: None,
+        interface: None,
         enabled: true,
     }
 }

@@ -1,6 +1,6 @@
 //! A worker that sends the clip in real time, in a loop: the data plane's input.
 
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use holdfast::clock;
 use holdfast::encode::protocol::{FromWorker, Hello, PROTOCOL, unit_header};
 use holdfast::model::{AudioGrid, FrameRate, InputId, Media, RenditionId, VideoGrid};
@@ -64,9 +64,16 @@ fn feed(socket: &mut UnixStream, video: &[Unit], audio: &[Unit], stop: &AtomicBo
             (VIDEO, &video[(n - 1) % video.len()], picture)
         };
         thread::sleep((pts + ENCODING - clock::media()).to_duration().min(Duration::from_secs(1)));
+        // Header and payload in one system call, as a worker does it: the data plane wakes once for each unit.
         let header = unit_header(stream, unit.key, pts, pts, unit.payload.len());
-        if socket.write_all(&header).and_then(|()| socket.write_all(&unit.payload)).is_err() {
-            return;
+        let mut message = header.chain(&unit.payload[..]);
+        while message.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); 2];
+            let count = message.chunks_vectored(&mut slices);
+            match socket.write_vectored(&slices[..count]) {
+                Ok(written) => message.advance(written),
+                Err(_) => return,
+            }
         }
     }
 }

@@ -156,6 +156,7 @@ fn read_rtmp(
             }
             _ => Ok(file),
         });
+    let interface = section.optional("interface", srt::interface);
     let key = match &name {
         Ok(name) => read_key(section, name.as_str(), enabled, secrets),
         Err(Reported) => Err(Reported),
@@ -167,6 +168,7 @@ fn read_rtmp(
         key: key?,
         takeover: takeover?,
         ca_file: ca_file?,
+        interface: interface?,
         enabled: enabled?,
     }))
 }
@@ -182,6 +184,8 @@ fn read_srt(
 ) -> Result<Destination, Reported> {
     let complaint = Complaint::new("is for rtmp:// addresses", "remove it, or write rtmps://host/app");
     section.refuse(&["takeover", "backup_url", "ca_file"], &complaint);
+    let complaint = Complaint::new("is for rtmp:// addresses", "write paths = [{ interface = \"eth0\" }]");
+    section.refuse(&["interface"], &complaint);
     let found = match (&name, secrets) {
         (Ok(name), Some((secrets, _))) => Ok(secrets.destination(name.as_str())),
         (Ok(_), None) => Ok(Found::NOTHING),

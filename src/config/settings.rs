@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::srt_settings::SrtDestinationSettings;
+use super::srt_settings::{InterfaceName, SrtDestinationSettings};
 use crate::model::{Codec, FrameRate, InputId, Name, OutputId, RenditionId};
 
 /// Everything the configuration says.
@@ -153,6 +153,8 @@ pub struct DestinationSettings {
     pub takeover: Takeover,
     /// A PEM file with the authority that signed the server's certificate, beside the system's own.
     pub ca_file: Option<PathBuf>,
+    /// The only interface that carries it; `None` lets the routing table choose.
+    pub interface: Option<InterfaceName>,
     /// Whether it is used. A disabled destination stays configured.
     pub enabled: bool,
 }

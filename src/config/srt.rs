@@ -309,7 +309,7 @@ fn same_way(one: &SrtPath, other: &SrtPath) -> bool {
     (&one.interface, one.source, &one.address) == (&other.interface, other.source, &other.address)
 }
 
-fn interface(value: &DeValue<'_>) -> Result<InterfaceName, Complaint> {
+pub(super) fn interface(value: &DeValue<'_>) -> Result<InterfaceName, Complaint> {
     let written = text(value)?;
     InterfaceName::new(written).ok_or_else(|| {
         let problem = format!("is {}, which no interface is called", quote(written));

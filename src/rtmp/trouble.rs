@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::RtmpUrl;
+use crate::config::{InterfaceName, RtmpUrl};
 use crate::model::Codec;
 
 /// What a session waits for. Every wait has a deadline.
@@ -51,6 +51,10 @@ pub enum Trouble {
     ConnectionRefused,
     /// No route to the network or the host.
     Unreachable,
+    /// The interface it is pinned to is not there.
+    NoInterface(InterfaceName),
+    /// The system does not let us pin it to this interface.
+    MayNotPin(InterfaceName),
     /// TCP did not come up in time.
     ConnectTimeout,
     /// The certificate is for another name.
@@ -100,6 +104,7 @@ impl Trouble {
     pub const fn needs_operator(&self) -> bool {
         match self {
             Self::TlsName | Self::TlsUntrusted | Self::TlsDates | Self::TlsNotSpoken | Self::CaFile { .. } => true,
+            Self::MayNotPin(_) => true,
             Self::NotRtmp => true,
             Self::Refused(refusal) => match refusal {
                 Refusal::WrongKey
@@ -113,6 +118,7 @@ impl Trouble {
             Self::NameLookup
             | Self::ConnectionRefused
             | Self::Unreachable
+            | Self::NoInterface(_)
             | Self::ConnectTimeout
             | Self::TlsNoAnswer
             | Self::Tls { .. }
@@ -135,6 +141,8 @@ impl Trouble {
             Self::NameLookup => "name-lookup",
             Self::ConnectionRefused => "connection-refused",
             Self::Unreachable => "unreachable",
+            Self::NoInterface(_) => "no-interface",
+            Self::MayNotPin(_) => "may-not-pin",
             Self::ConnectTimeout => "connect-timeout",
             Self::TlsName => "tls-name",
             Self::TlsUntrusted => "tls-untrusted",
@@ -172,6 +180,12 @@ impl Trouble {
                 format!("nothing listens at {place}: check address and port, and that the server is running")
             }
             Self::Unreachable => format!("there is no way to {place}: check the cable and the network"),
+            Self::NoInterface(interface) => {
+                format!("there is no interface {interface}: plug it in, or name another one (`ip link` lists them)")
+            }
+            Self::MayNotPin(interface) => {
+                format!("this system does not let Holdfast pin a connection to {interface}: run it with CAP_NET_RAW")
+            }
             Self::ConnectTimeout => format!("{place} does not answer: check address, port and firewall"),
             Self::TlsName => format!("the certificate at {place} is for another name than {host}: check the address"),
             Self::TlsUntrusted => format!(

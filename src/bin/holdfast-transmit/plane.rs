@@ -295,7 +295,8 @@ impl Plane {
     /// Reads the slates that were made since the last look. One that is torn is as good as absent: holdfastd has it made
     /// again.
     fn load_slates(&mut self) {
-        let (there, missing): (Vec<_>, Vec<_>) = self.slates.drain(..).partition(|slate| slate::file::is_there(&slate.path));
+        let (there, missing): (Vec<_>, Vec<_>) =
+            self.slates.drain(..).partition(|slate| slate::file::is_there(&slate.path));
         self.slates = missing;
         for slate in there {
             match slates::read(&slate.path) {

@@ -9,6 +9,7 @@ use tokio::time::sleep_until;
 
 use super::socket::{Socket, TcpState, lost_how};
 use crate::clock;
+use crate::config::InterfaceName;
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Attempt;
 use crate::rtmp::session::{Publication, Session, SessionEvent};
@@ -54,10 +55,11 @@ impl Connection {
         attempt: Attempt,
         facts: StreamFacts,
         ca_file: Option<&Path>,
+        interface: Option<&InterfaceName>,
         mut random: fastrand::Rng,
     ) -> Result<Self, Trouble> {
         let Attempt { url, name } = attempt;
-        let socket = Socket::connect(&url, ca_file).await?;
+        let socket = Socket::connect(&url, ca_file, interface).await?;
         let publication = Publication { app: url.app.clone(), tc_url: url.to_string(), name, facts };
         let mut connection = Self {
             socket,

@@ -190,7 +190,8 @@ impl Destination {
 
     fn open(&mut self, attempt: Attempt) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), random).await })
+        let interface = self.settings.interface.clone();
+        Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), interface.as_ref(), random).await })
     }
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::tls;
-use crate::config::RtmpUrl;
+use crate::config::{InterfaceName, RtmpUrl};
 use crate::rtmp::trouble::Trouble;
 
 /// How long a name look-up may take.
@@ -54,13 +54,19 @@ pub(super) struct TcpState {
 
 impl Socket {
     /// Looks the name up, connects, and negotiates TLS where the address asks for it.
-    pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>) -> Result<Self, Trouble> {
+    /// With `interface`, nothing but that interface carries the connection (SO_BINDTODEVICE).
+    pub(super) async fn connect(
+        url: &RtmpUrl,
+        ca_file: Option<&Path>,
+        interface: Option<&InterfaceName>,
+    ) -> Result<Self, Trouble> {
         let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
         let addresses = match timeout(LOOKUP_TIMEOUT, lookup_host((url.host.as_str(), url.port))).await {
             Ok(Ok(addresses)) => alternating(addresses.collect()),
             Ok(Err(_)) | Err(_) => return Err(Trouble::NameLookup),
         };
-        let stream = timeout(CONNECT_TIMEOUT, race(addresses)).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
+        let stream =
+            timeout(CONNECT_TIMEOUT, race(addresses, interface)).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
         match config {
             None => Ok(Self::Plain(stream)),
             Some(config) => {
@@ -170,19 +176,19 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// The first address that answers, each getting a head start over the next.
-async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, Trouble> {
+async fn race(addresses: Vec<SocketAddr>, interface: Option<&InterfaceName>) -> Result<TcpStream, Trouble> {
     let mut attempts = JoinSet::new();
     let mut left = addresses.into_iter();
     let mut trouble = None;
     loop {
-        let more = left.next().map(|address| attempts.spawn(connect(address))).is_some();
+        let more = left.next().map(|address| attempts.spawn(connect(address, interface.cloned()))).is_some();
         let outcome = tokio::select! {
             outcome = attempts.join_next() => outcome,
             () = sleep(NEXT_ADDRESS_AFTER), if more => continue,
         };
         match outcome {
             Some(Ok(Ok(stream))) => return Ok(stream),
-            Some(Ok(Err(error))) => trouble = trouble.or(Some(connect_trouble(&error))),
+            Some(Ok(Err(error))) => trouble = trouble.or_else(|| Some(connect_trouble(&error, interface))),
             // Connecting does not panic, and nothing aborts it but dropping the set.
             Some(Err(_)) => {}
             None => return Err(trouble.unwrap_or(Trouble::NameLookup)),
@@ -190,9 +196,12 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, Trouble> {
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr, interface: Option<InterfaceName>) -> io::Result<TcpStream> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_nodelay(true)?;
+    if let Some(interface) = interface {
+        socket.bind_device(Some(interface.as_str().as_bytes()))?;
+    }
     {
         let socket = SockRef::from(&socket);
         socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
@@ -201,7 +210,12 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-fn connect_trouble(error: &io::Error) -> Trouble {
+fn connect_trouble(error: &io::Error, interface: Option<&InterfaceName>) -> Trouble {
+    match (error.raw_os_error(), interface) {
+        (Some(libc::ENODEV), Some(interface)) => return Trouble::NoInterface(interface.clone()),
+        (Some(libc::EPERM), Some(interface)) => return Trouble::MayNotPin(interface.clone()),
+        _ => {}
+    }
     match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => Trouble::ConnectionRefused,
         Some(libc::ETIMEDOUT) => Trouble::ConnectTimeout,

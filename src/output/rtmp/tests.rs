@@ -1,7 +1,10 @@
 //! Destinations on real sockets, against a server of our own that does what real ones cannot be made to do on demand.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod pinned;
+
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +19,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
-use crate::config::{AudioSettings, DestinationSettings, EncoderChoice, RenditionSettings, RtmpUrl, Secret, Takeover};
+use crate::config::{
+    AudioSettings, DestinationSettings, EncoderChoice, InterfaceName, RenditionSettings, RtmpUrl, Secret, Takeover,
+};
 use crate::events::{Event, EventKind, OutputSnapshot, OutputState};
 use crate::model::{
     AccessUnit, Codec, CodecConfig, FrameRate, InputId, Media, OutputId, RenditionId, Track, TrackFormat, VideoFormat,
@@ -50,23 +55,30 @@ enum Manner {
 struct Server {
     port: u16,
     received: mpsc::Receiver<(usize, Message)>,
+    /// Where each connection came from.
+    peers: mpsc::Receiver<SocketAddr>,
 }
 
 async fn server(manner: Manner) -> Server {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    serve_at(TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), manner)
+}
+
+fn serve_at(listener: TcpListener, manner: Manner) -> Server {
     // So that a server that does not read is noticed after kilobytes, not megabytes.
     socket2::SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, received) = mpsc::channel(MESSAGES);
+    let (came, peers) = mpsc::channel(MESSAGES);
     spawn_local(async move {
         for connection in 0.. {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            let _ = came.try_send(peer);
             let (sender, manner) = (sender.clone(), manner.clone());
             // A connection that breaks is what some tests are about.
             spawn_local(async move { serve(stream, connection, manner, sender).await.ok() });
         }
     });
-    Server { port, received }
+    Server { port, received, peers }
 }
 
 async fn serve(
@@ -201,6 +213,10 @@ struct Out {
 }
 
 fn destination(url: RtmpUrl, ca_file: Option<PathBuf>, feed: &Feed) -> Out {
+    destination_on(url, ca_file, None, feed)
+}
+
+fn destination_on(url: RtmpUrl, ca_file: Option<PathBuf>, interface: Option<InterfaceName>, feed: &Feed) -> Out {
     let settings = DestinationSettings {
         id: OutputId::new("out").unwrap(),
         rendition: RenditionId::new("main").unwrap(),
@@ -208,6 +224,7 @@ fn destination(url: RtmpUrl, ca_file: Option<PathBuf>, feed: &Feed) -> Out {
         key: Secret::new("s3cr3t"),
         takeover: Takeover::ServerOverrides,
         ca_file,
+        interface,
         enabled: true,
     };
     let rendition = RenditionSettings {
@@ -414,7 +431,7 @@ mod secure {
         });
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), ca_pem).unwrap();
-        (Server { port, received }, file)
+        (Server { port, received, peers: mpsc::channel(1).1 }, file)
     }
 
     fn to(port: u16, tls: bool) -> RtmpUrl {

@@ -15,6 +15,7 @@ fn settings(takeover: Takeover) -> DestinationSettings {
         key: Secret::new("key"),
         takeover,
         ca_file: None,
+        interface: None,
         enabled: true,
     }
 }
