@@ -276,6 +276,7 @@ impl Session {
             return Err(SendError::Closed);
         }
         if payload.len() > self.outgoing.max_payload {
+            self.counters.too_long += 1;
             return Err(SendError::TooLong { bytes: payload.len(), most: self.outgoing.max_payload });
         }
         let t = self.line.at(now);
