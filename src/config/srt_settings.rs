@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::settings::Secret;
+pub use crate::model::KeyLength;
 use crate::model::{OutputId, RenditionId};
 
 /// One SRT destination: this box calls, over one path or several.
@@ -57,28 +58,6 @@ pub struct Encryption {
     pub passphrase: Secret,
     /// Of the stream's keys.
     pub key_length: KeyLength,
-}
-
-/// How long AES keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyLength {
-    /// 128 bit.
-    Aes128,
-    /// 192 bit.
-    Aes192,
-    /// 256 bit.
-    Aes256,
-}
-
-impl KeyLength {
-    /// In bytes.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::Aes128 => 16,
-            Self::Aes192 => 24,
-            Self::Aes256 => 32,
-        }
-    }
 }
 
 /// One path, or how several are used together.

@@ -12,11 +12,13 @@
 mod codec;
 mod grid;
 mod id;
+mod key_length;
 mod time;
 mod unit;
 
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
+pub use key_length::KeyLength;
 pub use time::{Media, Wall};
 pub use unit::{AccessUnit, Track};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::crypto::{KeyMaterial, KmStatus};
 use super::negotiated::{
     Blocks, MIN_FLOW_WINDOW, MIN_MSS, Membership, Negotiated, OLDEST_VERSION, OUR_FLAGS, Offer, Role, SRT_VERSION,
-    millis, peer_start, timestamp,
+    millis, payload_of, peer_start, timestamp,
 };
 use super::stream_id::StreamId;
 use super::trouble::{Step, Trouble, Unsuitable};
@@ -270,6 +270,10 @@ impl Caller {
         }
         if blocks.filter.is_some() {
             return Err(Trouble::Unsuitable(Unsuitable::Filter));
+        }
+        let most = payload_of(answer.mss);
+        if most < config.offer.payload {
+            return Err(Trouble::Unsuitable(Unsuitable::SmallPackets { most, needed: config.offer.payload }));
         }
         self.check_keys(blocks.kmrsp)?;
         let group = match (config.group, blocks.group) {

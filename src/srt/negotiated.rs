@@ -18,6 +18,8 @@ pub(super) const OLDEST_VERSION: u32 = 0x0001_0300;
 pub const PRIVATE_VERSION: u16 = 1;
 /// Largest MSS: Ethernet.
 pub const MAX_MSS: u32 = 1500;
+/// Seven packets of MPEG-TS (libsrt's SRT_LIVE_DEF_PLSIZE).
+pub const LIVE_PAYLOAD: usize = 7 * 188;
 /// Smallest MSS (libsrt's SRTO_MSS).
 pub const MIN_MSS: u32 = 76;
 /// Smallest flow window, packets (libsrt's `CHandShake::valid`).
@@ -36,6 +38,9 @@ pub(super) const OUR_FLAGS: SrtFlags = SrtFlags::TSBPD_SEND
 pub struct Offer {
     /// Largest datagram with its IP and UDP headers, bytes; from [`MIN_MSS`] to [`MAX_MSS`].
     pub mss: u32,
+    /// Most bytes of payload in one packet of a caller that sends: a listener that takes less is of no use to it. 0 when
+    /// it only receives.
+    pub payload: usize,
     /// Packets that our receive buffer holds.
     pub flow_window: u32,
     /// Latency when we receive; up to 65.535 s.
@@ -47,10 +52,11 @@ pub struct Offer {
 }
 
 impl Default for Offer {
-    /// libsrt's defaults: 120 ms, 8192 packets.
+    /// libsrt's defaults: 120 ms, 8192 packets, seven packets of MPEG-TS in each.
     fn default() -> Self {
         Self {
             mss: MAX_MSS,
+            payload: LIVE_PAYLOAD,
             flow_window: 8192,
             receive_latency: Duration::from_millis(120),
             send_latency: Duration::ZERO,
@@ -166,8 +172,13 @@ impl Negotiated {
 
     /// Most bytes of payload in one packet.
     pub const fn max_payload(&self) -> usize {
-        (self.mss as usize).saturating_sub(UDP_HEADER_LEN + HEADER_LEN)
+        payload_of(self.mss)
     }
+}
+
+/// Most bytes of payload in a datagram of this MSS.
+pub(super) const fn payload_of(mss: u32) -> usize {
+    (mss as usize).saturating_sub(UDP_HEADER_LEN + HEADER_LEN)
 }
 
 /// When the peer's timestamps were 0.

@@ -22,6 +22,8 @@ pub(crate) enum Bug {
     ChangesKeysSilently,
     /// Another path takes over without what is in flight on the one before.
     ForgetsTheTail,
+    /// What is lost at the end of what was sent waits for somebody to ask for it.
+    ForgetsTheEnd,
     /// A path that does not answer is given half a second more.
     IsTooPatient,
     /// A path is good as long as it answers, however little it delivers.

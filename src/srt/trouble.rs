@@ -1,6 +1,6 @@
 //! Everything that can go wrong with a call, in words an operator can act on.
 
-use super::wire::RejectReason;
+use super::wire::{HEADER_LEN, RejectReason, UDP_HEADER_LEN};
 
 /// What a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,13 @@ pub enum Unsuitable {
     Filter,
     /// It is not in live mode.
     NotLive,
+    /// It does not take packets as large as the stream's.
+    SmallPackets {
+        /// Bytes of payload that it takes.
+        most: usize,
+        /// Bytes of payload in the stream's packets.
+        needed: usize,
+    },
 }
 
 /// Why there is no connection.
@@ -101,6 +108,7 @@ impl Trouble {
                 Unsuitable::OtherGroup => "other-group",
                 Unsuitable::Filter => "filter",
                 Unsuitable::NotLive => "not-live",
+                Unsuitable::SmallPackets { .. } => "small-packets",
             },
             Self::Refused { reason, encrypted } => match reason {
                 RejectReason::BadSecret => "wrong-passphrase",
@@ -168,6 +176,11 @@ impl Unsuitable {
             Self::Filter => {
                 format!("{place} demands a packet filter (FEC), which is not supported: switch it off there")
             }
+            Self::SmallPackets { most, needed } => format!(
+                "{place} takes packets with at most {most} bytes of payload, and the stream's have {needed}: set its MSS \
+                 to 1500, or to {} at least (libsrt: SRTO_MSS; srt-tokio: max_payload_size, which it sends as its MSS)",
+                needed + HEADER_LEN + UDP_HEADER_LEN
+            ),
             Self::NotLive => format!("{place} is not in live mode: configure the server for live streaming"),
         }
     }
@@ -234,6 +247,12 @@ mod tests {
             (refused(2404, false), "a:1 has no such stream", "no-such-stream"),
             (refused(2409, false), "a:1 says somebody is publishing", "stream-busy"),
             (refused(3007, false), "a:1 refuses with code 3007", "refused"),
+            (
+                Trouble::Unsuitable(Unsuitable::SmallPackets { most: 1272, needed: 1316 }),
+                "a:1 takes packets with at most 1272 bytes of payload, and the stream's have 1316: set its MSS to 1500, or \
+                 to 1360 at least",
+                "small-packets",
+            ),
             (
                 Trouble::NoAnswer { step: Step::Induction, unreachable: true },
                 "nothing listens at a:1",

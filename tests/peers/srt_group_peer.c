@@ -21,7 +21,7 @@
 enum { MOST_ENDPOINTS = 8, MOST_KNOWN = 64, POLL_MS = 100, REJOIN_MS = 500 };
 
 struct endpoint {
-    struct sockaddr_in source, target;
+    struct sockaddr_storage source, target;  /* no family: none given */
     int weight;
 };
 
@@ -60,7 +60,7 @@ static void die(const char *what) {
 
 static void usage(void) {
     fputs("srt_group_peer call|listen send|receive [options] ENDPOINT...\n"
-          "  ENDPOINT               IP:PORT; for a caller also [LOCAL_IP@]IP:PORT[,WEIGHT]\n"
+          "  ENDPOINT               IP:PORT, [IPv6]:PORT; for a caller also [LOCAL_IP@]IP:PORT[,WEIGHT]\n"
           "  --type none|broadcast|backup   one plain link, or the kind of group (broadcast)\n"
           "  --rate BITS            per second of payload; 0 is as fast as it goes (6000000)\n"
           "  --seconds S            how long a sender sends, or a receiver waits for the next payload (10)\n"
@@ -74,13 +74,32 @@ static void usage(void) {
     exit(2);
 }
 
-static void parse_address(char *text, struct sockaddr_in *address, int with_port) {
-    char *port = strrchr(text, ':');
-    if (with_port && port == NULL) usage();
-    if (port != NULL) *port++ = 0;
-    address->sin_family = AF_INET;
-    address->sin_port = htons((uint16_t)(port != NULL ? atoi(port) : 0));
-    if (inet_pton(AF_INET, text, &address->sin_addr) != 1) usage();
+static void parse_address(char *text, struct sockaddr_storage *address, int with_port) {
+    char *port = NULL;
+    if (with_port) {
+        port = strrchr(text, ':');
+        if (port == NULL) usage();
+        *port++ = 0;
+    }
+    uint16_t number = htons((uint16_t)(port != NULL ? atoi(port) : 0));
+    size_t length = strlen(text);
+    if (length > 1 && text[0] == '[' && text[length - 1] == ']') text[length - 1] = 0, text++;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = number;
+    } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = number;
+    } else {
+        usage();
+    }
+}
+
+/* libsrt takes no more than an address of its family is long. */
+static int address_length(const struct sockaddr_storage *address) {
+    return address->ss_family == AF_INET6 ? (int)sizeof(struct sockaddr_in6) : (int)sizeof(struct sockaddr_in);
 }
 
 static void parse_endpoint(char *text) {
@@ -163,9 +182,9 @@ static void configure(SRTSOCKET socket) {
 
 static SRT_SOCKGROUPCONFIG member(int index) {
     struct endpoint *endpoint = &set.endpoints[index];
-    const struct sockaddr *source = endpoint->source.sin_family ? (struct sockaddr *)&endpoint->source : NULL;
+    const struct sockaddr *source = endpoint->source.ss_family ? (struct sockaddr *)&endpoint->source : NULL;
     SRT_SOCKGROUPCONFIG config =
-        srt_prepare_endpoint(source, (struct sockaddr *)&endpoint->target, sizeof endpoint->target);
+        srt_prepare_endpoint(source, (struct sockaddr *)&endpoint->target, address_length(&endpoint->target));
     config.weight = (uint16_t)endpoint->weight;
     config.token = index + 1;
     return config;
@@ -176,9 +195,10 @@ static SRTSOCKET call(void) {
         SRTSOCKET socket = srt_create_socket();
         configure(socket);
         struct endpoint *to = &set.endpoints[0];
-        if (to->source.sin_family && srt_bind(socket, (struct sockaddr *)&to->source, sizeof to->source) == SRT_ERROR)
+        if (to->source.ss_family &&
+            srt_bind(socket, (struct sockaddr *)&to->source, address_length(&to->source)) == SRT_ERROR)
             die("bind");
-        if (srt_connect(socket, (struct sockaddr *)&to->target, sizeof to->target) == SRT_ERROR) die("connect");
+        if (srt_connect(socket, (struct sockaddr *)&to->target, address_length(&to->target)) == SRT_ERROR) die("connect");
         return socket;
     }
     SRTSOCKET group = srt_create_group(set.type);
@@ -196,7 +216,8 @@ static SRTSOCKET answer(void) {
         listeners[at] = srt_create_socket();
         configure(listeners[at]);
         struct sockaddr *on = (struct sockaddr *)&set.endpoints[at].target;
-        if (srt_bind(listeners[at], on, sizeof(struct sockaddr_in)) == SRT_ERROR) die("bind");
+        if (on->sa_family == AF_INET6) number_option(listeners[at], SRTO_IPV6ONLY, 1, "IPv6 only");
+        if (srt_bind(listeners[at], on, address_length(&set.endpoints[at].target)) == SRT_ERROR) die("bind");
         if (srt_listen(listeners[at], 8) == SRT_ERROR) die("listen");
     }
     puts("READY");

@@ -12,6 +12,7 @@ mod ffmpeg;
 mod groups;
 mod gstreamer;
 mod hostile;
+mod libsrt;
 mod live_transmit;
 mod ourselves;
 mod pipes;

@@ -5,7 +5,7 @@
 //! | nothing is delivered twice, out of order, or changed | every delivery |
 //! | what is skipped is told | every delivery |
 //! | everything is played at its time | every delivery |
-//! | nothing is lost if a clean path could bring it in time | every packet |
+//! | nothing is lost if a clean path could bring it in time | every packet, the last ones too |
 //! | buffers keep nothing that nobody can use | every 50 ms |
 //! | no busy loop: a deadline is in the future once everything is out, and wakes are few | every step |
 //! | switches per minute are bounded | every switch |

@@ -68,6 +68,11 @@ fn a_forgotten_tail_is_noticed() {
 }
 
 #[test]
+fn an_end_that_is_forgotten_is_noticed() {
+    is_noticed_in(Bug::ForgetsTheEnd, scenarios::the_end_of_the_stream_is_lost);
+}
+
+#[test]
 fn too_much_patience_is_noticed() {
     is_noticed_in(Bug::IsTooPatient, scenarios::a_latency_that_is_just_enough);
 }

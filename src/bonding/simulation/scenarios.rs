@@ -108,6 +108,28 @@ fn one_of_two_lines_is_cut_under_broadcast() {
     }
 }
 
+/// Nothing comes behind it that would show what is missing.
+#[test]
+pub(super) fn the_end_of_the_stream_is_lost() {
+    for peer in HOLDFAST_AND_LIBSRT {
+        for (policy, lost) in [(Policy::Single, 1), (Policy::Broadcast, 2), (Policy::Backup, 2), (Policy::Backup, 1)] {
+            let quiet = Story { peer, ..Story::quiet(policy, &lines(&[20, 30][..lost.max(policy_lines(policy))])) };
+            let cut = |n: usize| [(4980, n, "hole forward"), (5010, n, "heal")];
+            let steps: Vec<_> = (0..lost).flat_map(cut).collect();
+            let world = run_lossless(quiet.with(&steps));
+            // Who has nothing more to send cannot tell a dead path from a quiet one.
+            assert!(world.check.switches.len() <= 1, "{peer:?}, {policy:?}");
+            // Six packets, each again on one path, or in a doubt on each.
+            let again = world.retransmitted();
+            assert!((1..=14).contains(&again), "{peer:?}, {policy:?}: {again} were sent again");
+        }
+    }
+}
+
+fn policy_lines(policy: Policy) -> usize {
+    if policy == Policy::Single { 1 } else { 2 }
+}
+
 /// What is asked for again must be lost on both: 0.25 %, not 5 % of each.
 #[test]
 pub(super) fn both_paths_lose_5_per_cent() {

@@ -45,6 +45,27 @@ fn a_hole_in_the_forward_direction_is_left_within_a_round_trip_and_40_ms() {
 }
 
 #[test]
+fn the_end_of_a_stream_in_a_hole_is_sent_on_the_spare_and_no_more_than_that() {
+    for peer in PEERS {
+        for rtt in [10, 40, 100] {
+            let mut pair = pair(peer, 400, rtt);
+            let begins = pair.now;
+            pair.forward(MAIN).hole = true;
+            pair.stream(ms(20), INTERVAL);
+            assert_eq!(pair.missing(), 0, "{peer:?}, RTT {rtt}");
+            let mut after: Vec<_> =
+                pair.left.iter().filter(|(at, ..)| *at >= begins).map(|(_, on, seq)| (on, seq)).collect();
+            let count = after.len();
+            after.sort_by_key(|(on, seq)| (**on, seq.get()));
+            after.dedup();
+            assert_eq!(after.len(), count, "{peer:?}, RTT {rtt}: some left twice on one path");
+            let unasked = pair.sender.session_mut().stats(pair.now).counters.unasked;
+            assert_eq!(unasked, 0, "{peer:?}, RTT {rtt}: the policy was first");
+        }
+    }
+}
+
+#[test]
 fn a_hole_that_opens_behind_a_loss_is_not_taken_for_its_repair() {
     for peer in PEERS {
         let mut pair = pair(peer, 300, 40);

@@ -211,10 +211,12 @@ fn an_answer_that_does_not_suit_is_said_goodbye_to() {
     };
     let nonsense = |what| Trouble::Unsuitable(Unsuitable::Nonsense(what));
     type Change = fn(&mut Handshake, &mut SocketId);
-    let cases: [(Vec<u8>, Change, Trouble); 8] = [
+    let small = Unsuitable::SmallPackets { most: 1272, needed: 1316 };
+    let cases: [(Vec<u8>, Change, Trouble); 9] = [
         (hsrsp(), |answer, _| answer.isn = answer.isn.next(), nonsense("sequence number")),
         (hsrsp(), |answer, _| answer.flow_window = 1, nonsense("MSS, window or socket")),
         (hsrsp(), |answer, _| answer.mss = 40, nonsense("MSS, window or socket")),
+        (hsrsp(), |answer, _| answer.mss = 1316, Trouble::Unsuitable(small)),
         (hsrsp(), |answer, _| answer.version = 4, Trouble::Unsuitable(Unsuitable::TooOld)),
         (Vec::new(), |_, _| {}, nonsense("no HSRSP")),
         (vec![0, 2, 0, 9, 1], |_, _| {}, nonsense("extensions")),
@@ -228,6 +230,13 @@ fn an_answer_that_does_not_suit_is_said_goodbye_to() {
         let goodbye = caller.poll_transmit().expect("the listener believes that there is a connection");
         let Ok(Packet::Control(packet)) = Packet::decode(&goodbye) else { panic!() };
         assert_eq!((packet.dest, packet.control), (SocketId(0x1b43_88f8), Control::Shutdown), "{trouble:?}");
+    }
+    // Just enough; and whoever only receives takes what there is.
+    for (mss, payload) in [(1360, 1316), (76, 0)] {
+        let (mut caller, conclusion) =
+            concluding(CallerConfig { offer: Offer { payload, ..Offer::default() }, ..config(now) }, now);
+        caller.handle_datagram(&answer(&conclusion, &hsrsp(), |answer, _| answer.mss = mss), now);
+        success(&mut caller);
     }
     let (mut caller, conclusion) = concluding(config(now), now);
     caller.handle_datagram(&answer(&conclusion, &text(kind::CONGESTION, "live"), |_, _| {}), now);

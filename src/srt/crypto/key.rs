@@ -6,47 +6,7 @@ use std::num::NonZeroU32;
 use aes::cipher::KeyInit;
 use ring::pbkdf2;
 
-/// Length of the stream encryption key (SRTO_PBKEYLEN).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeyLength {
-    /// AES-128, libsrt's default.
-    #[default]
-    Aes128,
-    /// AES-192.
-    Aes192,
-    /// AES-256.
-    Aes256,
-}
-
-impl KeyLength {
-    /// 16, 24 or 32.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::Aes128 => 16,
-            Self::Aes192 => 24,
-            Self::Aes256 => 32,
-        }
-    }
-
-    /// From a number of bytes.
-    pub const fn from_bytes(bytes: usize) -> Option<Self> {
-        match bytes {
-            16 => Some(Self::Aes128),
-            24 => Some(Self::Aes192),
-            32 => Some(Self::Aes256),
-            _ => None,
-        }
-    }
-
-    /// As a handshake's encryption field says it: bytes / 8.
-    pub const fn advertised(self) -> u16 {
-        match self {
-            Self::Aes128 => 2,
-            Self::Aes192 => 3,
-            Self::Aes256 => 4,
-        }
-    }
-}
+use crate::model::KeyLength;
 
 /// What both sides know beforehand: 10 to 79 bytes (SRTO_PASSPHRASE).
 #[derive(Clone, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use ring::{digest, hmac};
 
-use super::key::{Kek, KeyLength, Passphrase, SALT_LEN, Salt, Sek};
+use super::key::{Kek, Passphrase, SALT_LEN, Salt, Sek};
 use super::random::Random;
 use super::wrap::{self, WRAP_LEN};
+use crate::model::KeyLength;
 
 /// Why a key material message cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,8 @@ mod receive;
 mod send;
 mod wrap;
 
-pub use key::{KeyLength, Passphrase};
+pub use crate::model::KeyLength;
+pub use key::Passphrase;
 pub use km::{JoinToken, KeyMaterial, KmDigest, KmError, KmStatus};
 pub use random::Random;
 pub use receive::{KmReply, MissingKey, ReceiveKeys};

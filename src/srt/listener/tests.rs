@@ -144,8 +144,14 @@ fn both_ends_agree() {
     let mut world = World::new(ListenerConfig::default());
     let mut config = world.call(7);
     config.keys = keys(1);
-    config.offer =
-        Offer { receive_latency: ms(80), send_latency: ms(500), features: Some(6), mss: 1400, flow_window: 1000 };
+    config.offer = Offer {
+        receive_latency: ms(80),
+        send_latency: ms(500),
+        features: Some(6),
+        mss: 1400,
+        flow_window: 1000,
+        ..Offer::default()
+    };
     world.listener.config.offer.features = Some(3);
     let (mut call, _) = world.conclude(1, config);
     let request = world.requests[0].clone();

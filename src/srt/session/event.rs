@@ -117,6 +117,8 @@ pub enum Reason {
     Acknowledge,
     /// Lost packets are to be asked for.
     Nak,
+    /// Nothing was heard of the end of what was sent.
+    Tail,
     /// A packet may leave at the pace of its path.
     Pace,
     /// The oldest packet in the send buffer is of no use any more.

@@ -15,6 +15,8 @@ const LEAST_WINDOW: u64 = 32;
 pub(super) struct Record {
     /// When it left last.
     pub(super) sent: Micros,
+    /// Since when an answer is waited for: it does not count anew when it is sent again for want of one.
+    pub(super) awaited: Micros,
     /// How often it left; 0: it has not, it belongs to other paths.
     pub(super) times: u8,
     /// The peer has reported it lost.
@@ -25,13 +27,24 @@ pub(super) struct Record {
     pub(super) key: Option<KeyFlag>,
 }
 
+/// Why a packet leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// It leaves for the first time on any path and in time, so its timestamp tells how long the way is.
+    New,
+    /// In another path's stead, or after it.
+    Instead,
+    /// It was asked for, or nothing was heard of it.
+    Again,
+}
+
 /// A packet that waits to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Queued {
     /// Which.
     pub(super) at: Position,
-    /// It leaves for the first time on any path and in time, so its timestamp tells how long the way is.
-    pub(super) fresh: bool,
+    /// Why.
+    pub(super) occasion: Occasion,
 }
 
 /// The sender's side of a path. Positions `acked..next` are in flight, apart from those that other paths carry.
@@ -96,11 +109,15 @@ impl Flight {
         !self.queue.is_empty() || !self.resend.is_empty()
     }
 
-    /// `at` leaves now; `again`: as a repair. Returns what is passed over: the peer is to be told not to wait for it here.
-    pub(super) fn leaves(&mut self, at: Position, again: bool, now: Micros) -> Option<(Position, Position)> {
+    /// `at` leaves now. Returns what is passed over: the peer is to be told not to wait for it here.
+    pub(super) fn leaves(&mut self, at: Position, why: Occasion, now: Micros) -> Option<(Position, Position)> {
+        let again = why != Occasion::New;
         if at < self.next {
             if self.next - at <= self.records.len() as u64 {
                 let record = self.records.get_mut(at);
+                if record.times == 0 || record.reported || why != Occasion::Again {
+                    record.awaited = now;
+                }
                 record.sent = now;
                 record.times = record.times.saturating_add(1);
                 record.again |= again;
@@ -112,7 +129,7 @@ impl Flight {
         // The window of records is as long as the send buffer, so there is always room; if not, old records go.
         let base = self.acked.max((at + 1).saturating_sub(self.records.longest() as u64));
         self.records.reserve(base, self.next, at + 1);
-        *self.records.get_mut(at) = Record { sent: now, times: 1, reported: false, again, key: None };
+        *self.records.get_mut(at) = Record { sent: now, awaited: now, times: 1, reported: false, again, key: None };
         self.next = at + 1;
         passed
     }
@@ -134,6 +151,11 @@ impl Flight {
         self.next = at;
     }
 
+    /// Whether `at` waits to leave here without having been asked for.
+    pub(super) fn is_queued(&self, at: Position) -> bool {
+        self.queue.binary_search_by_key(&at, |queued| queued.at).is_ok()
+    }
+
     /// Puts those packets of `tail` that are `wanted` among those that wait already, in order. Returns how many.
     pub(super) fn queue_tail(
         &mut self,
@@ -150,7 +172,7 @@ impl Flight {
             if let Some(same) = waiting.pop_front_if(|queued| queued.at == at) {
                 merged.push_back(same);
             } else if wanted(self, at) {
-                merged.push_back(Queued { at, fresh: false });
+                merged.push_back(Queued { at, occasion: Occasion::Instead });
                 added += 1;
             }
         }
@@ -162,19 +184,34 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
+    use super::Occasion::{Again, Instead, New};
     use super::*;
+
+    #[test]
+    fn an_answer_is_not_waited_for_anew_when_it_stays_away() {
+        let mut flight = Flight::new(100, 1024, 50);
+        flight.leaves(100, New, 1);
+        let mut again = |why, reported, now| {
+            flight.record_mut(100).unwrap().reported = reported;
+            flight.leaves(100, why, now);
+            flight.record(100).map(|record| (record.sent, record.awaited)).unwrap()
+        };
+        assert_eq!(again(Again, false, 5), (5, 1), "nobody has said anything");
+        assert_eq!(again(Instead, false, 6), (6, 6));
+        assert_eq!(again(Again, true, 9), (9, 9), "asked for");
+    }
 
     #[test]
     fn what_is_passed_over_is_told_and_not_in_flight() {
         let mut flight = Flight::new(100, 1024, 50);
-        assert_eq!(flight.leaves(100, false, 1), None);
-        assert_eq!(flight.leaves(105, false, 2), Some((101, 104)));
+        assert_eq!(flight.leaves(100, New, 1), None);
+        assert_eq!(flight.leaves(105, New, 2), Some((101, 104)));
         assert!(flight.record(103).is_none());
         assert_eq!(flight.record(105).map(|record| record.sent), Some(2));
-        assert_eq!(flight.leaves(103, false, 3), None, "behind: a retransmission of what another path sent");
+        assert_eq!(flight.leaves(103, New, 3), None, "behind: a retransmission of what another path sent");
         assert_eq!(flight.record(103).map(|record| record.times), Some(1));
         flight.acked = 106;
-        assert_eq!(flight.leaves(5000, false, 4), Some((106, 4999)));
+        assert_eq!(flight.leaves(5000, New, 4), Some((106, 4999)));
         assert_eq!(flight.in_flight(0), 1, "what was passed over needs no acknowledgement");
         assert!(flight.record(105).is_none() && flight.record(4999).is_none());
     }
@@ -182,12 +219,12 @@ mod tests {
     #[test]
     fn the_tail_takes_its_place_among_what_waits() {
         let mut flight = Flight::new(100, 1024, 50);
-        for (at, fresh) in [(99, false), (101, false), (103, true)] {
-            flight.queue.push_back(Queued { at, fresh });
+        for (at, occasion) in [(99, Instead), (101, Instead), (103, New)] {
+            flight.queue.push_back(Queued { at, occasion });
         }
         assert_eq!(flight.queue_tail(100..106, |_, at| at != 102), 3);
-        let order: Vec<_> = flight.queue.iter().map(|queued| (queued.at, queued.fresh)).collect();
-        let expected = [(99, false), (100, false), (101, false), (103, true), (104, false), (105, false)];
+        let order: Vec<_> = flight.queue.iter().map(|queued| (queued.at, queued.occasion)).collect();
+        let expected = [(99, Instead), (100, Instead), (101, Instead), (103, New), (104, Instead), (105, Instead)];
         assert_eq!(order, expected, "all of it, whatever was there");
     }
 }

@@ -26,6 +26,7 @@
 //!   while it can be in time. To Holdfast: on the path where it will arrive first. To a libsrt group, whose members
 //!   have a receive buffer each: on the path that asked; if another path has delivered it, the peer is told not to
 //!   wait for it there (libsrt >= 1.5.4).
+//! - *The end.* What nothing behind it can show to be missing is sent again when nothing was heard of it (`tail`).
 //! - *Asking.* What is missing is asked for once all paths that carry data have passed it, or when the slowest of them
 //!   should have brought it; again after [draft §4.8.2] (RTT + 4 RTTVar) / 2, at least 20 ms, on the paths in turn.
 //! - *Acknowledging.* Each path acknowledges what the session has, but nothing beyond what that path has seen.
@@ -56,6 +57,7 @@ mod ring;
 mod rtt;
 mod send_buffer;
 mod stats;
+mod tail;
 mod time;
 mod timers;
 mod transmit;
@@ -78,7 +80,7 @@ pub use stats::{PathCounters, PathStats, SessionCounters, SessionStats};
 pub use view::PathView;
 
 use crate::srt::wire::{HEADER_LEN, SeqNo, Timestamp, UDP_HEADER_LEN};
-use flight::Queued;
+use flight::{Occasion, Queued};
 use keys::SessionKeys;
 use path::Path;
 use rate::RateMeter;
@@ -123,6 +125,12 @@ struct Outgoing {
     paced: Micros,
     /// Whose turn it is.
     turn: usize,
+    /// A peer with one buffer for all paths knows of everything before, whether it has it or not.
+    known: Position,
+    /// When something was last sent again unasked.
+    reminded: Micros,
+    /// When everything was taken out.
+    drained: Micros,
 }
 
 /// The receiving half.
@@ -173,6 +181,9 @@ impl Session {
                 pace: None,
                 paced: Micros::MIN,
                 turn: 0,
+                known: first,
+                reminded: Micros::MIN / 2,
+                drained: Micros::MIN / 2,
             },
             incoming: Incoming {
                 buffer: ReceiveBuffer::new(first, config.receive_buffer),
@@ -265,6 +276,7 @@ impl Session {
             return Err(SendError::Closed);
         }
         if payload.len() > self.outgoing.max_payload {
+            self.counters.too_long += 1;
             return Err(SendError::TooLong { bytes: payload.len(), most: self.outgoing.max_payload });
         }
         let t = self.line.at(now);
@@ -282,7 +294,7 @@ impl Session {
         let at = out.buffer.push(slot, &mut expired);
         self.count_expired(expired);
         for path in self.paths.iter_mut().filter(|path| path.duty == Duty::Carry) {
-            path.flight.queue.push_back(Queued { at, fresh: true });
+            path.flight.queue.push_back(Queued { at, occasion: Occasion::New });
         }
         self.update_pace(t);
         if self.keys.are_refreshed() {

@@ -152,10 +152,11 @@ impl Path {
         self.understands(feature::PATH_REPORT)
     }
 
-    /// Takes the peer's report.
-    pub(super) fn take_report(&mut self, report: PathReport, base: Position, now: Micros) {
+    /// Takes the peer's report; whether something has arrived since the last.
+    pub(super) fn take_report(&mut self, report: PathReport, base: Position, now: Micros) -> bool {
         let next = report.next.extend(self.flight.acked);
-        if next <= self.flight.next && next > self.seen {
+        let progressed = next <= self.flight.next && next > self.seen;
+        if progressed {
             self.progressed(next, base, now);
         }
         // A packet that was only late makes the number of missing ones smaller again.
@@ -171,6 +172,7 @@ impl Path {
         self.most_missing = self.most_missing.max(skipped);
         self.reported = (arrived, skipped);
         self.report = Some((report, now));
+        progressed
     }
 
     /// The peer has got something that comes after everything before `seen`.
@@ -206,7 +208,7 @@ impl Path {
     /// packet of which nothing was heard has made its round trip. None when nothing is on its way.
     pub(super) fn answer_expected(&self, base: Position) -> Option<Micros> {
         let first = self.first_unheard(base)?;
-        let mut sent = self.flight.record(first)?.sent;
+        let mut sent = self.flight.record(first)?.awaited;
         // Acknowledgements stop at a hole until it is filled, whatever arrives behind it. But if it is not filled by the
         // first attempt, the path may be one by now.
         if let Some(hole) = self.hole().filter(|hole| hole.times <= 2) {

@@ -280,7 +280,11 @@ impl Session {
     fn on_private(&mut self, index: usize, body: &[u8], now: Micros) {
         let path = &mut self.paths[index];
         match Private::decode(body) {
-            Some(Private::Report(report)) => path.take_report(report, self.outgoing.buffer.base(), now),
+            Some(Private::Report(report)) => {
+                if path.take_report(report, self.outgoing.buffer.base(), now) {
+                    self.outgoing.known = self.outgoing.known.max(path.seen);
+                }
+            }
             Some(Private::Message(body)) => {
                 let path = path.id;
                 self.event(Event::Message { path, body: Bytes::copy_from_slice(body) });

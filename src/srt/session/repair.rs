@@ -47,6 +47,9 @@ impl Session {
         }
         path.progressed(up_to, self.outgoing.buffer.base(), now);
         path.flight.acked = up_to;
+        if path.kind == PeerKind::Shared {
+            self.outgoing.known = self.outgoing.known.max(up_to);
+        }
         for at in from.max(self.outgoing.buffer.base())..up_to {
             let here = path.flight.record(at).is_some();
             path.counters.acknowledged += u64::from(here);
@@ -82,10 +85,13 @@ impl Session {
                 continue;
             }
             cursor = last + 1;
+            // It knows because the next one has come.
+            let seen = (last + 2).min(next);
             let path = &mut self.paths[index];
-            if path.kind != PeerKind::Shared && last + 2 > path.seen {
-                // It knows because the next one has come.
-                path.progressed((last + 2).min(next), base, now);
+            if path.kind == PeerKind::Shared {
+                self.outgoing.known = self.outgoing.known.max(seen);
+            } else if seen > path.seen {
+                path.progressed(seen, base, now);
             }
             if first < base {
                 refuse(&mut refused, first, last.min(base - 1));
@@ -161,7 +167,7 @@ impl Session {
         })
     }
 
-    fn send_again(&mut self, index: usize, at: Position) {
+    pub(super) fn send_again(&mut self, index: usize, at: Position) {
         if let Some(slot) = self.outgoing.buffer.get_mut(at) {
             slot.waiting = true;
             self.paths[index].flight.resend.push_back(at);
@@ -170,7 +176,7 @@ impl Session {
 
     /// Sends it again on the path where it will arrive first; on the next best as well if there is no time for another
     /// attempt.
-    fn send_again_where_best(&mut self, at: Position, now: Micros) {
+    pub(super) fn send_again_where_best(&mut self, at: Position, now: Micros) {
         let Some(slot) = self.outgoing.buffer.get(at) else { return };
         let left = slot.source + self.outgoing.latency - now;
         // Nothing is known of how soon something arrives over a path that says nothing.

@@ -103,6 +103,10 @@ pub struct SessionCounters {
     pub recovered: u64,
     /// Packets for which there was no room.
     pub no_room: u64,
+    /// Packets sent again although nobody had asked, because nothing was heard of them.
+    pub unasked: u64,
+    /// Packets that were not taken because the peer's datagrams are too small for them.
+    pub too_long: u64,
     /// Datagrams for no path of the session.
     pub stray: u64,
 }

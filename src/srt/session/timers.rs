@@ -27,6 +27,7 @@ impl Session {
             at(Some(if delivered { played } else { until }), Reason::Linger);
         }
         at(self.outgoing.buffer.oldest().map(|made| made + self.useful_for()), Reason::Expire);
+        at(self.tail_due(), Reason::Tail);
         if !self.paths.is_empty() {
             at(self.incoming.buffer.losses.earliest(), Reason::Nak);
         }
@@ -67,6 +68,9 @@ impl Session {
             if t - self.paths[index].said >= micros(KEEP_ALIVE) {
                 self.say(index, crate::srt::wire::Control::KeepAlive, t);
             }
+        }
+        if self.tail_due().is_some_and(|due| due <= t) {
+            self.send_tail_again(t);
         }
         if self.keys.are_refreshed() {
             self.announce_keys(t);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::config::MaxBandwidth;
 use super::event::Transmit;
-use super::flight::Queued;
+use super::flight::{Occasion, Queued};
 use super::path::PeerKind;
 use super::ring::Position;
 use super::send_buffer::Slot;
@@ -39,6 +39,7 @@ impl Session {
                 return Some(transmit);
             }
         }
+        self.outgoing.drained = t;
         None
     }
 
@@ -69,7 +70,7 @@ impl Session {
                     slot.waiting = false;
                 }
                 if self.is_useful(index, at, oldest) {
-                    return Some(Queued { at, fresh: false });
+                    return Some(Queued { at, occasion: Occasion::Again });
                 }
             } else if blocked {
                 return None;
@@ -90,13 +91,17 @@ impl Session {
         slot.source >= oldest
             && match path.kind {
                 PeerKind::Shared | PeerKind::PerPath { patient: true } => !slot.delivered,
-                // Its buffer for this path needs it whatever the others have, unless it has it.
-                PeerKind::PerPath { patient: false } => at >= path.flight.acked,
+                // Its buffer for this path needs it whatever the others have, unless it has it or may have.
+                PeerKind::PerPath { patient: false } => {
+                    let unheard = path.flight.record(at).is_some_and(|record| !record.reported);
+                    at >= path.flight.acked && !(slot.delivered && unheard)
+                }
             }
     }
 
     fn leave(&mut self, index: usize, queued: Queued, now: Micros) -> Option<Transmit> {
-        let Queued { at, fresh } = queued;
+        let Queued { at, occasion } = queued;
+        let fresh = occasion == Occasion::New;
         let slot = self.outgoing.buffer.get_mut(at)?;
         slot.sent = true;
         let path = &mut self.paths[index];
@@ -107,7 +112,7 @@ impl Session {
             }
             Some(_) | None => (slot.payload.clone(), slot.key),
         };
-        let passed = path.flight.leaves(at, !fresh, now);
+        let passed = path.flight.leaves(at, occasion, now);
         if let Some(record) = path.flight.record_mut(at) {
             record.key = Some(key);
         }
@@ -186,7 +191,7 @@ impl Session {
         let known = self.outgoing.buffer.get(newest).is_some_and(|slot| !slot.delivered);
         let Some(path) = self.path_mut(path) else { return };
         if known && path.kind == PeerKind::Shared && path.flight.queue.back().is_none_or(|back| back.at < newest) {
-            path.flight.queue.push_back(Queued { at: newest, fresh: true });
+            path.flight.queue.push_back(Queued { at: newest, occasion: Occasion::New });
         }
     }
 }

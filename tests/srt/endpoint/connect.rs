@@ -12,7 +12,8 @@ use holdfast::srt::session::{FEATURES, MaxBandwidth, Seed, SessionConfig};
 use holdfast::srt::wire::RejectReason;
 use holdfast::srt::{Negotiated, Offer, StreamId, random_socket_id};
 
-use super::settings::Direction;
+use super::numbered::PAYLOAD;
+use super::settings::{Direction, Role};
 use super::{Course, Endpoint, Guest, Phase, REJOIN, Settings, Way, now_us};
 
 impl Endpoint<'_> {
@@ -168,6 +169,7 @@ pub(super) fn offer(settings: &Settings) -> Offer {
         flow_window: settings.packets() as u32,
         receive_latency: settings.latency(),
         send_latency: settings.latency(),
+        payload: if settings.role == Role::Send { PAYLOAD } else { 0 },
         features: (!settings.plain_srt).then_some(FEATURES),
         ..Offer::default()
     }

@@ -17,7 +17,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,14 @@ impl<'a> Endpoint<'a> {
         let mut random = chance();
         let calls = settings.direction == Direction::Call;
         let binding = |place: &Place| match calls {
-            true => Binding::caller(None, (place.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0).into()),
+            true => {
+                let any = if place.target.is_ipv4() {
+                    IpAddr::from(Ipv4Addr::UNSPECIFIED)
+                } else {
+                    Ipv6Addr::UNSPECIFIED.into()
+                };
+                Binding::caller(None, (place.source.unwrap_or(any), 0).into())
+            }
             false => Binding::listener(place.target),
         };
         let ports: Vec<_> = settings.places.iter().map(|place| Port::open(binding(place), settings.buffer)).collect();
@@ -451,7 +458,8 @@ impl<'a> Endpoint<'a> {
                 };
             }
             Event::KeyRefused { path, status } => (self.say)(format!("REFUSED key {} {status:?}", path.0)),
-            Event::PathAdded(_) | Event::Message { .. } | Event::Keys { .. } => {}
+            Event::Keys { change, .. } => (self.say)(format!("KEY {change:?} at_us {}", now_us())),
+            Event::PathAdded(_) | Event::Message { .. } => {}
         }
     }
 

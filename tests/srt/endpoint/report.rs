@@ -63,6 +63,8 @@ pub fn complete(report: &mut Value, paths: &Paths, session: SessionCounters, bon
     report["recovered"] = session.recovered.into();
     report["dropped_unsent"] = session.dropped_unsent.into();
     report["dropped_unacknowledged"] = session.dropped_unacknowledged.into();
+    report["unasked"] = session.unasked.into();
+    report["too_long"] = session.too_long.into();
     report["no_room"] = session.no_room.into();
     report["switches"] = bond.switches.into();
     report["doubts"] = bond.doubts.into();

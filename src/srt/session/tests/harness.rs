@@ -45,6 +45,8 @@ impl Link {
 pub(super) enum Peer {
     /// One connection without a group.
     Single,
+    /// The same, with a receiver that repeats nothing it asks for.
+    AsksOnce,
     /// Holdfast at both ends, in a group.
     Holdfast,
     /// The sender takes the receiver for a libsrt group of this version.
@@ -337,12 +339,13 @@ fn digest(sum: u64, value: u64) -> u64 {
 fn terms(peer: Peer, end: End, number: u32, isn: SeqNo, latency: Duration, start: Instant, delay: Duration) -> Terms {
     let id = |end| SocketId(if end == End::Sender { 0x1000 } else { 0x2000 } + number);
     let other = if end == End::Sender { End::Receiver } else { End::Sender };
+    let flags = SrtFlags(0xbf);
     Terms {
         local: id(end),
         peer: id(other),
         isn,
         peer_version: if let Peer::Libsrt(version) = peer { version } else { 0x01_05_05 },
-        peer_flags: SrtFlags(0xbf),
+        peer_flags: if peer == Peer::AsksOnce { flags.without(SrtFlags::NAK_REPORT) } else { flags },
         receive_latency: latency,
         send_latency: latency,
         flow_window: 8192,
@@ -350,7 +353,7 @@ fn terms(peer: Peer, end: End, number: u32, isn: SeqNo, latency: Duration, start
         start,
         // What the handshake's timestamp says is late by the delay of its datagram.
         peer_start: start + delay,
-        group: (peer != Peer::Single).then_some(GroupType::Broadcast),
+        group: (!matches!(peer, Peer::Single | Peer::AsksOnce)).then_some(GroupType::Broadcast),
         rtt: None,
         keys: None,
         holdfast: (peer == Peer::Holdfast).then_some(crate::srt::session::FEATURES),

@@ -5,3 +5,4 @@ mod keys;
 mod libsrt;
 mod many;
 mod one;
+mod tail;
