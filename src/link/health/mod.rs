@@ -74,6 +74,7 @@
 //! *Invariant:* telemetry and queues never kill a link; a link that carried packets both ways within the time of detection
 //! is never dead, unless its carrier is lost or a portal answers in the Internet's place.
 
+mod action;
 mod class;
 mod evidence;
 mod judge;
@@ -92,11 +93,12 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+pub use action::{Action, Alarm, Arming, Outlook, Reason, Standing};
 pub use class::{
     BACK_OFF_DEAD, CARRIER_DEAD, FORGIVEN_AFTER, HINT_MOST, LinkClass, NO_PROGRESS, PROBATION_MOST, PROBATION_NEW,
     Thresholds,
 };
 pub use evidence::{Evidence, Health, Probation, ServerFault, Stream, Unclean};
-pub use judge::{Action, Alarm, Arming, Judge, Outlook, Reason, Standing};
+pub use judge::Judge;
 pub use observation::{Carrier, Hint, Load, Observation, Portal, SessionId, SrtFigures, TargetId, TcpFigures};
 pub use score::{GOOD_AFTER, GOOD_LOSS, Grade, POOR_AFTER, POOR_LOSS, Score};

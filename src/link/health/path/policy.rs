@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::super::action::{Outlook, Standing};
 use super::super::budget::Allowance;
 use super::super::evidence::{Evidence, Health, ServerFault};
-use super::super::judge::{Outlook, Standing};
 use super::super::planted::{Bug, planted};
 use super::super::score::Score;
 use super::bucket::{Bucket, KEPT_FOR_NEED};

@@ -187,6 +187,7 @@ fn a_spent_link_is_left_and_a_barred_one_at_once() {
     assert!(!said.iter().any(|decision| matches!(decision, Decision::Switch { .. })), "in its own time: {said:?}");
     let moved = desk.hear(Input::Keyframe);
     assert!(matches!(&moved[0], Decision::Switch { how: How::AtKeyframe, why: Why::BudgetSpent(_), .. }), "{moved:?}");
+    desk.hear(Input::Ready(route("sat", 0)));
     desk.passes(60);
     let said = desk.told("lte", desk.up(), Allowance::Barred, 80);
     assert!(matches!(&said[0], Decision::Switch { to, .. } if *to == route("sat", 0)), "{said:?}");

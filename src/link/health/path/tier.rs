@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::action::Standing;
 use super::super::budget::Allowance;
 use super::super::evidence::{Evidence, Health, Probation, Unclean};
-use super::super::judge::Standing;
 use super::super::planted::{Bug, planted};
 use super::super::score::Grade;
 

@@ -22,6 +22,7 @@ mod checker;
 mod line;
 mod planted;
 mod scenarios;
+mod shell;
 mod story;
 mod tcp;
 mod world;

@@ -9,25 +9,19 @@ use super::line::{Line, MS, S, Us, Wall};
 use super::story::{Kind, Story};
 use super::tcp::{self, Ack, Tcp};
 use crate::link::health::budget::Allowance;
-use crate::link::health::path::{Decision, How, Input, Path, Route, Rule};
-use crate::link::health::{
-    Action, Carrier, Hint, Judge, Observation, Portal, ServerFault, SessionId, Standing, TargetId,
-};
+use crate::link::health::path::{Input, Path, Rule};
+use crate::link::health::{Carrier, Hint, Judge, Observation, Portal, SessionId, Standing, TargetId};
 use crate::model::Name;
 
 /// Between two probes to a target.
 const PROBE_EVERY: Us = 100 * MS;
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Us = 5 * S;
-/// Round trips until a stream is published: TCP, handshake, connect, createStream, publish.
-const CONNECT_ROUNDS: Us = 5;
 /// A session that gets nothing through for so long is given up.
 const GIVE_UP: Us = 10 * S;
 /// How often the driver is asked for its carrier.
 const CARRIER_EVERY: Us = 50 * MS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     Ack { session: u32, ack: Ack },
     Timer { session: u32 },
     Talk { session: u32 },
@@ -76,7 +70,7 @@ pub(super) struct Session {
     /// When it began to carry the stream.
     pub(super) since: Us,
     /// When its timer is looked at next.
-    alarm: Option<Us>,
+    pub(super) alarm: Option<Us>,
 }
 
 pub(super) struct Link {
@@ -97,12 +91,12 @@ pub(super) struct World {
     pub(super) now: Us,
     queue: BinaryHeap<Reverse<(Us, u64, Event)>>,
     pushed: u64,
-    random: fastrand::Rng,
+    pub(super) random: fastrand::Rng,
     pub(super) links: Vec<Link>,
     pub(super) path: Path,
     pub(super) session: Option<Session>,
     pub(super) standby: Option<Session>,
-    sessions: u32,
+    pub(super) sessions: u32,
     frozen: Us,
     path_stirred: bool,
     path_due: Option<Us>,
@@ -179,7 +173,7 @@ impl World {
         self.push(0, Event::Write);
     }
 
-    fn push(&mut self, at: Us, event: Event) {
+    pub(super) fn push(&mut self, at: Us, event: Event) {
         self.pushed += 1;
         self.queue.push(Reverse((at.max(self.now), self.pushed, event)));
     }
@@ -243,13 +237,13 @@ impl World {
         timeout.map(|(at, _)| self.us(at + Duration::from_nanos(999)))
     }
 
-    fn observe(&mut self, link: usize, observation: Observation) {
+    pub(super) fn observe(&mut self, link: usize, observation: Observation) {
         let now = self.at(self.now);
         self.links[link].stirred = true;
         self.links[link].judge.observe(now, observation);
     }
 
-    fn hear(&mut self, input: Input) {
+    pub(super) fn hear(&mut self, input: Input) {
         let now = self.at(self.now);
         self.path_stirred = true;
         self.path.observe(now, input);
@@ -407,91 +401,6 @@ impl World {
         self.observe(link, Observation::Portal(portal));
     }
 
-    pub(super) fn route_of(&self, link: usize, ingest: usize) -> Route {
-        Route { link: self.links[link].name.clone(), ingest }
-    }
-
-    pub(super) fn index_of(&self, route: &Route) -> usize {
-        self.links.iter().position(|link| link.name == route.link).unwrap()
-    }
-
-    /// Begins to connect, as the session or as the standby. The request is repeated after 1 and 3 s (TCP_SYN_RETRIES).
-    fn connect(&mut self, route: &Route, carries: bool) {
-        self.sessions += 1;
-        let (id, link) = (self.sessions, self.index_of(route));
-        let session = Session { id, link, ingest: route.ingest, tcp: None, since: self.now, alarm: None };
-        let silent = self.story.servers[route.ingest].clone();
-        let answers = |at: Us| !silent.iter().any(|(from, until)| *from <= at && at < *until);
-        let mut done = None;
-        for repeat in [0, S, 3 * S] {
-            // The first may leave now; the line keeps its order of arrivals, so later ones are only looked at.
-            let left = self.now + repeat;
-            let mut line = self.story.links[link].line();
-            let there = line.forward(left, true, &mut self.random);
-            let back = there.filter(|there| answers(*there)).and_then(|there| line.back(there, true, &mut self.random));
-            let Some(back) = back else { continue };
-            let end = left + (back - left) * CONNECT_ROUNDS;
-            let era = line.now(end);
-            done = (era.carries() && answers(end)).then_some(end);
-            break;
-        }
-        let slot = if carries { &mut self.session } else { &mut self.standby };
-        *slot = Some(session);
-        match done {
-            Some(at) => self.push(at, Event::Connected { attempt: id }),
-            None => self.push(self.now + CONNECT_TIMEOUT, Event::ConnectFailed { attempt: id }),
-        }
-    }
-
-    fn connected(&mut self, attempt: u32) {
-        let now = self.now;
-        if let Some(standby) = self.standby.as_mut().filter(|standby| standby.id == attempt) {
-            let rtt = 2 * self.story.links[standby.link].delay;
-            standby.tcp = Some(Tcp::new(now, rtt));
-            let route = self.route_of(self.standby.as_ref().unwrap().link, self.standby.as_ref().unwrap().ingest);
-            self.hear(Input::Ready(route));
-        } else if let Some(session) = self.session.as_mut().filter(|session| session.id == attempt) {
-            let rtt = 2 * self.story.links[session.link].delay;
-            session.tcp = Some(Tcp::new(now, rtt));
-            session.since = now;
-            self.start_talking();
-        }
-    }
-
-    fn start_talking(&mut self) {
-        // What was not confirmed before is sent again: a second's worth.
-        let Some(session) = &mut self.session else { return };
-        let id = session.id;
-        if let Some(tcp) = &mut session.tcp {
-            tcp.write(25);
-        }
-        if self.story.talks {
-            self.push(self.now + S, Event::Talk { session: id });
-        }
-    }
-
-    fn connect_failed(&mut self, attempt: u32) {
-        let of = |session: &Option<Session>| session.as_ref().filter(|s| s.id == attempt).map(|s| (s.link, s.ingest));
-        let (standby, current) = (of(&self.standby), of(&self.session));
-        if standby.is_some() {
-            self.standby = None;
-        }
-        let Some((link, ingest)) = standby.or(current) else { return };
-        let route = self.route_of(link, ingest);
-        self.hear(Input::Failed(route.clone()));
-        self.decide();
-        // Nowhere else: again.
-        if current.is_some() && self.session.as_ref().is_some_and(|session| session.id == attempt) {
-            self.connect(&route, true);
-        }
-    }
-
-    fn end_session(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.observe(session.link, Observation::SessionEnded(SessionId(session.id)));
-        }
-    }
-
     /// Takes out everything that was decided, until nothing more comes of it.
     fn drain(&mut self) {
         if self.frozen > self.now {
@@ -529,77 +438,6 @@ impl World {
                 return;
             }
         }
-    }
-
-    fn act(&mut self, link: usize, action: &Action) {
-        if self.story.tells {
-            println!("{:>9.3} {} {action}", self.now as f64 / 1e6, self.links[link].name);
-        }
-        let standing = self.links[link].judge.standing();
-        self.check.action(link, action, &standing, self.session.as_ref(), self.now);
-        match action {
-            Action::BlameServer(ServerFault { session, .. }) => {
-                if self.session.as_ref().is_some_and(|current| SessionId(current.id) == *session) {
-                    let Action::BlameServer(fault) = action else { return };
-                    self.hear(Input::ServerFault(*fault));
-                }
-            }
-            Action::Arm { .. }
-            | Action::StandDown { .. }
-            | Action::Leave(_)
-            | Action::Returned(_)
-            | Action::Trusted { .. }
-            | Action::TooLossy { .. } => {}
-        }
-    }
-
-    /// Does what the path decided. Returns whether there was anything.
-    fn decide(&mut self) -> bool {
-        let now = self.at(self.now);
-        let mut any = false;
-        while let Some(decision) = self.path.poll(now) {
-            any = true;
-            if self.story.tells {
-                println!("{:>9.3} {decision}", self.now as f64 / 1e6);
-            }
-            self.check_decision(&decision);
-            match decision {
-                Decision::Prepare { route, .. } => self.connect(&route, false),
-                Decision::Switch { to, how, .. } => self.switch(&to, how),
-                Decision::Reconnect { route, .. } => {
-                    self.end_session();
-                    self.connect(&route, true);
-                }
-                Decision::Activate { .. }
-                | Decision::StandDown { .. }
-                | Decision::Stays { .. }
-                | Decision::PutOff { .. }
-                | Decision::Stranded { .. } => {}
-            }
-        }
-        any
-    }
-
-    fn switch(&mut self, to: &Route, how: How) {
-        self.end_session();
-        let link = self.index_of(to);
-        let ready = self.standby.take_if(|standby| standby.link == link && standby.ingest == to.ingest);
-        match how {
-            How::Hot | How::AtKeyframe if ready.as_ref().is_some_and(|standby| standby.tcp.is_some()) => {
-                self.session = ready;
-                if let Some(session) = &mut self.session {
-                    session.since = self.now;
-                }
-                self.start_talking();
-            }
-            How::Hot | How::AtKeyframe | How::Cold => self.connect(to, true),
-        }
-    }
-
-    fn check_decision(&mut self, decision: &Decision) {
-        let mut check = std::mem::replace(&mut self.check, Checker::new(&Story::quiet(Vec::new())));
-        check.decision(decision, self);
-        self.check = check;
     }
 }
 
