@@ -142,7 +142,9 @@ impl Sessions {
         let index = self.all.iter().position(|session| session.id == id).unwrap_or_else(|| {
             if self.all.len() >= MAX_SESSIONS {
                 let oldest = (0..self.all.len()).min_by_key(|index| self.all[*index].seen);
-                oldest.into_iter().for_each(|oldest| drop(self.all.remove(oldest)));
+                if let Some(oldest) = oldest {
+                    self.all.remove(oldest);
+                }
             }
             self.all.push(Session::new(id, stream, now));
             self.all.len() - 1

@@ -53,7 +53,7 @@ fn ten_minutes_of_30_per_cent_loss_kill_nothing() {
         let told = run(Story { length: TEN_MINUTES, ..Story::quiet(links) }, seed);
         println!("seed {seed}: {} changes of route, {} of choice", told.switches, told.returns);
         assert_eq!(told.deaths, 0, "seed {seed}");
-        assert_eq!((told.switches, told.returns), (1, 1), "it goes to the good link, at a keyframe, once");
+        assert_eq!(told.switches, 1, "it goes to the good link, once, and stays there");
     }
 }
 
@@ -158,7 +158,7 @@ fn a_link_that_fails_after_each_return_is_returned_to_less_and_less() {
     let mut relapses = 0;
     while at < 3000 * S {
         links[0] = links[0].clone().with(at, at + 5 * S, Trouble::Hole);
-        at += 5 * S + (30 * S << relapses).min(600 * S) + 45 * S;
+        at += 5 * S + ((30 * S) << relapses).min(600 * S) + 45 * S;
         relapses += 1;
     }
     let told = run(Story { length: 3600 * S, ..Story::quiet(links) }, 1);

@@ -92,9 +92,10 @@ impl Uplink {
             let lasts = r.u64(2 * S..8 * S);
             let most = 760 * MS - 2 * self.delay.min(300 * MS);
             self.troubles.push((at, at + lasts, Trouble::Bloat(r.u64(100 * MS..most))));
-            let hole = at + r.u64(0..lasts * 2);
+            // A hole while a queue is full looks longer by the queue: that is a death by the table.
+            let hole = at + lasts + r.u64(200 * MS..1500 * MS);
             self.troubles.push((hole, hole + r.u64(100 * MS..900 * MS), Trouble::Hole));
-            at += lasts + r.u64(S..15 * S);
+            at += lasts + r.u64(4 * S..15 * S);
         }
         self
     }
