@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::story::Story;
 use super::{epoch, tell};
 use crate::link::health::planted::{Bug, plant};
+use crate::link::health::tests;
 
 /// No bug may hide from so many stories.
 const STORIES: u64 = 3000;
@@ -23,6 +24,12 @@ fn is_noticed(bug: Bug) {
     assert!(seed.is_some(), "{bug:?} was noticed by none of {STORIES} stories");
 }
 
+#[track_caller]
+fn is_noticed_in(bug: Bug, scenario: fn()) {
+    scenario();
+    assert!(plant(bug, || catch_unwind(scenario)).is_err(), "{bug:?} was not noticed");
+}
+
 #[test]
 fn one_witness_is_not_enough_for_a_death() {
     is_noticed(Bug::BelievesOneWitness);
@@ -30,7 +37,7 @@ fn one_witness_is_not_enough_for_a_death() {
 
 #[test]
 fn a_pause_that_is_taken_for_silence_is_noticed() {
-    is_noticed(Bug::CountsThePause);
+    is_noticed_in(Bug::CountsThePause, tests::a_pause_is_no_silence);
 }
 
 #[test]
@@ -100,5 +107,5 @@ fn a_portal_that_is_trusted_is_noticed() {
 
 #[test]
 fn a_link_without_probes_that_never_dies_is_noticed() {
-    is_noticed(Bug::NeedsProbes);
+    is_noticed_in(Bug::NeedsProbes, tests::a_link_whose_probes_are_filtered_dies_by_back_off);
 }

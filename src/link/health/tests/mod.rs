@@ -138,18 +138,19 @@ fn one_silent_witness_changes_nothing() {
 }
 
 #[test]
-fn a_pause_is_no_silence() {
+pub(super) fn a_pause_is_no_silence() {
     let mut court = Court::up(LinkClass::Ethernet);
     court.waits = false;
     court.run(ms(20_000));
-    court.waits = true;
-    court.acks = false;
+    court.probes = false;
+    court.run(ms(200));
+    (court.waits, court.acks) = (true, false);
     court.run(ms(300));
     assert_eq!(court.said, [], "a byte waits for 300 ms, whatever the last acknowledgement was");
 }
 
 #[test]
-fn a_link_whose_probes_are_filtered_dies_by_back_off() {
+pub(super) fn a_link_whose_probes_are_filtered_dies_by_back_off() {
     let mut court = Court::up(LinkClass::Ethernet);
     court.probes = false;
     court.run(ms(5000));
