@@ -460,7 +460,8 @@ impl Judge {
             let stuck = session.stuck.map_or(Duration::ZERO, |at| now.saturating_duration_since(at.max(self.awake)));
             // A session that a hole has stopped waits for its own timer, however well the link is again.
             let hard = stuck >= NO_PROGRESS && unbroken >= NO_PROGRESS;
-            if !hard && !(silent >= self.thresholds.dead && in_vain) {
+            let at_fault = hard || (silent >= self.thresholds.dead && in_vain);
+            if !at_fault {
                 continue;
             }
             session.blamed = true;

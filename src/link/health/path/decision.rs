@@ -115,8 +115,6 @@ pub enum Why {
     BudgetSpent(Name),
     /// The link loses too much.
     Poor(Name),
-    /// Telemetry expects trouble on the link.
-    Outlook(Name),
     /// A link that comes first in the list is trusted.
     Preferred(Name),
     /// Another link has had more points for long enough.
@@ -150,7 +148,6 @@ impl fmt::Display for Why {
             Self::LinkGone(link) => write!(f, "{link} is gone"),
             Self::BudgetSpent(link) => write!(f, "the data budget of {link} is spent"),
             Self::Poor(link) => write!(f, "{link} loses too much"),
-            Self::Outlook(link) => write!(f, "telemetry expects trouble on {link}"),
             Self::Preferred(link) => write!(f, "{link} comes first and is trusted"),
             Self::Better { link, score, than } => write!(f, "{link} has {score} points, the present link {}", than.0),
             Self::Server(fault) => write!(f, "{fault}"),

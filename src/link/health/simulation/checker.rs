@@ -343,7 +343,6 @@ impl Checker {
             | Why::LinkGone(_)
             | Why::BudgetSpent(_)
             | Why::Poor(_)
-            | Why::Outlook(_)
             | Why::Preferred(_)
             | Why::Better { .. }
             | Why::Refused
