@@ -9,6 +9,7 @@
 //!
 //! *Invariant:* nothing is polled, and nothing the kernel merely repeats is taken for news.
 
+pub mod health;
 mod netlink;
 mod returns;
 pub mod udp;
