@@ -25,6 +25,9 @@ use crate::output::{EventSink, OutputCommand};
 const SENDER: &str = "sender";
 /// Packets of sound that wait for the first picture: some five seconds.
 const MOST_SOUND: usize = 256;
+/// The first pictures of a programme wait for so long, in the sender's time, for its sound to say how long its packets
+/// are: a sender may put a second of sound into one PES packet.
+const LONGEST_WAIT: Media = Media::from_millis(1500);
 /// Outputs begin anew for other formats at most this often. Pictures of yet another format are left out meanwhile.
 const REBUILD_EVERY: Media = Media::from_millis(1000);
 
@@ -53,6 +56,8 @@ struct Stream {
     grid: Option<AudioGrid>,
     /// Sound that came before the first picture.
     early: VecDeque<AccessUnit>,
+    /// Pictures that wait for the first sound.
+    held: VecDeque<AccessUnit>,
     pictures: u64,
     /// Presentation time of the newest picture, in the sender's time.
     newest: Option<Media>,
@@ -86,8 +91,8 @@ impl Programme {
             audio_bitrate: 0,
         };
         let demuxer = Demuxer::new(source);
-        let early = VecDeque::new();
-        self.stream = Some(Stream { demuxer, sound: None, grid: None, early, pictures: 0, newest: None });
+        let (early, held) = (VecDeque::new(), VecDeque::new());
+        self.stream = Some(Stream { demuxer, sound: None, grid: None, early, held, pictures: 0, newest: None });
         self.senders += 1;
         self.line.restart();
         if let Some(stage) = &mut self.stage {
@@ -108,6 +113,7 @@ impl Programme {
         let Some(stream) = &mut self.stream else { return };
         stream.demuxer.flush(clock::now());
         self.drain();
+        self.release();
         self.before = self.totals();
         self.before.missing += missing;
         self.stream = None;
@@ -209,9 +215,26 @@ impl Programme {
 
     fn picture(&mut self, unit: AccessUnit) {
         let Some(stream) = &mut self.stream else { return };
-        let TrackFormat::Video(picture) = unit.config.format else { return };
         stream.pictures += 1;
         stream.newest = Some(stream.newest.map_or(unit.pts, |newest| newest.max(unit.pts)));
+        let waited = stream.held.front().map_or(Media::ZERO, |first| unit.dts - first.dts);
+        stream.held.push_back(unit);
+        let waits = self.stage.is_none() && stream.sound.is_some() && stream.grid.is_none();
+        if !waits || waited >= LONGEST_WAIT {
+            self.release();
+        }
+    }
+
+    /// Passes on the pictures that waited.
+    fn release(&mut self) {
+        while let Some(unit) = self.stream.as_mut().and_then(|stream| stream.held.pop_front()) {
+            self.show(unit);
+        }
+    }
+
+    fn show(&mut self, unit: AccessUnit) {
+        let Some(stream) = &mut self.stream else { return };
+        let TrackFormat::Video(picture) = unit.config.format else { return };
         let silent = stream.sound.is_none();
         let sound = stream.sound.unwrap_or(Codec::Aac);
         // Until its first packet has come, sound goes on as it was.
