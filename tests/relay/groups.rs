@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::thread::sleep;
 use std::time::Duration;
 
 use holdfast::netem::Conditions;
 use holdfast::netem::emulator::{Cable, Emulator, Wiring};
 use serde_json::Value;
 
-use crate::support::film::{AAC, Film, H264, Make, after_film};
+use crate::support::film::{AAC, Film, H264, Make, TAIL, after_film};
 use crate::support::rig::{PASSPHRASE, Rig};
 
 /// Long enough for a member to be given up (5 s), to come back and to carry alone, on a busy machine too.
@@ -32,8 +31,8 @@ fn carried(kind: &str) {
     let rig = Rig::new().programme("church", true).recording("church");
     // A constant rate, so that a sender that knows no transport streams can pace it.
     let mux = ["-muxrate", RATE];
-    let make = Make { seconds: SECONDS, size: "320x180", picture: H264, sound: AAC, mux: &mux };
-    let film = Film::make(rig.dir.path(), "film", make);
+    let make = Make { seconds: SECONDS, size: "320x180", picture: H264, sound: AAC, mux: &mux, tail: TAIL };
+    let mut film = Film::make(rig.dir.path(), "film", make);
     let mut relay = rig.start();
     let cables = [("main", 10), ("spare", 15)].into_iter().zip(rig.ports).map(|((name, delay), port)| {
         let [listen, target] = [0, port].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
@@ -68,7 +67,9 @@ fn carried(kind: &str) {
     });
     network.order("spare hole").unwrap();
     // For its repetitions to be missed, and not for long enough to be given up.
-    sleep(Duration::from_millis(1500));
+    rig.wait_for("the other member to be silent", "church", |s| {
+        on(s, spare).is_some_and(|path| path["silent_ms"].as_u64() > Some(1500))
+    });
     network.order("spare heal").unwrap();
     assert!(sender.finish(END).success(), "{}", sender.log());
 
@@ -80,6 +81,9 @@ fn carried(kind: &str) {
         (&last["totals"]["continuity_errors"], &last["totals"]["pictures"]),
         (&0.into(), &(SECONDS * 30).into())
     );
+    // A picture ends where the next begins. After the last one this peer waits for a second before it hangs up, and by
+    // then the slate has taken its place.
+    film.pictures.pop();
     rig.end(&mut relay);
     assert!(after_film(&rig.recorded("church")[0], &film, 0).is_empty(), "the slate has a file of its own");
 }

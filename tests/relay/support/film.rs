@@ -2,6 +2,7 @@
 //! the time it belongs to.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::tools;
 
@@ -23,7 +24,13 @@ pub struct Make<'a> {
     pub picture: &'a [&'a str],
     pub sound: &'a [&'a str],
     pub mux: &'a [&'a str],
+    /// How much longer the sound is. FFmpeg throws away what it has not sent yet when it ends, whatever its linger; that
+    /// is to be sound.
+    pub tail: Duration,
 }
+
+/// Long enough for that, and too short to be taken for a picture that has stalled.
+pub const TAIL: Duration = Duration::from_millis(300);
 
 /// H.264 whose pictures are reordered, as most encoders do.
 pub const H264: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"];
@@ -34,9 +41,11 @@ impl Film {
     pub fn make(dir: &Path, name: &str, make: Make<'_>) -> Self {
         let file = dir.join(format!("{name}.ts"));
         let mut command = tools::ffmpeg();
-        let (picture, sound) = (format!("testsrc2=size={}:rate=30", make.size), "sine=frequency=440:sample_rate=48000");
+        let seconds = Duration::from_secs(make.seconds.into());
+        let picture = format!("testsrc2=size={}:rate=30:duration={}", make.size, make.seconds);
+        let sound = format!("sine=frequency=440:sample_rate=48000:duration={}", (seconds + make.tail).as_secs_f64());
         command
-            .args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound, "-t", &make.seconds.to_string()])
+            .args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound])
             .args(make.picture)
             .args(make.sound)
             .args(make.mux)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::film::{AAC, Film, H264, Make, pictures};
+use super::film::{AAC, Film, H264, Make, TAIL, pictures};
 use super::process::{Guard, Process, free_port, is_listening};
 use super::tools;
 use super::wait::{wait_for, wait_until};
@@ -178,7 +178,7 @@ impl Rig {
 
     /// `seconds` of a moving picture at 30 a second with a tone; pictures are reordered, as most encoders do.
     pub fn film(&self, name: &str, seconds: u32, size: &str) -> Film {
-        Film::make(self.dir.path(), name, Make { seconds, size, picture: H264, sound: AAC, mux: &[] })
+        Film::make(self.dir.path(), name, Make { seconds, size, picture: H264, sound: AAC, mux: &[], tail: TAIL })
     }
 
     /// What the relay has told so far: one event a line.
