@@ -29,8 +29,8 @@ pub struct Make<'a> {
     pub tail: Duration,
 }
 
-/// Long enough for that, and too short to be taken for a picture that has stalled.
-pub const TAIL: Duration = Duration::from_millis(300);
+/// Long enough for that, and far too short for the last picture, which ends when the sender does, to count as stalled.
+pub const TAIL: Duration = Duration::from_millis(120);
 
 /// H.264 whose pictures are reordered, as most encoders do.
 pub const H264: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"];
