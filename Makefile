@@ -6,7 +6,7 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: one at a time.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build demo test check tidy simulate soak bench bench-fanout bench-srt fuzz fuzz-smoke clean
+.PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-srt fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
@@ -19,6 +19,7 @@ help: ## this list
 	@echo "make bench-srt       our SRT engine beside libsrt with bonding: cost, rate, switching, congestion, waste"
 	@echo "make fuzz            every parser's fuzz target for SECONDS=60 each"
 	@echo "make build           release binaries in target/release"
+	@echo "make relay           holdfast-relay alone, as one static file that runs on any server of this machine's kind"
 	@echo "make setup           only the set-up of the above: apt, PyPI and npm packages"
 	@echo "make clean           removes target/, .tools/, demo-out/ and results/"
 	@echo
@@ -30,6 +31,9 @@ setup:
 build:
 	@scripts/setup --build
 	$(CARGO) build --release --locked
+
+relay:
+	@CARGO="$(CARGO)" scripts/build-relay
 
 DEMO ?=
 demo:

@@ -40,6 +40,7 @@ impl Paths {
             Role::Supervisor => "holdfastd.lock".to_owned(),
             Role::Transmit => "transmit.lock".to_owned(),
             Role::Encode(input) => format!("encode-{input}.lock"),
+            Role::Relay => "relay.lock".to_owned(),
         })
     }
 

@@ -111,15 +111,19 @@ pub enum EncoderChoice {
 pub struct AudioSettings {
     /// AAC or Opus.
     pub codec: Codec,
-    /// Bit/s, 32 000–512 000.
+    /// Bit/s, 32 000–512 000; 0 where nobody has said it, as in a relay.
     pub bitrate: u32,
 }
 
 impl AudioSettings {
-    /// The audio rendition's name: `aac-128k`.
+    /// The audio rendition's name: `aac-128k`; without a bit rate that is known, `aac`.
     pub fn rendition(&self) -> RenditionId {
         let codec = if self.codec == Codec::Opus { "opus" } else { "aac" };
-        RenditionId::new(&format!("{codec}-{}k", self.bitrate / 1000)).expect("letters, digits and a hyphen, under 32")
+        let name = match self.bitrate {
+            0 => codec.to_owned(),
+            bitrate => format!("{codec}-{}k", bitrate / 1000),
+        };
+        RenditionId::new(&name).expect("letters, digits and a hyphen, under 32")
     }
 }
 

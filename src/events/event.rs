@@ -51,6 +51,8 @@ pub enum EventKind {
     SenderGone,
     /// A relay refused a caller.
     CallerRefused,
+    /// A relay's sender has another size, rate or codec from here on.
+    FormatChanged,
     /// A recording file was opened.
     RecordingOpened,
     /// A recording file was closed and renamed.

@@ -28,6 +28,8 @@ pub enum Role {
     Transmit,
     /// holdfast-encode for one input.
     Encode(InputId),
+    /// holdfast-relay, which is on another machine and nobody's child.
+    Relay,
 }
 
 /// From a child to holdfastd.

@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use outputs::{END_WITHIN, Outputs, Wanted};
 
 use crate::clock;
+use crate::config::RenditionSettings;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
 use crate::model::{AccessUnit, InputId, Media, OutputId, RenditionId, Track, Wall};
 use crate::mux::ts;
@@ -252,11 +253,13 @@ fn mirrored(a: Media, b: Media) -> (Media, Media) {
 }
 
 fn switch_settings(wanted: &Wanted<'_>, inputs: Vec<InputId>) -> SwitchSettings {
-    let video = wanted.renditions.iter().map(|r| StreamSettings { rendition: r.id.clone(), codec: r.codec });
+    let picture = |r: &RenditionSettings| StreamSettings { rendition: r.id.clone(), codec: r.codec, sound: None };
+    let video = wanted.renditions.iter().map(picture);
     let mut sound: Vec<_> = wanted.renditions.iter().map(|r| r.audio.clone()).collect();
     sound.sort();
     sound.dedup();
-    let sound = sound.iter().map(|a| StreamSettings { rendition: a.rendition(), codec: a.codec });
+    let grid = wanted.sound;
+    let sound = sound.iter().map(|a| StreamSettings { rendition: a.rendition(), codec: a.codec, sound: grid });
     SwitchSettings {
         rate: wanted.rate,
         streams: video.chain(sound).collect(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, SrtDestinationSettings};
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
-use crate::model::{FrameRate, OutputId, RenditionId};
+use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
 use crate::output::{EventSink, Feed, OutputCommand, OutputHandle, Transport, record, rtmp, srt};
 
 /// How long the clean end of all outputs may take.
@@ -20,6 +20,8 @@ pub struct Wanted<'s> {
     pub rate: FrameRate,
     /// The encodes.
     pub renditions: &'s [RenditionSettings],
+    /// The sound's grid, where it is not its codec's usual one.
+    pub sound: Option<AudioGrid>,
     /// RTMP destinations; those of other renditions are left out.
     pub destinations: &'s [DestinationSettings],
     /// SRT destinations, likewise.

@@ -69,6 +69,16 @@ impl Denial {
     }
 }
 
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'r> {
+    /// What names the programme.
+    pub stream_id: &'r StreamId,
+    /// The time for repetitions. SRT takes the larger of what both sides say (draft §3.2.1.1, libsrt's
+    /// `interpretSrtHandshake`), so a listener cannot give a caller less than this: it can only refuse.
+    pub latency: Duration,
+}
+
 /// Which programme a caller may send: its place in the configuration. `is_taken` tells of a programme whether it has a
 /// sender that is alive.
 ///
@@ -76,10 +86,14 @@ impl Denial {
 /// Why none.
 pub fn admit(
     programmes: &[ProgrammeSettings],
-    stream_id: &StreamId,
+    max_latency: Duration,
+    wish: Wish<'_>,
     is_taken: impl Fn(usize) -> bool,
 ) -> Result<usize, Denial> {
-    let place = place_of(programmes, stream_id)?;
+    let place = place_of(programmes, wish.stream_id)?;
+    if wish.latency > max_latency {
+        return Err(Denial::TooSlow);
+    }
     if is_taken(place) { Err(Denial::Busy) } else { Ok(place) }
 }
 
@@ -146,6 +160,12 @@ mod tests {
     use crate::config::Secret;
     use crate::model::RenditionId;
 
+    const MOST: Duration = Duration::from_secs(8);
+
+    fn asks(stream_id: &StreamId) -> Wish<'_> {
+        Wish { stream_id, latency: MOST }
+    }
+
     fn programmes() -> Vec<ProgrammeSettings> {
         let programme = |name: &str, stream_id: &str| ProgrammeSettings {
             id: RenditionId::new(name).unwrap(),
@@ -172,16 +192,27 @@ mod tests {
             ("", Err(Denial::UnknownStream)),
         ] {
             let stream_id = StreamId::new(stream_id).unwrap();
-            assert_eq!(admit(&programmes(), &stream_id, |_| false), expected, "{}", stream_id.as_str());
+            assert_eq!(admit(&programmes(), MOST, asks(&stream_id), |_| false), expected, "{}", stream_id.as_str());
         }
     }
 
     #[test]
     fn a_programme_that_is_taken_is_refused_and_no_other() {
         let (one, odd) = (StreamId::new("one").unwrap(), StreamId::new("#!odd").unwrap());
-        assert_eq!(admit(&programmes(), &one, |place| place == 0), Err(Denial::Busy));
-        assert_eq!(admit(&programmes(), &odd, |place| place == 0), Ok(1));
+        assert_eq!(admit(&programmes(), MOST, asks(&one), |place| place == 0), Err(Denial::Busy));
+        assert_eq!(admit(&programmes(), MOST, asks(&odd), |place| place == 0), Ok(1));
         assert_eq!(Denial::Busy.reason(), RejectReason::from_code(2409));
+    }
+
+    #[test]
+    fn who_asks_for_more_latency_than_there_may_be_is_told_so_before_who_comes_second() {
+        let one = StreamId::new("one").unwrap();
+        let wish = |latency| Wish { stream_id: &one, latency };
+        let more = MOST + Duration::from_millis(1);
+        assert_eq!(admit(&programmes(), MOST, wish(MOST), |_| false), Ok(0));
+        assert_eq!(admit(&programmes(), MOST, wish(more), |_| false), Err(Denial::TooSlow));
+        assert_eq!(admit(&programmes(), MOST, wish(more), |_| true), Err(Denial::TooSlow));
+        assert_eq!(Denial::TooSlow.reason(), RejectReason::from_code(2403));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::admission::{self, Denial, Denials};
+use super::admission::{self, Denial, Denials, Wish};
 use super::programme::Programme;
 use super::reception::{News, RECEIVE_BUFFER, Reception};
 use super::status::{HandshakeSnapshot, RelaySnapshot, SocketSnapshot};
@@ -205,7 +205,8 @@ impl Hall {
         let taken: Vec<bool> =
             (0..self.programmes.len()).map(|n| promised.contains(&n) || self.is_taken(n, now)).collect();
         let is_taken = |place: usize| taken.get(place).copied().unwrap_or(true);
-        match admission::admit(&self.config.programmes, &request.stream_id, is_taken) {
+        let wish = Wish { stream_id: &request.stream_id, latency: request.latency };
+        match admission::admit(&self.config.programmes, self.config.max_latency, wish, is_taken) {
             Ok(place) => {
                 promised.insert(place);
                 let passphrase = self.config.programmes.get(place).and_then(|p| p.passphrase.as_ref());
@@ -227,27 +228,14 @@ impl Hall {
 
     fn begin(&mut self, route: Arrived, negotiated: &Negotiated, now: Instant) -> Option<Key> {
         let way = self.way_back(route)?;
-        let place = admission::place_of(&self.config.programmes, &negotiated.stream_id);
-        // The rest is what the handshake has looked at already.
-        let (place, denial) = match place {
-            Ok(place) if negotiated.receive_latency > self.config.max_latency => (place, Some(Denial::TooSlow)),
-            Ok(place) => (place, None),
-            Err(denial) => (usize::MAX, Some(denial)),
+        // It was let in for its stream id, so it has one that names a programme.
+        let Ok(place) = admission::place_of(&self.config.programmes, &negotiated.stream_id) else {
+            self.listener.connection_closed(negotiated.local, now);
+            return None;
         };
         let seed = Seed(self.random.bytes());
-        let mut reception = Reception::new(negotiated, place, way, seed, now);
+        let reception = Reception::new(negotiated, place, way, seed, now);
         let path = reception.first_path();
-        if let (Some(denial), Some(programme)) = (denial, self.programmes.first_mut()) {
-            reception.close(now);
-            // Says goodbye on the way out; what it had to tell is of no interest.
-            drop(reception.settle(programme, now));
-            self.listener.connection_closed(negotiated.local, now);
-            if let Some(group) = reception.group {
-                self.listener.group_closed(group);
-            }
-            self.deny(denial, &negotiated.stream_id, route.peer, now);
-            return None;
-        }
         if let Some(old) = self.holders.get(place).copied().flatten() {
             self.end(old, "another sender took over", now);
         }
@@ -260,7 +248,7 @@ impl Hall {
         if let (Some(programme), Some(holder)) = (self.programmes.get_mut(place), self.holders.get_mut(place)) {
             *holder = Some(key);
             programme.begin();
-            let event = event(EventKind::SenderConnected, Severity::Info, programme.name(), reception.in_words());
+            let event = about(EventKind::SenderConnected, Severity::Info, programme.name(), reception.in_words());
             (self.events)(event.with("from", route.peer.to_string()));
         }
         self.receptions.insert(key, reception);
@@ -296,7 +284,7 @@ impl Hall {
                 News::PathUp { from, paths } => {
                     if group.is_some() {
                         let text = format!("a path from {from} is connected; {paths} of this sender's are up");
-                        (self.events)(event(EventKind::PathUp, Severity::Info, &name, text));
+                        (self.events)(about(EventKind::PathUp, Severity::Info, &name, text));
                     }
                 }
                 News::PathDown { local, from, why, left } => {
@@ -310,7 +298,7 @@ impl Hall {
                         }
                     } else {
                         let text = format!("the path from {from} has ended: {last}; {left} of this sender's are up");
-                        (self.events)(event(EventKind::PathDown, Severity::Warning, &name, text));
+                        (self.events)(about(EventKind::PathDown, Severity::Warning, &name, text));
                     }
                 }
                 News::Over => self.end(key, last, now),
@@ -338,7 +326,7 @@ impl Hall {
             *holder = None;
             programme.finish(why, reception.missing(now));
             let text = format!("{}: {why}", reception.in_words());
-            (self.events)(event(EventKind::SenderGone, Severity::Alert, programme.name(), text));
+            (self.events)(about(EventKind::SenderGone, Severity::Alert, programme.name(), text));
         }
     }
 
@@ -347,17 +335,17 @@ impl Hall {
         if refused.refusal == Refusal::Denied {
             return;
         }
-        let about = self.named(&refused.stream_id);
+        let name = self.named(&refused.stream_id);
         let (from, code) = (refused.route.peer, refused.refusal.code());
         let text = format!("a caller from {from} was refused: {}", code.replace('-', " "));
-        let event = event(EventKind::CallerRefused, Severity::Warning, &about, text);
+        let event = about(EventKind::CallerRefused, Severity::Warning, &name, text);
         (self.events)(event.with("from", from.to_string()).with("reason", code).with("times", refused.times));
     }
 
     fn deny(&mut self, denial: Denial, stream_id: &StreamId, from: SocketAddr, now: Instant) {
         let Some(times) = self.denials.count(denial, now) else { return };
         let text = format!("a caller from {from} was refused: {}", denial.in_words());
-        let event = event(EventKind::CallerRefused, Severity::Warning, &self.named(stream_id), text);
+        let event = about(EventKind::CallerRefused, Severity::Warning, &self.named(stream_id), text);
         (self.events)(event.with("from", from.to_string()).with("reason", denial.code()).with("times", times));
     }
 
@@ -453,7 +441,13 @@ fn in_words(why: Closed) -> &'static str {
 }
 
 pub(super) fn event(kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
-    Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason)
+    Event::new((clock::wall(), clock::media()), Role::Relay, kind, severity, subject, reason)
+}
+
+/// About a programme; if it is known which, it says so where the switch's and the outputs' events do as well.
+fn about(kind: EventKind, severity: Severity, programme: &str, reason: String) -> Event {
+    let event = event(kind, severity, programme, reason);
+    if programme.is_empty() { event } else { event.with("programme", programme) }
 }
 
 /// How often the status is made.

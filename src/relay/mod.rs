@@ -34,7 +34,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
 use crate::config::RelaySettings;
-use crate::events::{EventKind, Severity};
+use crate::events::{EventKind, Role, Severity};
 use crate::link;
 use crate::link::udp::{Binding, Inbox, Port};
 use crate::output::{EventSink, OutputCommand};
@@ -51,6 +51,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// In words, when it cannot begin.
 pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), String> {
+    let events = of_the_relay(events);
     let (config, now) = (Rc::new(settings), clock::now());
     let mut random = Random::from_seed(&crate::output::srt::entropy());
     let mut ports = Vec::new();
@@ -85,6 +86,14 @@ pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), Strin
     keep_time(&hall, &wake, &status, &events).await?;
     end(&hall).await;
     Ok(())
+}
+
+/// The switch and the outputs are a box's data plane too, and sign as that.
+fn of_the_relay(events: EventSink) -> EventSink {
+    Arc::new(move |mut event| {
+        event.from = Role::Relay;
+        events(event);
+    })
 }
 
 /// Does everything that is due, until a signal comes.

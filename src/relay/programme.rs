@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::stage::{Formats, Setting, Stage};
+use super::arrivals::event;
+use super::stage::{Formats, Setting, Stage, usual_grid};
 use super::status::{ProgrammeSnapshot, Totals};
 use super::timeline::Timeline;
 use crate::clock;
 use crate::config::{ProgrammeSettings, RelaySettings};
-use crate::events::SourceOnAir;
-use crate::model::{AccessUnit, Codec, InputId, Media, Track, TrackFormat};
+use crate::events::{EventKind, Severity, SourceOnAir};
+use crate::model::{AccessUnit, AudioGrid, Codec, InputId, Media, Track, TrackFormat};
 use crate::mux::ts::{Demuxer, Output, Source};
 use crate::output::srt::account::{Account, Stamp};
 use crate::output::{EventSink, OutputCommand};
@@ -24,6 +25,11 @@ use crate::output::{EventSink, OutputCommand};
 const SENDER: &str = "sender";
 /// Packets of sound that wait for the first picture: some five seconds.
 const MOST_SOUND: usize = 256;
+/// The first pictures of a programme wait for so long, in the sender's time, for its sound to say how long its packets
+/// are: a sender may put a second of sound into one PES packet.
+const LONGEST_WAIT: Media = Media::from_millis(1500);
+/// Outputs begin anew for other formats at most this often. Pictures of yet another format are left out meanwhile.
+const REBUILD_EVERY: Media = Media::from_millis(1000);
 
 /// See the module.
 pub(super) struct Programme {
@@ -34,6 +40,7 @@ pub(super) struct Programme {
     line: Timeline,
     stream: Option<Stream>,
     stage: Option<Stage>,
+    rebuilt: Option<Media>,
     /// Of senders that are gone.
     before: Totals,
     senders: u64,
@@ -45,8 +52,12 @@ struct Stream {
     demuxer: Demuxer,
     /// Codec of its sound, once its tables have said.
     sound: Option<Codec>,
+    /// How long its packets of sound are, once one has come.
+    grid: Option<AudioGrid>,
     /// Sound that came before the first picture.
     early: VecDeque<AccessUnit>,
+    /// Pictures that wait for the first sound.
+    held: VecDeque<AccessUnit>,
     pictures: u64,
     /// Presentation time of the newest picture, in the sender's time.
     newest: Option<Media>,
@@ -54,11 +65,13 @@ struct Stream {
 
 impl Programme {
     pub(super) fn new(settings: ProgrammeSettings, config: Rc<RelaySettings>, events: &EventSink, seed: u64) -> Self {
-        let events = events.clone();
+        let (events, id) = (events.clone(), settings.id.clone());
+        let events: EventSink = Arc::new(move |event| events(event.with("programme", id.as_str())));
         let input = InputId::new(SENDER).expect("six lower-case letters");
         let line = Timeline::new();
         let before = Totals::default();
-        Self { settings, config, input, events, line, stream: None, stage: None, before, senders: 0, seed }
+        let (stream, stage, rebuilt) = (None, None, None);
+        Self { settings, config, input, events, line, stream, stage, rebuilt, before, senders: 0, seed }
     }
 
     /// Its name.
@@ -78,7 +91,8 @@ impl Programme {
             audio_bitrate: 0,
         };
         let demuxer = Demuxer::new(source);
-        self.stream = Some(Stream { demuxer, sound: None, early: VecDeque::new(), pictures: 0, newest: None });
+        let (early, held) = (VecDeque::new(), VecDeque::new());
+        self.stream = Some(Stream { demuxer, sound: None, grid: None, early, held, pictures: 0, newest: None });
         self.senders += 1;
         self.line.restart();
         if let Some(stage) = &mut self.stage {
@@ -99,6 +113,7 @@ impl Programme {
         let Some(stream) = &mut self.stream else { return };
         stream.demuxer.flush(clock::now());
         self.drain();
+        self.release();
         self.before = self.totals();
         self.before.missing += missing;
         self.stream = None;
@@ -183,8 +198,10 @@ impl Programme {
         while let Some(output) = self.stream.as_mut().and_then(|stream| stream.demuxer.poll()) {
             match output {
                 Output::Streams { audio, .. } => {
-                    if let Some(stream) = &mut self.stream {
-                        stream.sound = audio;
+                    if let Some(stream) = &mut self.stream
+                        && stream.sound != audio
+                    {
+                        (stream.sound, stream.grid) = (audio, None);
                     }
                 }
                 Output::Unit(unit) if unit.track == Track::Video => self.picture(unit),
@@ -198,13 +215,34 @@ impl Programme {
 
     fn picture(&mut self, unit: AccessUnit) {
         let Some(stream) = &mut self.stream else { return };
-        let TrackFormat::Video(picture) = unit.config.format else { return };
         stream.pictures += 1;
         stream.newest = Some(stream.newest.map_or(unit.pts, |newest| newest.max(unit.pts)));
+        let waited = stream.held.front().map_or(Media::ZERO, |first| unit.dts - first.dts);
+        stream.held.push_back(unit);
+        let waits = self.stage.is_none() && stream.sound.is_some() && stream.grid.is_none();
+        if !waits || waited >= LONGEST_WAIT {
+            self.release();
+        }
+    }
+
+    /// Passes on the pictures that waited.
+    fn release(&mut self) {
+        while let Some(unit) = self.stream.as_mut().and_then(|stream| stream.held.pop_front()) {
+            self.show(unit);
+        }
+    }
+
+    fn show(&mut self, unit: AccessUnit) {
+        let Some(stream) = &mut self.stream else { return };
+        let TrackFormat::Video(picture) = unit.config.format else { return };
         let silent = stream.sound.is_none();
-        let formats = Formats { video: unit.config.codec, picture, sound: stream.sound.unwrap_or(Codec::Aac) };
-        if !self.stage.as_ref().is_some_and(|stage| stage.suits(&formats)) {
-            self.build(formats);
+        let sound = stream.sound.unwrap_or(Codec::Aac);
+        // Until its first packet has come, sound goes on as it was.
+        let before = self.stage.as_ref().map(Stage::formats).filter(|before| before.sound == sound && !silent);
+        let grid = stream.grid.or(before.map(|before| before.grid)).unwrap_or(usual_grid(sound));
+        let formats = Formats { video: unit.config.codec, picture, sound, grid };
+        if !self.prepare(formats) {
+            return;
         }
         let Some(stage) = &mut self.stage else { return };
         let name = &self.config.name;
@@ -217,36 +255,66 @@ impl Programme {
     }
 
     fn sound(&mut self, unit: AccessUnit) {
-        match (&mut self.stage, &mut self.stream) {
-            (Some(stage), _) if self.line.is_placed() => stage.sound(unit, &mut self.line),
-            (_, Some(stream)) => {
+        let Some(stream) = &mut self.stream else { return };
+        stream.grid = grid_of(&unit).or(stream.grid);
+        match &mut self.stage {
+            Some(stage) if self.line.is_placed() && stream.grid == Some(stage.formats().grid) => {
+                stage.sound(unit, &mut self.line);
+            }
+            // Waits for the first picture, or for the next, with which packets of another length begin.
+            Some(_) | None => {
                 if stream.early.len() >= MOST_SOUND {
                     stream.early.pop_front();
                 }
                 stream.early.push_back(unit);
             }
-            (_, None) => {}
         }
     }
 
-    /// Makes the stage, or another of it.
-    fn build(&mut self, formats: Formats) {
-        if let Some(stage) = &mut self.stage {
-            stage.rebuild(&self.config, formats, &mut self.line);
-            return stage.connected(&mut self.line);
+    /// Makes the stage, or another of it, where `formats` demand that. False if it is too early for another.
+    fn prepare(&mut self, formats: Formats) -> bool {
+        let Some(stage) = &mut self.stage else {
+            self.build(formats);
+            return true;
+        };
+        let before = stage.formats().clone();
+        if before == formats {
+            return true;
         }
-        let events = self.events.clone();
-        let programme = self.settings.id.clone();
-        let marked: EventSink = Arc::new(move |event| events(event.with("programme", programme.as_str())));
+        let now = clock::media();
+        let (severity, follow) = if stage.suits(&formats) {
+            stage.set_picture(formats.picture);
+            (Severity::Info, "outputs go on")
+        } else if self.rebuilt.is_some_and(|last| now - last < REBUILD_EVERY) {
+            return false;
+        } else {
+            self.rebuilt = Some(now);
+            stage.rebuild(&self.config, formats.clone(), &mut self.line);
+            stage.connected(&mut self.line);
+            (Severity::Warning, "outputs begin anew")
+        };
+        let text = format!("the sender's format is {formats} from here on, and was {before}; {follow}");
+        let event = event(EventKind::FormatChanged, severity, self.settings.id.as_str(), text);
+        (self.events)(event.with("before", before.to_string()).with("after", formats.to_string()));
+        true
+    }
+
+    /// Makes the stage.
+    fn build(&mut self, formats: Formats) {
         let setting = Setting {
             config: &self.config,
             programme: &self.settings.id,
             input: &self.input,
-            events: &marked,
+            events: &self.events,
             seed: self.seed,
         };
         let mut stage = Stage::new(&setting, formats, &mut self.line);
         stage.connected(&mut self.line);
         self.stage = Some(stage);
     }
+}
+
+fn grid_of(unit: &AccessUnit) -> Option<AudioGrid> {
+    let TrackFormat::Audio(format) = unit.config.format else { return None };
+    (format.samples > 0 && format.rate > 0).then_some(AudioGrid { samples: format.samples, rate: format.rate })
 }

@@ -17,8 +17,13 @@ use crate::srt::wire::{GroupId, GroupType, SocketId};
 
 /// Packets that a session holds: 8 s at 40 Mbit/s.
 pub(super) const RECEIVE_BUFFER: u32 = 32_768;
-/// A sender that says nothing for so long, although SRT speaks every second, may be replaced by another.
+/// A sender that says nothing for so long on any path, although SRT speaks every second, may be replaced by another.
+///
+/// Not sooner: outages of a second or two are what latency is for, and cost the audience nothing; a second encoder that
+/// waits for its turn would make each of them a cut. One that has been restarted calls again until it is let in.
 const DEAD: Duration = Duration::from_millis(2500);
+/// One that speaks but sends no stream, for so long after what it sent last is played, may be replaced as well.
+const IDLE: Duration = Duration::from_secs(5);
 /// What is left in the buffer of a session that is over is played for this much longer than its latency at most.
 const DRAIN: Duration = Duration::from_millis(200);
 
@@ -33,6 +38,8 @@ pub(super) struct Reception {
     pub(super) group: Option<GroupId>,
     phase: Phase,
     began: Instant,
+    /// When a payload was last passed on.
+    fed: Instant,
     about: About,
     /// When its sender is told next what we have.
     account_due: Option<Instant>,
@@ -109,6 +116,7 @@ impl Reception {
             group: negotiated.group.map(|group| group.local),
             phase: Phase::Live,
             began: now,
+            fed: now,
             account_due: about.is_holdfast.then(|| now + EVERY),
             about,
             bond,
@@ -145,10 +153,10 @@ impl Reception {
     /// Whether another sender has to be refused.
     pub(super) fn is_alive(&mut self, now: Instant) -> bool {
         let ids: Vec<PathId> = self.ways.iter().map(|way| way.id).collect();
+        let mut silences = ids.into_iter().filter_map(|id| self.bond.session_mut().path_stats(id, now));
         self.phase == Phase::Live
-            && ids
-                .into_iter()
-                .any(|id| self.bond.session_mut().path_stats(id, now).is_some_and(|s| s.silent_for < DEAD))
+            && now.saturating_duration_since(self.fed) < self.about.latency + IDLE
+            && silences.any(|path| path.silent_for < DEAD)
     }
 
     /// A datagram for one of its paths.
@@ -177,6 +185,7 @@ impl Reception {
             self.bond.handle_timeout(now);
         }
         while let Some(delivered) = self.bond.poll_deliver(now) {
+            self.fed = now;
             programme.payload(&delivered.payload, now);
         }
         if self.account_due.is_some_and(|at| at <= now) {

@@ -4,6 +4,7 @@
 //! The switch's units have one time, their place on a grid. What network sources have beyond that (pictures that are shown
 //! later than decoded, sound between the places) is the difference of a unit's two times, which the switch keeps.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::timeline::{Placed, Timeline};
@@ -37,6 +38,22 @@ pub(super) struct Formats {
     pub(super) picture: VideoFormat,
     /// Codec of the sound; silence is AAC.
     pub(super) sound: Codec,
+    /// The length of its packets. Half as long as usual, every other one would find its place taken.
+    pub(super) grid: AudioGrid,
+}
+
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VideoFormat { width, height, rate } = self.picture;
+        let AudioGrid { samples, rate: hertz } = self.grid;
+        let (video, sound) = (self.video.label(), self.sound.label());
+        write!(f, "{video} {width}x{height} at {:.2}/s, {sound} {hertz} Hz in packets of {samples}", rate.as_f64())
+    }
+}
+
+/// What our own encoders make, and nearly all others.
+pub(super) const fn usual_grid(codec: Codec) -> AudioGrid {
+    if matches!(codec, Codec::Opus) { AudioGrid::OPUS } else { AudioGrid::AAC }
 }
 
 /// See the module.
@@ -97,7 +114,13 @@ impl Stage {
     /// Whether these formats can go on here. Another size can: it is only another decoder configuration.
     pub(super) fn suits(&self, formats: &Formats) -> bool {
         let (ours, theirs) = (&self.formats, formats);
-        ours.video == theirs.video && ours.picture.rate == theirs.picture.rate && ours.sound == theirs.sound
+        (ours.video, ours.picture.rate) == (theirs.video, theirs.picture.rate)
+            && (ours.sound, ours.grid) == (theirs.sound, theirs.grid)
+    }
+
+    /// Another size.
+    pub(super) const fn set_picture(&mut self, picture: VideoFormat) {
+        self.formats.picture = picture;
     }
 
     /// What it is for.
@@ -136,14 +159,14 @@ impl Stage {
 
     /// Sound in the sender's time.
     pub(super) fn sound(&mut self, mut unit: AccessUnit, line: &mut Timeline) {
-        let grid = if self.formats.sound == Codec::Opus { AudioGrid::OPUS } else { AudioGrid::AAC };
-        let Some(Placed { place, rest }) = line.sound(unit.pts, grid, clock::media()) else { return };
+        let Some(Placed { place, rest }) = line.sound(unit.pts, self.formats.grid, clock::media()) else { return };
         (unit.dts, unit.pts) = (place, place + rest);
         unit.rendition = self.sound.clone();
         let format = unit.config.format;
         self.handle(Input::Unit(unit), line);
         // Silence of another sample rate or with other channels would be another stream for every decoder.
-        let usual = TrackFormat::Audio(AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples });
+        let AudioGrid { samples, rate } = usual_grid(self.formats.sound);
+        let usual = TrackFormat::Audio(AudioFormat { rate, channels: 2, samples });
         if !self.slates.silence && format == usual && self.has_sound() {
             self.load_silence(line);
         }
@@ -187,7 +210,11 @@ impl Stage {
 
     /// Whether sound of the sender has gone out.
     fn has_sound(&self) -> bool {
-        self.programme.snapshot(Media::ZERO).renditions.iter().any(|r| r.id == self.sound && r.live > 0)
+        self.programme
+            .snapshot(Media::ZERO)
+            .renditions
+            .iter()
+            .any(|r| r.id == self.sound && !r.codec.is_video() && r.live > 0)
     }
 
     fn handle(&mut self, input: Input, line: &mut Timeline) {
@@ -237,6 +264,7 @@ fn wanted<'s>(config: &'s RelaySettings, formats: &Formats, renditions: &'s [Ren
         name: &config.name,
         rate: formats.picture.rate,
         renditions,
+        sound: Some(formats.grid),
         destinations: &config.destinations,
         srt_destinations: &config.srt_destinations,
         recordings: &config.recordings,

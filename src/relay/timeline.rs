@@ -35,8 +35,10 @@ pub struct Timeline {
     place: Option<Media>,
     /// Switch time of the newest picture.
     newest: Option<Media>,
+    /// Moves pictures onto their grid, where a sender's seam lies between two places.
+    picture_phase: Media,
     /// Moves sound onto its grid.
-    phase: Media,
+    sound_phase: Media,
     /// When the window began, our time, and how late the earliest of its units was.
     window: Option<(Media, Media)>,
 }
@@ -65,7 +67,8 @@ impl Timeline {
             told: None,
             place: None,
             newest: None,
-            phase: Media::ZERO,
+            picture_phase: Media::ZERO,
+            sound_phase: Media::ZERO,
             window: None,
         }
     }
@@ -106,22 +109,16 @@ impl Timeline {
         });
         let at = source + offset;
         self.newest = Some(at);
-        self.arrived(at, ours);
-        Placed { place: grid.time_of(grid.nearest(at)), rest: Media::ZERO }
+        let place = placed(at, &mut self.picture_phase, grid.interval(), |time| grid.time_of(grid.nearest(time)));
+        self.arrived(at.max(place), ours);
+        Placed { place, rest: Media::ZERO }
     }
 
     /// Sound of `source` came at `ours`; `None` before the first picture. Each keeps its exact time as the rest, so that
     /// a grid of another sample rate, or one that lies between ours, does no harm.
     pub fn sound(&mut self, source: Media, grid: AudioGrid, ours: Media) -> Option<Placed> {
         let at = source + self.place?;
-        let nearest = |time: Media| grid.time_of(grid.nearest(time));
-        let moved = at + self.phase;
-        // What is near the middle between two places would be put now on this one, now on that, for the rounding of its
-        // time stamp alone.
-        if (nearest(moved) - moved).0.abs() > grid.interval().0 / 4 {
-            self.phase = nearest(at) - at;
-        }
-        let place = nearest(at + self.phase);
+        let place = placed(at, &mut self.sound_phase, grid.interval(), |time| grid.time_of(grid.nearest(time)));
         self.arrived(at.max(place), ours);
         Some(Placed { place, rest: at - place })
     }
@@ -143,6 +140,16 @@ impl Timeline {
             None => self.window = Some((ours, late)),
         }
     }
+}
+
+/// The place of what belongs at `at`. What is near the middle between two places would be put now on this one, now on
+/// that, for the rounding of its time stamp alone; `phase` moves such a stream as a whole.
+fn placed(at: Media, phase: &mut Media, interval: Media, nearest: impl Fn(Media) -> Media) -> Media {
+    let moved = at + *phase;
+    if (nearest(moved) - moved).0.abs() > interval.0 / 4 {
+        *phase = nearest(at) - at;
+    }
+    nearest(at + *phase)
 }
 
 #[cfg(test)]
@@ -227,6 +234,33 @@ mod tests {
                 assert_eq!(placed.place + placed.rest, time + offset);
             }
             assert!(last.is_some());
+        }
+    }
+
+    #[test]
+    fn pictures_after_a_seam_between_two_places_take_one_place_each() {
+        let (mut line, mut last) = (Timeline::new(), None);
+        for n in 0..600 {
+            let seam = if n < 300 { Media::ZERO } else { Media(GRID.interval().0 / 2) };
+            let time = stamped(GRID.time_of(n) + seam);
+            let place = GRID.nearest(line.picture(time, GRID, ms(3) + time).place);
+            assert!(last.is_none_or(|last| place == last + 1 || (n == 300 && place == last + 2)), "picture {n}");
+            last = Some(place);
+        }
+    }
+
+    #[test]
+    fn sound_in_packets_of_any_length_takes_one_place_each_of_its_own_grid() {
+        for (samples, rate) in [(120, 48_000), (480, 48_000), (2880, 48_000), (1024, 96_000), (1024, 24_000)] {
+            let grid = AudioGrid { samples, rate };
+            let (mut line, mut last) = (Timeline::new(), None);
+            line.picture(ms(0), GRID, ms(0));
+            for k in 0..3000 {
+                let time = stamped(grid.time_of(k) + Media(grid.interval().0 / 2));
+                let placed = line.sound(time, grid, ms(1) + time).map(|placed| grid.nearest(placed.place));
+                assert!(last.is_none_or(|last| placed == Some(last + 1)), "packet {k} of {samples} at {rate}");
+                last = placed;
+            }
         }
     }
 

@@ -41,6 +41,7 @@ fn matter(kind: EventKind) -> Matter {
         | EventKind::SenderConnected
         | EventKind::SenderGone
         | EventKind::CallerRefused
+        | EventKind::FormatChanged
         | EventKind::Note => Matter::Other,
     }
 }
@@ -67,6 +68,7 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::SenderConnected
         | EventKind::SenderGone
         | EventKind::CallerRefused
+        | EventKind::FormatChanged
         | EventKind::RecordingClosed
         | EventKind::ChildStarted
         | EventKind::ChildEnded

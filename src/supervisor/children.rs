@@ -299,6 +299,7 @@ pub fn label(role: &Role) -> String {
         Role::Supervisor => "holdfastd".to_owned(),
         Role::Transmit => "data plane".to_owned(),
         Role::Encode(input) => format!("worker {input}"),
+        Role::Relay => "relay".to_owned(),
     }
 }
 

@@ -128,6 +128,7 @@ impl Processes {
                 ("holdfast-encode", arguments)
             }
             Role::Supervisor => return Err("holdfastd does not start itself".to_owned()),
+            Role::Relay => return Err("holdfastd starts no relay".to_owned()),
         };
         let spawned = self.command(program, &log_name(role), &arguments).and_then(|mut command| command.spawn());
         match spawned {
@@ -167,6 +168,7 @@ fn log_name(role: &Role) -> String {
         Role::Supervisor => "holdfastd".to_owned(),
         Role::Transmit => "transmit".to_owned(),
         Role::Encode(input) => format!("encode-{input}"),
+        Role::Relay => "relay".to_owned(),
     }
 }
 

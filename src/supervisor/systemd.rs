@@ -37,11 +37,11 @@ pub struct Systemd {
     bus: Connection,
 }
 
-/// The unit that runs `role`; `None` for holdfastd itself, which does not start itself. A worker whose predecessor cannot
+/// The unit that runs `role`; `None` for holdfastd itself, which does not start itself, and for a relay. A worker whose predecessor cannot
 /// be killed runs in another unit, `holdfast-encode-software@`, since systemd waits for all of a unit's processes to go.
 pub fn unit_name(role: &Role, software_only: bool) -> Option<String> {
     match role {
-        Role::Supervisor => None,
+        Role::Supervisor | Role::Relay => None,
         Role::Transmit => Some("holdfast-transmit.service".to_owned()),
         Role::Encode(input) => {
             let template = if software_only { "holdfast-encode-software" } else { "holdfast-encode" };

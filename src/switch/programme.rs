@@ -162,7 +162,10 @@ impl Switch {
     /// [`SlateError`] if it cannot stand in for any stream; what was loaded stays.
     pub fn load_slate(&mut self, clip: SlateClip, now: Media) -> Result<(), SlateError> {
         let now = self.advance_clock(now);
-        let Some(stream) = self.streams.iter_mut().find(|s| s.rendition() == &clip.rendition) else {
+        // A sound may be called like a picture.
+        let of_its_kind = |s: &Stream| s.is_video() == clip.config.codec.is_video();
+        let named = self.streams.iter_mut().filter(|s| s.rendition() == &clip.rendition);
+        let Some(stream) = named.max_by_key(|s| of_its_kind(s)) else {
             return Err(SlateError::NoSuchRendition(clip.rendition));
         };
         let rendition = clip.rendition.clone();

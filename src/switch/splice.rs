@@ -12,7 +12,7 @@ use super::latency::Latency;
 use super::programme::Output;
 use super::report::Reason;
 use crate::events::RenditionSnapshot;
-use crate::model::{AccessUnit, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track};
+use crate::model::{AccessUnit, AudioGrid, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track};
 
 /// One stream of the programme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct StreamSettings {
     pub rendition: RenditionId,
     /// Its codec; decides its grid.
     pub codec: Codec,
+    /// The grid of a sound that does not have its codec's usual one: other sources than our encoders.
+    pub sound: Option<AudioGrid>,
 }
 
 /// What stands in for a stream: a loop of access units without times of their own.
@@ -130,7 +132,7 @@ impl Stream {
         thresholds: Thresholds,
         slate: InputId,
     ) -> Self {
-        let grid = Grid::of(settings.codec, rate);
+        let grid = settings.sound.map_or_else(|| Grid::of(settings.codec, rate), Grid::Audio);
         let offset = epoch.offset();
         Self {
             rendition: settings.rendition,

@@ -100,7 +100,7 @@ pub(super) fn settings(rate: FrameRate, streams: &[(&str, Codec)], inputs: &[&st
         rate,
         streams: streams
             .iter()
-            .map(|(name, codec)| StreamSettings { rendition: rendition(name), codec: *codec })
+            .map(|(name, codec)| StreamSettings { rendition: rendition(name), codec: *codec, sound: None })
             .collect(),
         inputs: inputs.iter().map(|name| id(name)).collect(),
         thresholds: Thresholds::default(),

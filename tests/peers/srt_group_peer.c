@@ -1,4 +1,5 @@
-/* A peer that is libsrt: one plain link or a bonded group, calling or listening, sending or receiving numbered payloads.
+/* A peer that is libsrt: one plain link or a bonded group, calling or listening, sending or receiving numbered payloads,
+ * or sending a file.
  * It prints READY when it listens, CONNECTED when the first member is there, MEMBER lines when a member changes its
  * state, and at its end one line of JSON. SIGTERM and SIGINT end it in order. See usage() for the arguments. */
 #define _GNU_SOURCE
@@ -28,7 +29,7 @@ struct endpoint {
 static struct {
     int calls, sends, grouped, rejoins;
     SRT_GROUP_TYPE type;
-    const char *passphrase, *stream_id;
+    const char *passphrase, *stream_id, *file;
     int key_bytes, latency_ms, buffer_bytes, refresh_packets, overhead_percent;
     double bits_per_second;  /* 0: as fast as it goes */
     double seconds;
@@ -58,6 +59,11 @@ static void die(const char *what) {
     exit(1);
 }
 
+static void die_refused(SRTSOCKET socket, const char *what) {
+    fprintf(stderr, "srt_group_peer: refused with %d\n", srt_getrejectreason(socket));
+    die(what);
+}
+
 static void usage(void) {
     fputs("srt_group_peer call|listen send|receive [options] ENDPOINT...\n"
           "  ENDPOINT               IP:PORT, [IPv6]:PORT; for a caller also [LOCAL_IP@]IP:PORT[,WEIGHT]\n"
@@ -68,6 +74,7 @@ static void usage(void) {
           "  --passphrase WORDS     encrypts; --key-bytes 16|24|32 (16); --refresh PACKETS between keys\n"
           "  --stream-id TEXT       of a caller\n"
           "  --stream N             written into each payload (1)\n"
+          "  --file FILE            is what a sender sends, to its end, in the place of such payloads\n"
           "  --buffer BYTES         of libsrt's and the kernel's buffers\n"
           "  --overhead PERCENT     of the rate, for retransmissions (25)\n"
           "  --rejoin               a caller connects lost members again, which libsrt leaves to it\n", stderr);
@@ -120,7 +127,7 @@ static void parse(int count, char **words) {
     static const struct option options[] = {
         {"type", 1, 0, 't'}, {"rate", 1, 0, 'r'}, {"seconds", 1, 0, 's'}, {"latency", 1, 0, 'l'},
         {"passphrase", 1, 0, 'p'}, {"key-bytes", 1, 0, 'k'}, {"refresh", 1, 0, 'f'}, {"stream-id", 1, 0, 'i'},
-        {"stream", 1, 0, 'n'}, {"buffer", 1, 0, 'b'}, {"overhead", 1, 0, 'o'}, {"rejoin", 0, 0, 'j'}, {0}};
+        {"stream", 1, 0, 'n'}, {"file", 1, 0, 'F'}, {"buffer", 1, 0, 'b'}, {"overhead", 1, 0, 'o'}, {"rejoin", 0, 0, 'j'}, {0}};
     for (int option; (option = getopt_long(count, words, "", options, NULL)) != -1;) switch (option) {
         case 't':
             if (strcmp(optarg, "none") == 0) set.grouped = 0;
@@ -136,6 +143,7 @@ static void parse(int count, char **words) {
         case 'f': set.refresh_packets = atoi(optarg); break;
         case 'i': set.stream_id = optarg; break;
         case 'n': set.stream = (uint32_t)strtoul(optarg, NULL, 0); break;
+        case 'F': set.file = optarg; break;
         case 'b': set.buffer_bytes = atoi(optarg); break;
         case 'o': set.overhead_percent = atoi(optarg); break;
         case 'j': set.rejoins = 1; break;
@@ -198,7 +206,8 @@ static SRTSOCKET call(void) {
         if (to->source.ss_family &&
             srt_bind(socket, (struct sockaddr *)&to->source, address_length(&to->source)) == SRT_ERROR)
             die("bind");
-        if (srt_connect(socket, (struct sockaddr *)&to->target, address_length(&to->target)) == SRT_ERROR) die("connect");
+        if (srt_connect(socket, (struct sockaddr *)&to->target, address_length(&to->target)) == SRT_ERROR)
+            die_refused(socket, "connect");
         return socket;
     }
     SRTSOCKET group = srt_create_group(set.type);
@@ -331,17 +340,21 @@ static void send_all(SRTSOCKET socket) {
     uint8_t payload[PAYLOAD];
     uint64_t begin = now_us(), end = begin + (uint64_t)(set.seconds * 1e6), number = 0, refused = 0, told = begin;
     double every_us = set.bits_per_second > 0 ? PAYLOAD * 8e6 / set.bits_per_second : 0;
+    FILE *file = set.file != NULL ? fopen(set.file, "rb") : NULL;
+    size_t length = PAYLOAD, held = 0;
+    if (set.file != NULL && file == NULL) die(set.file);
     while (!told_to_end) {
         uint64_t now = now_us();
-        if (now >= end) break;
+        if (file == NULL && now >= end) break;
         uint64_t due = begin + (uint64_t)((double)number * every_us);
         if (due > now) {
             /* Above some thousand payloads a second, one wake-up serves several. */
             sleep_until_us(due > now + 500 ? due : now + 500);
             continue;
         }
-        payload_write(payload, set.stream, number, now);
-        if (srt_sendmsg2(socket, (char *)payload, PAYLOAD, NULL) == SRT_ERROR) {
+        if (file == NULL) payload_write(payload, set.stream, number, now);
+        else if (held == 0 && (held = length = fread(payload, 1, PAYLOAD, file)) == 0) break;
+        if (srt_sendmsg2(socket, (char *)payload, (int)length, NULL) == SRT_ERROR) {
             if (srt_getlasterror(NULL) != SRT_EASYNCSND) {
                 fprintf(stderr, "srt_group_peer: send: %s\n", srt_getlasterror_str());
                 break;
@@ -349,6 +362,7 @@ static void send_all(SRTSOCKET socket) {
             refused++;
             continue;
         }
+        held = 0;
         number++;
         if (now - told > POLL_MS * 1000) look(socket), told = now;
     }

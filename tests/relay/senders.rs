@@ -5,8 +5,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::support::film::{after_film, pictures};
 use crate::support::process::free_port;
-use crate::support::rig::{PASSPHRASE, Rig, after_film, pictures};
+use crate::support::rig::{PASSPHRASE, Rig};
 
 const END: Duration = Duration::from_secs(20);
 

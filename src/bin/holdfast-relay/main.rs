@@ -2,9 +2,8 @@
 //! recordings. One thread, besides those that write to disks. What happens is told on standard output, one JSON object
 //! a line.
 //!
-//! It needs no library but the C library: `cargo build --release --no-default-features --bin holdfast-relay`. With the
-//! target `x86_64-unknown-linux-musl` and a C compiler for it installed (`musl-tools`; ring has some C), `--target
-//! x86_64-unknown-linux-musl` makes it static.
+//! It needs no library but the C library: `cargo build --release --no-default-features --bin holdfast-relay`. `make relay`
+//! makes it static, with musl where the toolchain can, and makes sure of it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

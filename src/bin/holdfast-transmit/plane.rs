@@ -398,6 +398,7 @@ fn wanted(settings: &Settings) -> Wanted<'_> {
         name: &settings.box_name,
         rate: settings.frame_rate,
         renditions: &settings.renditions,
+        sound: None,
         destinations: &settings.destinations,
         srt_destinations: &settings.srt_destinations,
         recordings: &settings.recordings,

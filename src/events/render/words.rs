@@ -67,6 +67,7 @@ pub(super) fn role(role: &Role) -> String {
         Role::Supervisor => "holdfastd".to_owned(),
         Role::Transmit => "data plane".to_owned(),
         Role::Encode(input) => format!("worker {input}"),
+        Role::Relay => "relay".to_owned(),
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Request {
     pub group: Option<GroupType>,
     /// Its SRT version: 0x010501 is 1.5.1.
     pub peer_version: u32,
+    /// Latency that it asks of us when we receive. The larger of both sides' counts, so it cannot be given less.
+    pub latency: Duration,
 }
 
 /// Yes.

@@ -1,6 +1,6 @@
 //! A caller with a good cookie, read and waiting for a decision.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::refusal::Refusal;
 use super::{Request, RequestId, Route};
@@ -113,6 +113,7 @@ impl Pending {
             encrypted: self.km.is_some(),
             group: self.group.map(|group| group.group_type),
             peer_version: self.capabilities.version,
+            latency: Duration::from_millis(self.capabilities.send_latency_ms.into()),
         }
     }
 

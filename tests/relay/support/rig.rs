@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use super::film::{AAC, Film, H264, Make, TAIL, pictures};
 use super::process::{Guard, Process, free_port, is_listening};
 use super::tools;
 use super::wait::{wait_for, wait_until};
@@ -28,22 +29,18 @@ pub struct Rig {
     secrets: String,
 }
 
-/// A film as a transport stream, and what is in it.
-pub struct Film {
-    pub file: PathBuf,
-    /// The digest of each picture, in the order they are shown.
-    pub pictures: Vec<String>,
-}
-
 impl Rig {
     pub fn new() -> Self {
+        Self::listening(["127.0.0.1", "127.0.0.1"])
+    }
+
+    /// With its two ports at these addresses.
+    pub fn listening(at: [&str; 2]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let guard = Guard::new(dir.path());
         let (ports, status) = ([free_udp_port(), free_udp_port()], free_port());
-        let config = format!(
-            "[srt]\nlisten = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\n\n[status]\nlisten = \"127.0.0.1:{status}\"\n",
-            ports[0], ports[1]
-        );
+        let listen = [format!("{}:{}", at[0], ports[0]), format!("{}:{}", at[1], ports[1])];
+        let config = format!("[srt]\nlisten = {listen:?}\n\n[status]\nlisten = \"127.0.0.1:{status}\"\n");
         Self { dir, guard, ports, status, config, secrets: String::new() }
     }
 
@@ -70,14 +67,20 @@ impl Rig {
         self
     }
 
-    pub fn destination(mut self, programme: &str, port: u16) -> Self {
-        write!(
-            self.config,
-            "\n[[destination]]\nname = \"{programme}-out\"\nprogramme = \"{programme}\"\n\
-             url = \"rtmp://127.0.0.1:{port}/live\"\n"
-        )
-        .unwrap();
-        write!(self.secrets, "[destination.{programme}-out]\nkey = \"most-secret\"\n").unwrap();
+    /// To the RTMP server at this port.
+    pub fn destination(self, programme: &str, port: u16) -> Self {
+        let name = format!("{programme}-out");
+        self.output(programme, &name, &format!("rtmp://127.0.0.1:{port}/live"), "", "key = \"most-secret\"")
+    }
+
+    /// To any address. `extra` goes into the configuration, `secret` into the other file.
+    pub fn output(mut self, programme: &str, name: &str, url: &str, extra: &str, secret: &str) -> Self {
+        let section = "[[destination]]";
+        write!(self.config, "\n{section}\nname = \"{name}\"\nprogramme = \"{programme}\"\nurl = \"{url}\"\n{extra}\n")
+            .unwrap();
+        if !secret.is_empty() {
+            write!(self.secrets, "[destination.{name}]\n{secret}\n").unwrap();
+        }
         self
     }
 
@@ -127,9 +130,14 @@ impl Rig {
 
     /// FFmpeg sends `film` once, in real time, to one of the ports.
     pub fn sender(&self, name: &str, film: &Film, port: usize, query: &str) -> Process {
+        self.sender_to(name, &["-i", film.file.to_str().unwrap()], &format!("127.0.0.1:{}", self.ports[port]), query)
+    }
+
+    /// FFmpeg sends what `input` says to any address.
+    pub fn sender_to(&self, name: &str, input: &[&str], to: &str, query: &str) -> Process {
         let mut command = tools::ffmpeg();
-        command.arg("-re").arg("-i").arg(&film.file).args(["-map", "0", "-c", "copy", "-f", "mpegts"]);
-        command.arg(format!("srt://127.0.0.1:{}?pkt_size=1316&latency=300000&{query}", self.ports[port]));
+        command.arg("-re").args(input).args(["-map", "0", "-c", "copy", "-f", "mpegts"]);
+        command.arg(format!("srt://{to}?pkt_size=1316&latency=300000&{query}"));
         self.guard.spawn(name, &mut command)
     }
 
@@ -156,53 +164,31 @@ impl Rig {
 
     /// The pictures of each recording of a programme, oldest first.
     pub fn recorded(&self, programme: &str) -> Vec<Vec<String>> {
+        self.recorded_files(programme).iter().map(|file| pictures(file)).collect()
+    }
+
+    /// The files of a programme's recording, oldest first; all are closed.
+    pub fn recorded_files(&self, programme: &str) -> Vec<PathBuf> {
         let mut files: Vec<_> =
             fs::read_dir(self.recordings(programme)).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         assert!(files.iter().all(|f| f.extension().is_some_and(|e| e == "mp4")), "a file was not closed: {files:?}");
-        files.iter().map(|file| pictures(file)).collect()
+        files
     }
 
     /// `seconds` of a moving picture at 30 a second with a tone; pictures are reordered, as most encoders do.
     pub fn film(&self, name: &str, seconds: u32, size: &str) -> Film {
-        let file = self.dir.path().join(format!("{name}.ts"));
-        let mut command = tools::ffmpeg();
-        let (picture, sound) = (format!("testsrc2=size={size}:rate=30"), "sine=frequency=440:sample_rate=48000");
-        command
-            .args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound, "-t", &seconds.to_string()])
-            .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-pix_fmt", "yuv420p"])
-            .args(["-c:a", "aac", "-ac", "2", "-f", "mpegts", "-y"])
-            .arg(&file);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let pictures = pictures(&file);
-        assert_eq!(pictures.len(), 30 * seconds as usize);
-        Film { file, pictures }
+        Film::make(self.dir.path(), name, Make { seconds, size, picture: H264, sound: AAC, mux: &[], tail: TAIL })
+    }
+
+    /// What the relay has told so far: one event a line.
+    pub fn events(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.dir.path().join("relay.log")).unwrap();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
-/// The digest of each picture of a file, decoded by FFmpeg.
-pub fn pictures(file: &Path) -> Vec<String> {
-    let output = tools::ffmpeg().arg("-i").arg(file).args(["-map", "0:v", "-f", "framemd5", "-"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.rsplit(',').next()).map(|digest| digest.trim().to_owned()).collect()
-}
-
-/// Asserts that `got` begins with the end of `film`, of which at most `missed` pictures are left out at its beginning.
-/// Returns what comes after.
-pub fn after_film<'g>(got: &'g [String], film: &Film, missed: usize) -> &'g [String] {
-    let first = got.first().unwrap_or_else(|| panic!("nothing was received"));
-    let begin = film.pictures.iter().position(|picture| picture == first).expect("begins with a picture of the film");
-    assert!(begin <= missed, "begins only with picture {begin}");
-    let wanted = &film.pictures[begin..];
-    assert!(got.len() >= wanted.len(), "{} of {} pictures", got.len(), wanted.len());
-    for (n, (wanted, got)) in wanted.iter().zip(got).enumerate() {
-        assert_eq!(wanted, got, "picture {n} of {}", film.pictures.len());
-    }
-    &got[wanted.len()..]
-}
-
-fn free_udp_port() -> u16 {
+/// A UDP port that nobody has at the moment.
+pub fn free_udp_port() -> u16 {
     UdpSocket::bind(("127.0.0.1", 0)).and_then(|s| s.local_addr()).unwrap().port()
 }
