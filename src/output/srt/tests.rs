@@ -277,7 +277,7 @@ impl Rig {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
         let sink: EventSink = Arc::new(move |event| sink.lock().unwrap().push(event));
-        let handle = spawn(settings, &rendition(), transport, sink, 5);
+        let handle = spawn(settings, &rendition(), transport, sink, crate::link::unknown(), 5);
         let playing = Rc::new(Cell::new(true));
         let goes_on = playing.clone();
         spawn_local(async move {
