@@ -169,7 +169,7 @@ fn starlink(of: &Evidence<'_>) -> Option<String> {
     };
     let address = of.addresses.iter().find(shared)?;
     // Many providers use this block; this gateway in it is Starlink's habit.
-    let gateway = of.gateways.iter().any(|gateway| *gateway == IpAddr::V4(STARLINK_GATEWAY));
+    let gateway = of.gateways.contains(&IpAddr::V4(STARLINK_GATEWAY));
     gateway.then(|| format!("its address {address} and its gateway {STARLINK_GATEWAY} are as Starlink hands them out"))
 }
 

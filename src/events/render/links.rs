@@ -35,14 +35,14 @@ fn one(page: &mut Page, link: &LinkSnapshot) {
         LinkCondition::NoRoute => (Tone::Busy, "◌", "no route"),
         LinkCondition::Ready => (Tone::Good, "●", "ready"),
     };
-    let mut facts = format!("for {}", words::duration(Duration::from_millis(link.for_ms)));
-    if let Some(speed) = link.speed_mbit {
-        facts += &format!(", {speed} Mbit/s");
+    let mut facts = Vec::new();
+    // Who has only just looked does not know for how long it has been so.
+    if link.for_ms >= 1000 {
+        facts.push(format!("for {}", words::duration(Duration::from_millis(link.for_ms))));
     }
-    if let Some(changes) = link.carrier_changes {
-        facts += &format!(", carrier changed {} times", words::count(changes.into()));
-    }
-    row(page, (tone, mark), &link.name, state, &facts);
+    facts.extend(link.speed_mbit.map(|speed| format!("{speed} Mbit/s")));
+    facts.extend(link.carrier_changes.map(|n| format!("carrier changed {} times", words::count(n.into()))));
+    row(page, (tone, mark), &link.name, state, &facts.join(", "));
     let remedy = match link.condition {
         LinkCondition::Off => format!("switch it on: ip link set {} up", link.name),
         LinkCondition::NoCarrier => "plug in its cable, or switch on what is at the other end".to_owned(),

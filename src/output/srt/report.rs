@@ -185,7 +185,8 @@ impl Report {
 
     /// The state of a destination none of whose paths is up: that of the path that is the furthest.
     fn waiting(&self, roster: &Roster, now: Instant) -> OutputState {
-        let (mut first, mut held): (Option<(Instant, String)>, Option<(Instant, String)>) = (None, None);
+        let mut first: Option<(Instant, String)> = None;
+        let mut held: Option<(Instant, String)> = None;
         for (place, record) in self.paths.iter().enumerate() {
             match roster.phase(place) {
                 Phase::Calling | Phase::Up { .. } | Phase::Waiting { because: None, .. } => {
