@@ -29,6 +29,8 @@ pub struct Links {
     pub links: Vec<Link>,
     /// Which table is looked into for which packets, first one first.
     pub rules: Vec<Rule>,
+    /// Times that the kernel told more than was taken in, and everything was looked at again.
+    pub overruns: u64,
 }
 
 /// One interface.

@@ -94,8 +94,15 @@ pub fn watch(options: Options) -> io::Result<Monitor> {
                 (Err(error), _) | (_, Err(error)) => return drop(answer.send(Err(error))),
             };
             drop(answer.send(Ok(())));
-            let mut watcher =
-                Watcher { network: Network::default(), ethtool, options, links, changes, asking: BTreeMap::new() };
+            let mut watcher = Watcher {
+                network: Network::default(),
+                ethtool,
+                options,
+                links,
+                changes,
+                asking: BTreeMap::new(),
+                overruns: 0,
+            };
             watcher.keep_watching(netlink).await;
         });
     })?;
@@ -128,6 +135,7 @@ struct Watcher {
     changes: mpsc::Sender<Change>,
     /// When each interface's driver is asked next.
     asking: BTreeMap<u32, Instant>,
+    overruns: u64,
 }
 
 impl Watcher {
@@ -183,6 +191,7 @@ impl Watcher {
                     if overrun || changes.iter().any(silent) {
                         look_again = look_again.min(clock::now() + LOOK_AGAIN);
                     }
+                    self.overruns += u64::from(overrun);
                     self.tell(changes);
                     if overrun {
                         self.resync(netlink).await?;
@@ -251,7 +260,7 @@ impl Watcher {
     }
 
     fn tell(&self, changes: Vec<Change>) {
-        let links = self.network.links();
+        let links = Links { overruns: self.overruns, ..self.network.links() };
         // The latest state before the news of it, so that whoever hears the news finds it there.
         self.links.send_if_modified(|known| {
             let differs = **known != links;

@@ -280,6 +280,7 @@ impl Network {
             knowledge: Knowledge::Kernel,
             links: links.map(|((index, interface), identity)| interface.view(*index, identity)).collect(),
             rules: self.rules.iter().cloned().collect(),
+            overruns: 0,
         }
     }
 }

@@ -181,7 +181,8 @@ fn what_is_lost_in_an_overrun_is_found_again() {
         })
         .await;
         println!("{} address changes; all known {:?} after the last", rounds * 400, clock::now() - began);
-        drop(links);
+        println!("{} overruns", links.overruns);
+        assert!(links.overruns > 0, "the kernel had room enough; this showed nothing");
     });
 }
 

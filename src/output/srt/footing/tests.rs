@@ -41,7 +41,7 @@ fn link(name: &str, index: u32, state: LinkState, addresses: &[&str]) -> Link {
 }
 
 fn links(links: Vec<Link>) -> Links {
-    Links { knowledge: Knowledge::Kernel, links, rules: Vec::new() }
+    Links { knowledge: Knowledge::Kernel, links, rules: Vec::new(), overruns: 0 }
 }
 
 fn good() -> Links {

@@ -27,7 +27,7 @@ fn link(n: usize, index: u32, state: LinkState) -> Link {
 }
 
 fn with(links: &[Link]) -> Arc<Interfaces> {
-    Arc::new(Interfaces { knowledge: Knowledge::Kernel, links: links.to_vec(), rules: Vec::new() })
+    Arc::new(Interfaces { knowledge: Knowledge::Kernel, links: links.to_vec(), rules: Vec::new(), overruns: 0 })
 }
 
 /// Main and spare, each from an address that one of the interfaces has.
