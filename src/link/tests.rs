@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::*;
 use crate::clock;
@@ -81,12 +81,12 @@ fn a_flapping_carrier_is_seen_each_time_within_a_tenth_of_a_second() {
             ip("link set there down");
             let lost = heard(&mut monitor, "here", |what| *what == What::CarrierLost).await;
             downs.push((lost.at - began).to_ticks(1000));
-            tokio::time::sleep(pause / 2).await;
+            sleep_until((clock::now() + pause / 2).into()).await;
             let began = clock::media();
             ip("link set there up");
             let back = heard(&mut monitor, "here", |what| *what == What::CarrierReturned).await;
             ups.push((back.at - began).to_ticks(1000));
-            tokio::time::sleep(pause / 2).await;
+            sleep_until((clock::now() + pause / 2).into()).await;
         }
         println!("carrier flapping every 0.3 to 0.7 s: lost seen after {downs:?} ms, back after {ups:?} ms");
         let mut all: Vec<i64> = downs.iter().chain(&ups).copied().collect();
@@ -165,7 +165,7 @@ fn what_is_lost_in_an_overrun_is_found_again() {
             }
             rounds
         });
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        sleep_until((clock::now() + Duration::from_secs(2)).into()).await;
         // In the midst of it something happens that must not be missed.
         ip("addr add 203.0.113.5/24 dev here");
         ip("link add late type veth peer name other");
