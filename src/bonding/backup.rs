@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use super::decision::{Congestion, Decision, Doubt, Evidence};
+use super::decision::{Carrier, Congestion, Decision, Doubt, Evidence};
 use super::member::{congestion, is_overdue};
-use super::{Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN};
+use super::{
+    Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, NO_CARRIER_AFTER, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN,
+};
 use crate::srt::planted::{Bug, planted};
 use crate::srt::session::{Duty, PathId};
 
@@ -141,6 +143,38 @@ impl Bond {
         }
     }
 
+    /// Nothing gets through on this path, and that is known before any answer is overdue.
+    pub(super) fn without_carrier(&mut self, id: PathId, now: Instant) {
+        if self.sent.is_none_or(|sent| now.saturating_duration_since(sent) >= super::PAUSE) {
+            // Who sends nothing decides nothing.
+            return;
+        }
+        match &mut self.carrying {
+            Carrying::One { main } if *main == id => self.doubt_carrier(id, now),
+            Carrying::Doubted(doubted) if doubted.main == Some(id) => {
+                (doubted.why, doubted.since, doubted.well_since) = (Doubt::NoCarrier, now, None);
+                self.everyone_carries(now);
+            }
+            // A spare that blinks is none.
+            Carrying::One { .. } => {
+                if let Some(link) = self.member(id).map(|member| member.link)
+                    && self.is_trusted(id)
+                {
+                    self.distrust(link, false, now);
+                    self.rest(id);
+                }
+            }
+            // It proves nothing while nothing gets through.
+            Carrying::Doubted(_) | Carrying::None => {}
+        }
+    }
+
+    fn doubt_carrier(&mut self, main: PathId, now: Instant) {
+        let unsteady = self.doubts.len() >= UNSTEADY_DOUBTS && self.has_trusted_spare(main);
+        let evidence = self.evidence(main, now);
+        self.doubt(Some(main), if unsteady { Doubt::Unsteady } else { Doubt::NoCarrier }, evidence, now);
+    }
+
     /// A link has failed: while it carried, or while it rested.
     fn distrust(&mut self, link: super::LinkId, carried: bool, now: Instant) {
         let Some(record) = self.records.get_mut(&link) else { return };
@@ -214,6 +248,9 @@ impl Bond {
         while self.doubts.front().is_some_and(|at| now.saturating_duration_since(*at) > UNSTEADY_WITHIN) {
             self.doubts.pop_front();
         }
+        if self.carrier(main) == Carrier::Lost {
+            return self.doubt_carrier(main, now);
+        }
         if is_overdue(&evidence) {
             let unsteady = self.doubts.len() >= UNSTEADY_DOUBTS && self.has_trusted_spare(main);
             let why = if unsteady { Doubt::Unsteady } else { Doubt::Overdue };
@@ -279,7 +316,7 @@ impl Bond {
             return;
         }
         self.counters.doubts += 1;
-        if why == Doubt::Overdue {
+        if matches!(why, Doubt::Overdue | Doubt::NoCarrier) {
             self.doubts.push_back(now);
         }
         self.carrying =
@@ -336,6 +373,11 @@ impl Bond {
         // burden, that is, both carry everything.
         let may = match doubted.why {
             Doubt::Overdue => after >= DEAD_AFTER && (self.is_trusted(best) || after >= FORCED_AFTER),
+            Doubt::NoCarrier => {
+                let is_lost = doubted.main.is_some_and(|main| self.carrier(main) == Carrier::Lost);
+                let dead_after = if is_lost { NO_CARRIER_AFTER } else { DEAD_AFTER };
+                after >= dead_after && (self.is_trusted(best) || after >= FORCED_AFTER)
+            }
             Doubt::Congested(_) | Doubt::Unsteady | Doubt::Preferred => self.is_trusted(best),
             Doubt::Gone => true,
         };
@@ -358,7 +400,7 @@ impl Bond {
         let answered = evidence.since_progress < now.saturating_duration_since(doubted.since);
         let (well, needs) = match doubted.why {
             // Late answers are how congestion begins; and what was lost in a hole is not told at once.
-            Doubt::Overdue => {
+            Doubt::Overdue | Doubt::NoCarrier => {
                 let relief = match congestion(&evidence) {
                     None => false,
                     Some(Congestion::Loss) => self.has_better_spare(main, now),
@@ -372,7 +414,7 @@ impl Bond {
             // There need be nothing wrong with it.
             Doubt::Unsteady | Doubt::Preferred | Doubt::Gone => (false, CALM),
         };
-        if !well || !answered || is_overdue(&evidence) {
+        if !well || !answered || is_overdue(&evidence) || self.carrier(main) == Carrier::Lost {
             doubted.well_since = None;
             return false;
         }
@@ -418,10 +460,13 @@ impl Bond {
         for spare in &doubted.spares {
             self.rest(spare.id);
         }
-        if doubted.why == Doubt::Overdue {
-            self.counters.false_suspicions += 1;
-        } else {
-            self.calm_until = Some(now + CALM);
+        match doubted.why {
+            Doubt::Overdue => self.counters.false_suspicions += 1,
+            // It was gone, and nobody chose that.
+            Doubt::NoCarrier => {}
+            Doubt::Congested(_) | Doubt::Unsteady | Doubt::Gone | Doubt::Preferred => {
+                self.calm_until = Some(now + CALM);
+            }
         }
         let after = now.saturating_duration_since(doubted.since);
         if let Some(evidence) = self.evidence(main, now) {

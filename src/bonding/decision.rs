@@ -53,6 +53,15 @@ pub enum Congestion {
     Shortfall,
 }
 
+/// Whether there is a signal on a path's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// As far as anybody knows.
+    There,
+    /// Nothing gets through.
+    Lost,
+}
+
 /// Why a path is doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -62,6 +71,8 @@ pub enum Doubt {
     Congested(Congestion),
     /// It was doubted again and again.
     Unsteady,
+    /// Its link has no carrier.
+    NoCarrier,
     /// It is gone.
     Gone,
     /// A path of higher weight is clean again.

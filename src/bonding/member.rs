@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::decision::{Congestion, Evidence, LinkId};
+use super::decision::{Carrier, Congestion, Evidence, LinkId};
 use super::{
     DELIVERED_PER_CENT, LEAST_PATIENCE, LOSS_LEAST, LOSS_PER_CENT, PROBATION, PROBATION_MOST, PROBE_EVERY, QUEUE_SHARE,
 };
@@ -105,6 +105,7 @@ pub(super) struct Member {
     pub(super) id: PathId,
     pub(super) link: LinkId,
     pub(super) weight: u16,
+    pub(super) carrier: Carrier,
     samples: VecDeque<Sample>,
     /// Since when less arrives than is offered.
     short_since: Option<Instant>,
@@ -131,6 +132,7 @@ impl Member {
             id,
             link,
             weight,
+            carrier: Carrier::There,
             samples: VecDeque::new(),
             short_since: None,
             probe_due: now,

@@ -23,6 +23,8 @@
 //! - A path is also doubted, and left as soon as a spare has proved itself, when it is congested: more than a quarter of
 //!   the latency waits in queues, or more than 2 % were lost in the last 100 to 200 ms, or less than 90 % of what was
 //!   offered for two round trips has arrived. Not if no other path is any better.
+//! - A path whose link has lost its carrier is doubted at once, and left after [`NO_CARRIER_AFTER`]: a blip costs a
+//!   duplicate, not a switch.
 //! - Timers drive all of this, never the giving of packets.
 //! - A path that was left is on probation: it has to be clean, by probes, for 10 s, doubled with each relapse up to
 //!   5 min. Only a path that is through with it is returned to. Without any, all that answer carry together.
@@ -46,7 +48,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use decision::{Congestion, Decision, Doubt, Evidence, LinkId};
+pub use decision::{Carrier, Congestion, Decision, Doubt, Evidence, LinkId};
 
 use crate::srt::session::{
     AddPathError, Delivered, Duty, Event, PathId, Reason, SendError, Session, SessionConfig, Terms, Transmit,
@@ -59,6 +61,8 @@ use member::{Member, Record};
 pub const LEAST_PATIENCE: Duration = Duration::from_millis(25);
 /// A doubted path without answers is left after this time, once a spare has proved itself.
 pub const DEAD_AFTER: Duration = Duration::from_millis(500);
+/// A path without carrier is left after this time, once a trusted spare has proved itself.
+pub const NO_CARRIER_AFTER: Duration = Duration::from_millis(100);
 /// A path is congested when more than this part of the latency waits in its queues.
 pub const QUEUE_SHARE: u32 = 4;
 /// A path is congested when it loses more than this.
@@ -253,8 +257,22 @@ impl Bond {
         self.session.close(now);
     }
 
-    /// As [`Session::close_path`]: a link has lost its carrier, say.
+    /// The link under a path has lost its carrier, or has it again. Where one path carries for all, the others help at
+    /// once; where all carry, they do anyway.
+    pub fn set_carrier(&mut self, path: PathId, carrier: Carrier, now: Instant) {
+        let Some(member) = self.members.iter_mut().find(|member| member.id == path) else { return };
+        let was = std::mem::replace(&mut member.carrier, carrier);
+        if was != carrier && carrier == Carrier::Lost && self.policy == Policy::Backup {
+            self.without_carrier(path, now);
+        }
+    }
+
+    /// As [`Session::close_path`]: a link is gone, say.
     pub fn close_path(&mut self, path: PathId, now: Instant) {
+        // Whoever has proved itself since the carrier was lost takes over before, and need not do so again.
+        if self.policy == Policy::Backup && self.carrier(path) == Carrier::Lost {
+            self.review(now);
+        }
         self.session.close_path(path, now);
         self.take_events(now);
     }
@@ -345,6 +363,10 @@ impl Bond {
 
     fn decide(&mut self, decision: Decision) {
         self.push(BondEvent::Decided(decision));
+    }
+
+    fn carrier(&self, id: PathId) -> Carrier {
+        self.member(id).map_or(Carrier::There, |member| member.carrier)
     }
 
     fn member(&self, id: PathId) -> Option<&Member> {

@@ -77,6 +77,12 @@ pub enum EventKind {
     SlateChanged,
     /// The network came back; waiting destinations retry at once.
     NetworkReturned,
+    /// An interface is there, or has its carrier again.
+    LinkUp,
+    /// An interface is gone, or has lost its carrier.
+    LinkDown,
+    /// An interface has another address, route or name, or its carrier blinked.
+    LinkChanged,
     /// An operator asked for something.
     CommandTaken,
     /// Something else worth knowing.

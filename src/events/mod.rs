@@ -4,12 +4,14 @@
 //! *Invariant:* no secret can be in any of these; the types have no place for one.
 
 mod event;
+mod links;
 mod message;
 pub mod render;
 mod snapshot;
 mod srt;
 
 pub use event::{Event, EventKind, Severity};
+pub use links::{Certainty, LinkClass, LinkCondition, LinkMoment, LinkSnapshot};
 pub use message::{
     CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Role,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, SrtSnapshot};
+use super::{LinkSnapshot, Role, SrtSnapshot};
 use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
 
 /// The whole box; built by holdfastd.
@@ -82,6 +82,9 @@ pub struct PlaneSnapshot {
     pub outputs: Vec<OutputSnapshot>,
     /// Recordings.
     pub recordings: Vec<RecordingSnapshot>,
+    /// Network interfaces; `None` while nothing is known of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Vec<LinkSnapshot>>,
 }
 
 /// What is being sent.

@@ -74,6 +74,11 @@ pub enum PathState {
     Carries,
     /// Connected, measured, and not needed now.
     Ready,
+    /// Its interface carries nothing; it calls when that does.
+    NoLink {
+        /// What is missing, in words.
+        because: String,
+    },
     /// Waiting before the next call.
     Waiting {
         /// Milliseconds until then.
@@ -88,7 +93,7 @@ impl PathState {
     pub const fn is_up(&self) -> bool {
         match self {
             Self::Carries | Self::Ready => true,
-            Self::Off | Self::Calling | Self::Waiting { .. } => false,
+            Self::Off | Self::Calling | Self::NoLink { .. } | Self::Waiting { .. } => false,
         }
     }
 }

@@ -1,18 +1,42 @@
 //! The network as the kernel reports it.
 //!
 //! ```text
-//!   kernel ──multicast──► netlink ──Fact──► returns (pure diff) ──Return──► whoever waits to reconnect
-//!              dump ─────────┘
+//!   kernel ──multicast, dump──► netlink ──Fact──┐
+//!   driver ◄──carrier? every 50 ms── ethtool ───┼─► network (pure diff) ──► Links, Change ──► bonds, events, people
+//!   sysfs ──────► hardware ──► identity, class ─┘
 //! ```
 //!
 //! [`udp`] has the sockets that carry SRT.
 //!
-//! *Invariant:* nothing is polled, and nothing the kernel merely repeats is taken for news.
+//! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
+//! asking it holds up nobody who sends.
 
+mod change;
+mod class;
+mod ethtool;
+mod fact;
+mod hardware;
 pub mod health;
+mod identity;
+mod links;
+mod monitor;
 mod netlink;
-mod returns;
+mod network;
+mod told;
 pub mod udp;
 
-pub use netlink::watch_returns;
-pub use returns::Return;
+#[cfg(test)]
+mod tests;
+
+pub use change::{Change, What};
+pub use class::Classified;
+pub use fact::{LinkState, Mac, Rule};
+pub use identity::Identity;
+pub use links::{CARRIER_POLL, Knowledge, Link, Links};
+pub use monitor::{Monitor, Options, Return, look, watch, watch_returns};
+pub use told::{TELL_EVERY, Telling, Use};
+
+/// What those are given who have no monitor: nothing is known, and nothing ever will be.
+pub fn unknown() -> tokio::sync::watch::Receiver<std::sync::Arc<Links>> {
+    tokio::sync::watch::channel(std::sync::Arc::default()).1
+}

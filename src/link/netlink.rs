@@ -1,261 +1,263 @@
-//! The kernel's own account of links, addresses and default routes (rtnetlink, RFC 3549).
+//! The kernel's own account of links, addresses, routes and rules (rtnetlink, RFC 3549).
 
 use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, pin_mut};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use futures_util::{Stream, TryStreamExt, pin_mut};
+use netlink_packet_core::{NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::AsyncSocket;
-use rtnetlink::{MulticastGroup, new_connection, new_multicast_connection};
-use tokio::sync::mpsc;
+use rtnetlink::sys::{AsyncSocket, SocketAddr};
+use rtnetlink::{IpVersion, MulticastGroup, new_connection, new_multicast_connection};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::returns::{Fact, LinkState, Network, Return, RouteId};
+use super::class::DISH;
+use super::fact::{Fact, LinkFact, LinkState, Mac, Placed, Route, Rule};
 
-/// Returns waiting to be read. When nobody reads, further ones are dropped: one is enough to make everybody retry.
-const RETURNS: usize = 8;
-/// Room in the kernel for a burst of changes; what does not fit is found by the next dump.
-const RECEIVE_BUFFER: usize = 1 << 20;
 /// A dump whose end got lost is begun again.
 const DUMP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Dumps in a row that may fail before the watch ends.
+/// Dumps in a row that may fail.
 const DUMP_TRIES: u32 = 5;
 
-/// Watches the kernel for networks that come back. Spawns onto the current runtime and sees the network namespace of the
-/// calling thread; ends when the receiver is dropped. The channel closes if the kernel stops answering.
-///
-/// # Errors
-/// If this process may not open a netlink socket. The box works without: destinations then wait out their back-off.
-pub fn watch_returns() -> io::Result<mpsc::Receiver<Return>> {
-    let (returns, receiver) = mpsc::channel(RETURNS);
-    // Subscribed before the first dump, so that no change falls between the two.
-    let (mut connection, _handle, messages) = new_multicast_connection(&[
-        MulticastGroup::Link,
-        MulticastGroup::Ipv4Ifaddr,
-        MulticastGroup::Ipv6Ifaddr,
-        MulticastGroup::Ipv4Route,
-        MulticastGroup::Ipv6Route,
-    ])?;
-    connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
-    // A dump goes over a socket of its own: an overrun of the other one cannot swallow its end.
-    let (dumps, handle, _) = new_connection()?;
-    tokio::spawn(async move {
-        let watch = async {
-            pin_mut!(messages);
-            let mut network = Network::default();
-            network.resync(dump(&handle).await?);
-            while let Some((message, _)) = messages.next().await {
-                let news = if matches!(message.payload, NetlinkPayload::Overrun(_)) {
-                    network.resync(dump(&handle).await?)
-                } else {
-                    facts(message).into_iter().filter_map(|fact| network.apply(fact)).collect()
-                };
-                for news in news {
-                    if let Err(mpsc::error::TrySendError::Closed(_)) = returns.try_send(news) {
-                        return None;
-                    }
+/// Messages as they come.
+pub(super) type Messages = Pin<Box<dyn Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Send>>;
+
+/// Two sockets: one that listens, and one that asks.
+pub(super) struct Netlink {
+    pub(super) messages: Messages,
+    handle: rtnetlink::Handle,
+    /// They end with this.
+    _connections: JoinSet<()>,
+}
+
+impl Netlink {
+    /// Begins to listen, inside a tokio runtime, in the network namespace of this thread. What happens between this and a
+    /// dump is in both.
+    pub(super) fn open(receive_buffer: usize) -> io::Result<Self> {
+        let (mut listening, _handle, messages) = new_multicast_connection(&[
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Rule,
+        ])?;
+        listening.socket_mut().socket_mut().set_rx_buf_sz(receive_buffer)?;
+        // A dump goes over a socket of its own: an overrun of the other one cannot swallow its end.
+        let (asking, handle, _) = new_connection()?;
+        let mut connections = JoinSet::new();
+        connections.spawn(listening);
+        connections.spawn(asking);
+        Ok(Self { messages: Box::pin(messages), handle, _connections: connections })
+    }
+
+    /// Everything there is. `None` if the kernel does not answer.
+    pub(super) async fn dump(&self) -> Option<Vec<Fact>> {
+        for _ in 0..DUMP_TRIES {
+            if let Ok(Ok(facts)) = timeout(DUMP_TIMEOUT, self.dump_once()).await {
+                return Some(facts);
+            }
+        }
+        None
+    }
+
+    async fn dump_once(&self) -> Result<Vec<Fact>, rtnetlink::Error> {
+        let mut facts = Vec::new();
+        // Links first: addresses and routes of unknown interfaces are ignored.
+        let links = self.handle.link().get().execute();
+        pin_mut!(links);
+        while let Some(message) = links.try_next().await? {
+            facts.extend(link(&message));
+        }
+        let addresses = self.handle.address().get().execute();
+        pin_mut!(addresses);
+        while let Some(message) = addresses.try_next().await? {
+            facts.extend(address(&message));
+        }
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut request = RouteMessage::default();
+            request.header.address_family = family;
+            let found = self.handle.route().get(request).execute();
+            pin_mut!(found);
+            while let Some(message) = found.try_next().await? {
+                facts.extend(routes(&message).into_iter().map(|route| route.there(Placed::Beside)));
+            }
+        }
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let rules = self.handle.rule().get(version).execute();
+            pin_mut!(rules);
+            loop {
+                match rules.try_next().await {
+                    Ok(Some(message)) => facts.extend(rule(&message).map(Fact::Rule)),
+                    // A kernel without policy routing has no rules, and says so.
+                    Ok(None) | Err(rtnetlink::Error::NetlinkError(_)) => break,
+                    Err(error) => return Err(error),
                 }
             }
-            Some(())
-        };
-        // The connections are driven here and end with the watch.
-        tokio::select! {
-            _ = watch => {}
-            () = connection => {}
-            () = dumps => {}
-            () = returns.closed() => {}
         }
-    });
-    Ok(receiver)
+        Ok(facts)
+    }
 }
 
-/// Everything there is. `None` if the kernel does not answer.
-async fn dump(handle: &rtnetlink::Handle) -> Option<Vec<Fact>> {
-    for _ in 0..DUMP_TRIES {
-        if let Ok(Ok(facts)) = timeout(DUMP_TIMEOUT, dump_once(handle)).await {
-            return Some(facts);
-        }
-    }
-    None
-}
-
-async fn dump_once(handle: &rtnetlink::Handle) -> Result<Vec<Fact>, rtnetlink::Error> {
-    let mut facts = Vec::new();
-    // Links first: addresses and routes of unknown interfaces are ignored.
-    let links = handle.link().get().execute();
-    pin_mut!(links);
-    while let Some(message) = links.try_next().await? {
-        facts.extend(link(&message));
-    }
-    let addresses = handle.address().get().execute();
-    pin_mut!(addresses);
-    while let Some(message) = addresses.try_next().await? {
-        facts.extend(address(&message).map(|(index, address)| Fact::Address { index, address }));
-    }
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut request = RouteMessage::default();
-        request.header.address_family = family;
-        let routes = handle.route().get(request).execute();
-        pin_mut!(routes);
-        while let Some(message) = routes.try_next().await? {
-            facts.extend(default_routes(&message).map(|(index, route)| Fact::DefaultRoute { index, route }));
-        }
-    }
-    Ok(facts)
-}
-
+/// What a message says. An overrun is no message but the want of some.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the kernel talks of many things that are none of ours")]
-fn facts(message: NetlinkMessage<RouteNetlinkMessage>) -> Vec<Fact> {
+pub(super) fn facts(message: NetlinkMessage<RouteNetlinkMessage>) -> Vec<Fact> {
+    let replaces = message.header.flags & NLM_F_REPLACE != 0;
+    let placed = if replaces { Placed::Instead } else { Placed::Beside };
     let NetlinkPayload::InnerMessage(message) = message.payload else { return Vec::new() };
     match message {
         RouteNetlinkMessage::NewLink(m) => link(&m).into_iter().collect(),
-        RouteNetlinkMessage::DelLink(m) => vec![Fact::LinkGone { index: m.header.index }],
-        RouteNetlinkMessage::NewAddress(m) => {
-            address(&m).map(|(index, address)| Fact::Address { index, address }).into_iter().collect()
+        // An interface that leaves a bridge is deleted there (AF_BRIDGE), and goes on.
+        RouteNetlinkMessage::DelLink(m) if m.header.interface_family == AddressFamily::Unspec => {
+            vec![Fact::LinkGone { index: m.header.index }]
         }
-        RouteNetlinkMessage::DelAddress(m) => {
-            address(&m).map(|(index, address)| Fact::AddressGone { index, address }).into_iter().collect()
-        }
-        RouteNetlinkMessage::NewRoute(m) => {
-            default_routes(&m).map(|(index, route)| Fact::DefaultRoute { index, route }).collect()
-        }
-        RouteNetlinkMessage::DelRoute(m) => {
-            default_routes(&m).map(|(index, route)| Fact::DefaultRouteGone { index, route }).collect()
-        }
+        RouteNetlinkMessage::NewAddress(m) => address(&m).into_iter().collect(),
+        RouteNetlinkMessage::DelAddress(m) => match address_of(&m) {
+            Some(address) => vec![Fact::AddressGone { index: m.header.index, address }],
+            None => Vec::new(),
+        },
+        RouteNetlinkMessage::NewRoute(m) => routes(&m).into_iter().map(|route| route.there(placed)).collect(),
+        RouteNetlinkMessage::DelRoute(m) => routes(&m).into_iter().map(Found::gone).collect(),
+        RouteNetlinkMessage::NewRule(m) => rule(&m).map(Fact::Rule).into_iter().collect(),
+        RouteNetlinkMessage::DelRule(m) => rule(&m).map(Fact::RuleGone).into_iter().collect(),
         _ => Vec::new(),
     }
 }
 
-/// `None` for loopback, and for messages about an interface that do not name it (wireless events).
+/// `None` for loopback, for what only concerns a bridge, and for messages about an interface that do not name it (wireless events).
+#[expect(clippy::wildcard_enum_match_arm, reason = "of some seventy attributes these matter")]
 fn link(message: &LinkMessage) -> Option<Fact> {
     let flags = message.header.flags;
-    if flags.contains(LinkFlags::Loopback) {
+    if flags.contains(LinkFlags::Loopback) || message.header.interface_family != AddressFamily::Unspec {
         return None;
     }
-    let name = message
-        .attributes
-        .iter()
-        .find_map(|attribute| if let LinkAttribute::IfName(name) = attribute { Some(name.clone()) } else { None })?;
-    let state = if !flags.contains(LinkFlags::Up) {
+    let mut fact = LinkFact { index: message.header.index, ..LinkFact::default() };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => fact.name.clone_from(name),
+            LinkAttribute::Address(bytes) => fact.mac = Mac::new(bytes),
+            LinkAttribute::PermAddress(bytes) => fact.permanent = Mac::new(bytes),
+            LinkAttribute::IfAlias(alias) => fact.alias = Some(alias.clone()),
+            LinkAttribute::CarrierChanges(count) => fact.carrier_changes = Some(*count),
+            LinkAttribute::LinkInfo(infos) => {
+                let kind = infos.iter().find_map(|i| if let LinkInfo::Kind(kind) = i { Some(kind) } else { None });
+                fact.kind = kind.map(ToString::to_string);
+            }
+            _ => {}
+        }
+    }
+    fact.state = if !flags.contains(LinkFlags::Up) {
         LinkState::Off
     } else if flags.contains(LinkFlags::LowerUp) {
         LinkState::Up
     } else {
         LinkState::NoCarrier
     };
-    Some(Fact::Link { index: message.header.index, name, state })
+    (!fact.name.is_empty()).then_some(Fact::Link(fact))
 }
 
 /// The interface's own address; `None` while IPv6 still checks it for duplicates.
-fn address(message: &AddressMessage) -> Option<(u32, std::net::IpAddr)> {
+fn address(message: &AddressMessage) -> Option<Fact> {
     let unusable = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
     if message.header.flags.intersects(unusable) && !message.header.flags.contains(AddressHeaderFlags::Optimistic) {
         return None;
     }
-    let find = |wanted: fn(&AddressAttribute) -> Option<std::net::IpAddr>| message.attributes.iter().find_map(wanted);
+    let address = address_of(message)?;
+    Some(Fact::Address { index: message.header.index, address, prefix: message.header.prefix_len })
+}
+
+fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
     // On point-to-point links `Address` is the far end and `Local` is ours; elsewhere `Local` may be missing.
     let local = find(|a| if let AddressAttribute::Local(ip) = a { Some(*ip) } else { None });
-    let address = local.or_else(|| find(|a| if let AddressAttribute::Address(ip) = a { Some(*ip) } else { None }));
-    address.map(|address| (message.header.index, address))
+    local.or_else(|| find(|a| if let AddressAttribute::Address(ip) = a { Some(*ip) } else { None }))
 }
 
-/// The interfaces through which this route, if it is a default route, leads.
-fn default_routes(message: &RouteMessage) -> impl Iterator<Item = (u32, RouteId)> {
+/// A route and where it leads.
+struct Found {
+    index: u32,
+    route: Route,
+    gateway: Option<IpAddr>,
+}
+
+impl Found {
+    fn there(self, placed: Placed) -> Fact {
+        Fact::Route { index: self.index, route: self.route, gateway: self.gateway, placed }
+    }
+
+    fn gone(self) -> Fact {
+        Fact::RouteGone { index: self.index, route: self.route }
+    }
+}
+
+/// Default routes, and the one to a Starlink dish; one for each interface that it leads through. All others are none of
+/// ours, however many there are.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of some thirty attributes these matter")]
+fn routes(message: &RouteMessage) -> Vec<Found> {
     let header = &message.header;
-    let is_default = header.destination_prefix_length == 0 && header.kind == RouteType::Unicast;
-    let mut id = RouteId { v6: header.address_family == AddressFamily::Inet6, table: header.table.into(), priority: 0 };
-    let mut interfaces = Vec::new();
-    for attribute in message.attributes.iter().filter(|_| is_default) {
-        if let RouteAttribute::Oif(index) = attribute {
-            interfaces.push(*index);
-        } else if let RouteAttribute::Table(table) = attribute {
-            id.table = *table;
-        } else if let RouteAttribute::Priority(priority) = attribute {
-            id.priority = *priority;
-        } else if let RouteAttribute::MultiPath(hops) = attribute {
-            interfaces.extend(hops.iter().map(|hop| hop.interface_index));
+    if header.kind != RouteType::Unicast {
+        return Vec::new();
+    }
+    let v6 = header.address_family == AddressFamily::Inet6;
+    let mut route = Route { v6, table: header.table.into(), priority: 0, to: None };
+    let mut hops: Vec<(u32, Option<IpAddr>)> = Vec::new();
+    let (mut oif, mut gateway) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => oif = Some(*index),
+            RouteAttribute::Gateway(to) => gateway = ip(to),
+            RouteAttribute::Table(table) => route.table = *table,
+            RouteAttribute::Priority(priority) => route.priority = *priority,
+            RouteAttribute::Destination(to) => route.to = ip(to).map(|to| (to, header.destination_prefix_length)),
+            RouteAttribute::MultiPath(all) => {
+                let via = |a: &RouteAttribute| if let RouteAttribute::Gateway(to) = a { ip(to) } else { None };
+                hops.extend(all.iter().map(|hop| (hop.interface_index, hop.attributes.iter().find_map(via))));
+            }
+            _ => {}
         }
     }
-    interfaces.into_iter().map(move |index| (index, id))
+    let is_default = header.destination_prefix_length == 0;
+    if is_default {
+        route.to = None;
+    } else if route.to != Some((IpAddr::V4(DISH), 32)) {
+        return Vec::new();
+    }
+    hops.extend(oif.map(|index| (index, gateway)));
+    hops.into_iter().map(|(index, gateway)| Found { index, route, gateway }).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-
-    use std::process::Command;
-
-    use super::*;
-
-    fn ip(arguments: &str) {
-        let done = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
-        assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    if let RouteAddress::Inet(v4) = address {
+        Some((*v4).into())
+    } else if let RouteAddress::Inet6(v6) = address {
+        Some((*v6).into())
+    } else {
+        None
     }
+}
 
-    /// In a network namespace of its own; `false` if this user may not have one.
-    fn in_a_namespace(test: impl FnOnce() + Send + 'static) -> bool {
-        std::thread::spawn(move || {
-            // SAFETY: affects only this thread, which was made for it.
-            let done = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-            if done == 0 {
-                test();
-            }
-            done == 0
-        })
-        .join()
-        .unwrap()
-    }
-
-    async fn next(returns: &mut mpsc::Receiver<Return>) -> (String, &'static str) {
-        let limit = Duration::from_secs(60);
-        let news = timeout(limit, returns.recv()).await.expect("the kernel said nothing").unwrap();
-        (news.interface, news.why)
-    }
-
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-    }
-
-    #[test]
-    fn the_kernel_says_when_a_network_comes_back() {
-        let done = in_a_namespace(|| {
-            runtime().block_on(async {
-                ip("link add here type veth peer name there");
-                ip("link set there up");
-                ip("addr add 192.0.2.1/24 dev here");
-                ip("link set here up");
-                let mut returns = watch_returns().unwrap();
-                // Carrier may come before or after the first dump; a second interface settles where we are.
-                ip("link add second type veth peer name far");
-                ip("link set far up");
-                ip("addr add 198.51.100.1/24 dev second");
-                ip("link set second up");
-                while next(&mut returns).await.0 != "second" {}
-
-                // `far` and `there` have no useful address, so nothing is said of them.
-                ip("route add default via 192.0.2.254 dev here");
-                assert_eq!(next(&mut returns).await, ("here".to_owned(), "it has a default route again"));
-                ip("link set here down");
-                ip("link set here up");
-                assert_eq!(next(&mut returns).await, ("here".to_owned(), "it has carrier and an address again"));
-                // The kernel reports carrier at most about once a second and may swallow a shorter loss: pulled again
-                // until it is seen.
-                let seen = loop {
-                    ip("link set there down");
-                    ip("link set there up");
-                    if let Ok(news) = timeout(Duration::from_millis(1500), returns.recv()).await {
-                        break news.unwrap();
-                    }
-                };
-                assert_eq!((seen.interface.as_str(), seen.why), ("here", "it has carrier and an address again"));
-            });
-        });
-        if !done {
-            eprintln!("skipped: this user may not make a network namespace");
+/// `None` for rules that look into no table.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of some twenty attributes these matter")]
+fn rule(message: &RuleMessage) -> Option<Rule> {
+    let header = &message.header;
+    let mut rule = Rule { v6: header.family == AddressFamily::Inet6, table: header.table.into(), ..Rule::default() };
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(priority) => rule.priority = *priority,
+            RuleAttribute::Table(table) => rule.table = *table,
+            RuleAttribute::Source(from) => rule.from = Some((*from, header.src_len)),
+            RuleAttribute::Oifname(name) => rule.oif = Some(name.clone()),
+            RuleAttribute::Iifname(name) => rule.iif = Some(name.clone()),
+            RuleAttribute::FwMark(mark) => rule.mark = Some(*mark),
+            _ => {}
         }
     }
+    (rule.table != 0).then_some(rule)
 }

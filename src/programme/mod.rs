@@ -15,11 +15,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 pub use outputs::{END_WITHIN, Outputs, Wanted};
 
 use crate::clock;
 use crate::config::RenditionSettings;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
+use crate::link::{self, Links};
 use crate::model::{AccessUnit, InputId, Media, OutputId, RenditionId, Track, Wall};
 use crate::mux::ts;
 use crate::output::{EventSink, Feed, OutputCommand, ProgrammeClock, Transport};
@@ -67,13 +70,27 @@ pub struct Programme {
 }
 
 impl Programme {
-    /// A programme with nothing on air, on the current single-threaded runtime (inside a `LocalSet`).
+    /// As [`Self::with_links`], where nothing is known of the machine's interfaces.
     pub fn new(
         wanted: &Wanted<'_>,
         inputs: Vec<InputId>,
         epoch: Epoch,
         order: Order,
         events: EventSink,
+        seed: u64,
+    ) -> Self {
+        Self::with_links(wanted, inputs, epoch, order, events, link::unknown(), seed)
+    }
+
+    /// A programme with nothing on air, on the current single-threaded runtime (inside a `LocalSet`). `links` says what the
+    /// interfaces under its outputs allow.
+    pub fn with_links(
+        wanted: &Wanted<'_>,
+        inputs: Vec<InputId>,
+        epoch: Epoch,
+        order: Order,
+        events: EventSink,
+        links: watch::Receiver<Arc<Links>>,
         seed: u64,
     ) -> Self {
         let mut programme = Self {
@@ -83,7 +100,7 @@ impl Programme {
             feeds: BTreeMap::new(),
             transports: BTreeMap::new(),
             audiences: BTreeMap::new(),
-            outputs: Outputs::new(events.clone(), seed),
+            outputs: Outputs::new(events.clone(), links, seed),
             events,
             has_news: false,
         };

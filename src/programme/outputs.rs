@@ -1,10 +1,14 @@
 //! The running destinations and recordings, kept in step with the settings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, SrtDestinationSettings};
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
+use crate::link::Links;
 use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
 use crate::output::{EventSink, Feed, OutputCommand, OutputHandle, Transport, record, rtmp, srt};
 
@@ -42,6 +46,7 @@ pub struct Outputs {
     srt: BTreeMap<OutputId, Running<SrtDestinationSettings, OutputSnapshot>>,
     recordings: BTreeMap<OutputId, Running<RecordingSettings, RecordingSnapshot>>,
     events: EventSink,
+    links: watch::Receiver<Arc<Links>>,
     seed: u64,
     on_air: bool,
 }
@@ -53,8 +58,16 @@ struct Running<T, S> {
 
 impl Outputs {
     /// No outputs yet; off air. `seed` makes the back-offs of this box differ from another's.
-    pub fn new(events: EventSink, seed: u64) -> Self {
-        Self { rtmp: BTreeMap::new(), srt: BTreeMap::new(), recordings: BTreeMap::new(), events, seed, on_air: false }
+    pub fn new(events: EventSink, links: watch::Receiver<Arc<Links>>, seed: u64) -> Self {
+        Self {
+            rtmp: BTreeMap::new(),
+            srt: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            events,
+            links,
+            seed,
+            on_air: false,
+        }
     }
 
     /// Starts what is new, ends what is gone or changed, leaves alone what is the same. `rebuilt` feeds: everything is
@@ -85,7 +98,7 @@ impl Outputs {
                 continue;
             };
             let (events, seed) = (self.events.clone(), self.next_seed());
-            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, seed);
+            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, self.links.clone(), seed);
             self.begin(&handle, new.enabled);
             self.srt.insert(new.id.clone(), Running { settings: new.clone(), handle });
         }

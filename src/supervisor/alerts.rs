@@ -17,6 +17,7 @@ enum Matter {
     Source,
     Output,
     Path,
+    Link,
     Recording,
     Child,
     Config,
@@ -32,6 +33,7 @@ fn matter(kind: EventKind) -> Matter {
             Matter::Child
         }
         EventKind::PathUp | EventKind::PathDown | EventKind::PathSwitched | EventKind::PathDoubted => Matter::Path,
+        EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged => Matter::Link,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
         EventKind::WentOnAir
         | EventKind::WentOffAir
@@ -52,6 +54,7 @@ fn is_recovery(event: &Event) -> bool {
         EventKind::Switched
         | EventKind::OutputPublishing
         | EventKind::PathUp
+        | EventKind::LinkUp
         | EventKind::RecordingOpened
         | EventKind::RecordingTrouble
         | EventKind::ChildReady
@@ -65,6 +68,8 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::PathDown
         | EventKind::PathSwitched
         | EventKind::PathDoubted
+        | EventKind::LinkDown
+        | EventKind::LinkChanged
         | EventKind::SenderConnected
         | EventKind::SenderGone
         | EventKind::CallerRefused

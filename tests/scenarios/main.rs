@@ -8,6 +8,7 @@
 
 mod support;
 
+mod carriers;
 mod destinations;
 mod faults;
 mod hostile;

@@ -165,5 +165,6 @@ fn report(sender: &ChildSender, on_air: bool) {
         renditions: Vec::new(),
         outputs: Vec::new(),
         recordings: Vec::new(),
+        links: None,
     }));
 }

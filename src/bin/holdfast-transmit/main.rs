@@ -5,6 +5,7 @@ mod intake;
 mod keeper;
 mod plane;
 mod slates;
+mod uplinks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

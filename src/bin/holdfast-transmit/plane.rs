@@ -18,7 +18,7 @@ use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::ToWorker;
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
-use holdfast::link;
+use holdfast::link::{self, Monitor};
 use holdfast::model::InputId;
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
@@ -31,6 +31,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::slates::{self, Awaited, Meanwhile};
+use crate::uplinks::Uplinks;
 
 /// Messages from workers waiting for the plane; beyond that the sockets wait, and then the workers drop.
 const INBOX: usize = 256;
@@ -56,16 +57,16 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
     let (inbox, mut intake) = mpsc::channel(INBOX);
     tokio::task::spawn_local(intake::serve(listener, paths.clone(), inbox));
 
-    let mut plane = Plane::new(paths, settings, keeper, link.sender());
-    let mut returns = match link::watch_returns() {
-        Ok(returns) => returns,
-        Err(e) => {
-            let text =
-                format!("the kernel does not tell of networks that return ({e}); destinations retry by the clock");
-            plane.say(EventKind::Note, Severity::Warning, "", text);
-            mpsc::channel(1).1
-        }
+    let (monitor, trouble) = match link::watch(link::Options::default()) {
+        Ok(monitor) => (monitor, None),
+        Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
     };
+    let mut changes = monitor.changes;
+    let mut plane = Plane::new(paths, settings, keeper, link.sender(), Uplinks::new(monitor.links));
+    if let Some(e) = trouble {
+        let text = format!("the kernel does not tell of its interfaces ({e}); destinations retry by the clock");
+        plane.say(EventKind::Note, Severity::Warning, "", text);
+    }
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
@@ -83,7 +84,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
             message = intake.recv() => if let Some(message) = message { plane.hear(message) },
             () = sleep_until(timeout) => plane.switch_input(Input::Timeout),
             _ = beat.tick() => plane.beat(),
-            Some(back) = returns.recv() => plane.network_returned(&back),
+            Some(change) = changes.recv() => plane.link_changed(&change),
             _ = terminate.recv() => break,
         }
     }
@@ -115,13 +116,14 @@ struct Plane {
     saved: Option<SavedTime>,
     keeper: Keeper,
     link: ChildSender,
+    uplinks: Uplinks,
     events: EventSink,
     beats: u32,
     on_air: bool,
 }
 
 impl Plane {
-    fn new(paths: Paths, settings: Settings, keeper: Keeper, link: ChildSender) -> Self {
+    fn new(paths: Paths, settings: Settings, keeper: Keeper, link: ChildSender, uplinks: Uplinks) -> Self {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let saved = keeper::load(&paths.programme_time());
         let rate = settings.frame_rate;
@@ -130,12 +132,13 @@ impl Plane {
         let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
         let seed = u64::try_from(wall.0).unwrap_or(1) ^ u64::from(std::process::id());
         let mut plane = Self {
-            programme: Programme::new(
+            programme: Programme::with_links(
                 &wanted(&settings),
                 inputs(&settings),
                 epoch,
                 Order::Presentation,
                 events.clone(),
+                uplinks.links(),
                 seed,
             ),
             paths,
@@ -146,6 +149,7 @@ impl Plane {
             saved: None,
             keeper,
             link,
+            uplinks,
             events,
             beats: 0,
             on_air: false,
@@ -343,9 +347,15 @@ impl Plane {
         }
     }
 
-    fn network_returned(&self, back: &link::Return) {
-        self.say(EventKind::NetworkReturned, Severity::Info, &back.interface, back.why.to_owned());
-        self.programme.tell(None, OutputCommand::NetworkReturned);
+    /// Paths that are bound to the interface have heard of it by themselves.
+    fn link_changed(&mut self, change: &link::Change) {
+        if let Some(event) = self.uplinks.event(change, &self.settings) {
+            (self.events)(event);
+        }
+        if let Some(back) = link::Return::of(change) {
+            self.say(EventKind::NetworkReturned, Severity::Info, &back.interface, back.why.to_owned());
+            self.programme.tell(None, OutputCommand::NetworkReturned);
+        }
     }
 
     fn beat(&mut self) {
@@ -376,6 +386,8 @@ impl Plane {
     fn report(&self) {
         let now = clock::media();
         let state = self.programme.snapshot(now);
+        let outputs = self.programme.destinations();
+        let links = self.uplinks.shown(&self.settings, &outputs, now);
         self.link.send(ChildMessage::Plane(PlaneSnapshot {
             on_air: self.on_air,
             programme_time: state.programme_time,
@@ -383,8 +395,9 @@ impl Plane {
             source_reason: state.reason,
             inputs: state.inputs,
             renditions: state.renditions,
-            outputs: self.programme.destinations(),
+            outputs,
             recordings: self.programme.recordings(),
+            links,
         }));
     }
 }

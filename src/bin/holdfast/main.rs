@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod desk;
 mod events;
+mod links;
 mod status;
 mod terminal;
 
@@ -33,6 +34,7 @@ pub(crate) const NOT_RUNNING: u8 = 3;
   holdfast status --watch        the box, live in this terminal
   holdfast start                 go on air, and stay there through crashes and reboots
   holdfast stop                  end all destinations and recordings cleanly
+  holdfast links --watch         its network interfaces, and what goes over each
   holdfast retry youtube         do not wait, try this destination now
   holdfast check-config /etc/holdfast/holdfast.toml && holdfast reload
   holdfast events --last 50      what happened and why
@@ -87,6 +89,18 @@ enum Task {
         #[arg(value_parser = bitrate::parse)]
         bitrate: u32,
     },
+    /// Show the network interfaces: what each is, can do, did, and what goes over it.
+    ///
+    /// An interface is ready when it has a carrier (something is plugged in and on), an address (somebody answered, such as
+    /// DHCP) and a default route (a way beyond its own network). What lacks is said, with what to do. Its class is what the
+    /// kernel knows, or a guess that is called likely; both come with the reason. It is known by where it is plugged in or
+    /// by its maker's MAC address, whatever the kernel names it today.
+    ///
+    /// Works without holdfastd too; then it is not known what uses each.
+    #[command(
+        after_help = "Examples:\n  holdfast links\n  holdfast links --watch     pull a cable and look\n  holdfast links --json | jq '.[] | select(.condition != \"ready\") | .name'"
+    )]
+    Links(links::Arguments),
     /// Show what happened, with reasons.
     #[command(
         after_help = "Examples:\n  holdfast events --last 50\n  holdfast events --follow\n  holdfast events --json | jq 'select(.severity == \"alert\")'"
@@ -113,6 +127,7 @@ fn main() -> ExitCode {
     let paths = Paths::new(runtime, state);
     match task {
         Task::Status(arguments) => status::run(&paths, &arguments),
+        Task::Links(arguments) => links::run(&paths, &arguments),
         Task::Events(arguments) => events::run(&paths, &arguments),
         Task::Start => desk::order(&paths, Command::Start),
         Task::Stop => desk::order(&paths, Command::Stop),

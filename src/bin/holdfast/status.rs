@@ -95,7 +95,7 @@ fn page(snapshot: &BoxSnapshot, recent: &[Event]) -> String {
 }
 
 /// Over the old page, line by line, so that nothing flickers; what the terminal has no room for is left out.
-fn redraw(page: &str) {
+pub(crate) fn redraw(page: &str) {
     let mut screen = String::from("\x1b[H");
     let rows = rows();
     let lines: Vec<&str> = page.lines().collect();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::pair::{Pair, Peer, ms};
-use crate::bonding::{Congestion, DUPLICATE_EVERY, Decision, Doubt, LinkId, PROBATION, Policy};
+use crate::bonding::{
+    Carrier, Congestion, DUPLICATE_EVERY, Decision, Doubt, LinkId, NO_CARRIER_AFTER, PROBATION, Policy,
+};
 use crate::srt::session::PathId;
 
 /// 6 Mbit/s with headers: 570 packets a second.
@@ -295,4 +297,55 @@ fn the_same_calls_give_the_same_decisions() {
     };
     assert_eq!(run(40), run(40));
     assert_ne!(run(40).0, run(41).0);
+}
+
+#[test]
+fn a_lost_carrier_makes_the_spare_carry_at_once_and_a_blip_is_no_switch() {
+    for peer in PEERS {
+        for rtt in [10, 40] {
+            let mut pair = pair(peer, 250, rtt);
+            let begins = pair.now;
+            pair.hole(MAIN, true);
+            pair.sender.set_carrier(MAIN, Carrier::Lost, pair.now);
+            pair.stream(ms(60), INTERVAL);
+            let helped = pair.first_on(SPARE, begins).unwrap() - begins;
+            assert!(helped <= ms(2), "{peer:?}, RTT {rtt}: the spare helps after {helped:?}");
+            pair.hole(MAIN, false);
+            pair.sender.set_carrier(MAIN, Carrier::There, pair.now);
+            pair.stream(ms(3000), INTERVAL);
+            assert_eq!(pair.switches(), [], "{peer:?}, RTT {rtt}: {:?}", pair.decisions);
+            assert_eq!(pair.sender.main(), Some(MAIN), "{peer:?}, RTT {rtt}: {:?}", pair.decisions);
+            assert_eq!(pair.missing(), 0, "{peer:?}, RTT {rtt}");
+        }
+    }
+}
+
+#[test]
+fn a_path_without_carrier_is_left_after_100_ms_and_closing_it_is_no_second_doubt() {
+    for peer in PEERS {
+        let mut pair = pair(peer, 250, 20);
+        let begins = pair.elapsed();
+        pair.hole(MAIN, true);
+        pair.sender.set_carrier(MAIN, Carrier::Lost, pair.now);
+        pair.stream(NO_CARRIER_AFTER, INTERVAL);
+        pair.sender.close_path(MAIN, pair.now);
+        pair.stream(ms(2000), INTERVAL);
+        let switches = pair.switches();
+        assert_eq!(switches.len(), 1, "{peer:?}: {:?}", pair.decisions);
+        let took = switches[0].0 - begins;
+        assert!(took >= NO_CARRIER_AFTER && took <= NO_CARRIER_AFTER + ms(20), "{peer:?}: {took:?}");
+        assert_eq!(pair.sender.counters().doubts, 1, "{peer:?}: {:?}", pair.decisions);
+        assert_eq!(pair.missing(), 0, "{peer:?}");
+    }
+}
+
+#[test]
+fn a_spare_that_loses_its_carrier_is_none_and_the_main_path_carries_on() {
+    let mut pair = pair(Peer::Holdfast, 250, 20);
+    pair.hole(SPARE, true);
+    pair.sender.set_carrier(SPARE, Carrier::Lost, pair.now);
+    pair.stream(ms(1000), INTERVAL);
+    assert_eq!(pair.sender.counters().doubts, 0, "{:?}", pair.decisions);
+    assert!(pair.decisions.iter().any(|(_, d)| matches!(d, Decision::Probation { link: LinkId(1), .. })));
+    assert_eq!(pair.missing(), 0);
 }

@@ -1,6 +1,7 @@
 //! Snapshots and events as text for a terminal. The words are the same with and without colour, and every trouble comes
 //! with what to do about it, as far as the box knows.
 
+mod links;
 mod page;
 mod srt;
 mod words;
@@ -11,6 +12,7 @@ use super::{
     BoxSnapshot, ChildSnapshot, ChildState, Event, OutputSnapshot, OutputState, PlaneSnapshot, RecordingSnapshot,
     RecordingState, Severity, SourceOnAir, WorkerReport,
 };
+pub use links::links;
 use page::{Page, Tone};
 
 /// How text is to look.

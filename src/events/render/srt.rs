@@ -73,16 +73,17 @@ fn row(page: &mut Page, path: &PathSnapshot) {
         PathState::Calling => (Tone::Busy, "◌", "calling"),
         PathState::Carries => (Tone::Good, "●", "carries"),
         PathState::Ready => (Tone::Good, "○", "ready"),
+        PathState::NoLink { .. } => (Tone::Bad, "✗", "no link"),
         PathState::Waiting { .. } => (Tone::Bad, "✗", "waiting"),
     };
     let facts = match &path.state {
         PathState::Carries | PathState::Ready => facts(path),
         PathState::Waiting { retry_in_ms, .. } => format!("tries again in {} s", retry_in_ms.div_ceil(1000)),
-        PathState::Off | PathState::Calling => String::new(),
+        PathState::Off | PathState::Calling | PathState::NoLink { .. } => String::new(),
     };
     let name = format!("     {mark} {:<13} {state:<9} ", path.label);
     page.line(&[(tone, &name), (Tone::Plain, &facts)]);
-    if let PathState::Waiting { because, .. } = &path.state {
+    if let PathState::Waiting { because, .. } | PathState::NoLink { because } = &path.state {
         page.paragraph(&[(Tone::Plain, "         ")], Tone::Bad, because);
     }
 }

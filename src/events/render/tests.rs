@@ -57,6 +57,7 @@ fn plane() -> PlaneSnapshot {
             lost: 0,
             free_bytes: Some(45_600_000_000),
         }],
+        links: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -54,6 +54,15 @@ impl Binding {
         let shortfalls = self.size_buffers(&socket, &place);
         let socket = UdpSocket::new(socket, place.clone(), self.hear_icmp).map_err(refused)?;
         Ok((socket, shortfalls))
+    }
+
+    /// Which of our addresses a datagram to `peer` leaves from: as the routing table has it now. `None` if there is no way.
+    pub fn source_towards(&self, peer: SocketAddr) -> Option<IpAddr> {
+        let socket = self.socket().ok()?;
+        // Sends nothing: of a datagram socket it only fixes the two ends.
+        socket.connect(&peer.into()).ok()?;
+        let local = socket.local_addr().ok()?.as_socket()?.ip();
+        Some(local.to_canonical()).filter(|local| !local.is_unspecified())
     }
 
     fn socket(&self) -> io::Result<Socket> {

@@ -41,6 +41,8 @@ pub(super) struct Common {
 pub(super) struct Connected {
     pub(super) port: Rc<Port>,
     pub(super) route: Route,
+    /// The address it leaves from, if the kernel says.
+    pub(super) source: Option<IpAddr>,
     pub(super) negotiated: Box<Negotiated>,
     /// Buffers that turned out smaller than asked for.
     pub(super) shortfalls: Vec<Shortfall>,
@@ -82,7 +84,8 @@ async fn call_address(
     let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let local = SocketAddr::new(path.source.unwrap_or(any), 0);
     let interface = path.interface.as_ref().map(ToString::to_string);
-    let (socket, shortfalls) = Binding::caller(interface, local).open().map_err(Failure::Socket)?;
+    let binding = Binding::caller(interface, local);
+    let (socket, shortfalls) = binding.open().map_err(Failure::Socket)?;
     let (port, route) = (Rc::new(Port::new(socket)), Route { to: peer, from: None });
     let config = CallerConfig {
         peer: peer.ip(),
@@ -106,7 +109,9 @@ async fn call_address(
             port.flush();
         }
         match caller.poll_event() {
-            Some(CallerEvent::Connected(negotiated)) => return Ok(Connected { port, route, negotiated, shortfalls }),
+            Some(CallerEvent::Connected(negotiated)) => {
+                return Ok(Connected { port, route, source: binding.source_towards(peer), negotiated, shortfalls });
+            }
             Some(CallerEvent::Failed(trouble)) => return Err(Failure::Handshake(trouble)),
             None => {}
         }

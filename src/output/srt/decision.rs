@@ -49,7 +49,7 @@ pub(super) fn told(
             let (to_name, why_words) = (name(*to), doubt(*why));
             let reason = match why {
                 Doubt::Preferred => format!("{to_name} {why_words}: it carries in the place of {from}"),
-                Doubt::Overdue | Doubt::Congested(_) | Doubt::Unsteady | Doubt::Gone => {
+                Doubt::Overdue | Doubt::Congested(_) | Doubt::Unsteady | Doubt::NoCarrier | Doubt::Gone => {
                     format!("{from} {why_words}: {to_name} carries in its place")
                 }
             };
@@ -83,6 +83,7 @@ fn doubt(why: Doubt) -> &'static str {
         Doubt::Congested(Congestion::Loss) => "is congested (packets are lost)",
         Doubt::Congested(Congestion::Shortfall) => "is congested (less arrives than is sent)",
         Doubt::Unsteady => "was doubted again and again",
+        Doubt::NoCarrier => "has lost its carrier",
         Doubt::Gone => "is gone",
         Doubt::Preferred => "is preferred and works again",
     }

@@ -1,21 +1,25 @@
 //! One destination's task: carries out what the roster and the bond decide.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::call::{CallerGroup, Common, Connected, call};
 use super::failure::Failure;
+use super::footing::{Act, Footing, Lack};
 use super::report::Report;
-use super::roster::Roster;
+use super::roster::{Phase, Roster};
 use super::sender::Sender;
-use crate::bonding::{Bond, BondEvent, LinkId, Policy};
+use crate::bonding::{Bond, BondEvent, Carrier, LinkId, Policy};
 use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
+use crate::link::Links as Interfaces;
 use crate::link::udp::Inbox;
 use crate::output::{Next, OutputCommand, Payloads, Transport};
 use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
@@ -45,6 +49,11 @@ pub(super) struct Destination {
     calls: JoinSet<(usize, Result<Connected, Failure>)>,
     session: Option<Running>,
     ending: bool,
+    /// What the interfaces allow, and what the kernel says of them; `None` when nobody says anything any more.
+    footing: Footing,
+    links: Option<watch::Receiver<Arc<Interfaces>>>,
+    /// Why a path was closed here.
+    closing: BTreeMap<usize, Lack>,
 }
 
 /// A session with at least one path, and its place in the programme.
@@ -61,6 +70,9 @@ enum Woken {
     Session,
     Media(Next),
     Retry,
+    /// The interfaces are not what they were; or nobody says any more.
+    Links(Result<(), watch::error::RecvError>),
+    Footing,
     Tick,
 }
 
@@ -70,10 +82,11 @@ impl Destination {
         transport: Transport,
         rate: u64,
         report: Report,
-        seed: [u8; 32],
-        jitter: u64,
+        links: watch::Receiver<Arc<Interfaces>>,
+        (seed, jitter): ([u8; 32], u64),
     ) -> Self {
-        let roster = Roster::new(settings.links.paths().len(), jitter);
+        let paths = settings.links.paths().len();
+        let roster = Roster::new(paths, jitter);
         Self {
             settings,
             transport,
@@ -86,6 +99,9 @@ impl Destination {
             calls: JoinSet::new(),
             session: None,
             ending: false,
+            footing: Footing::new(paths),
+            links: Some(links),
+            closing: BTreeMap::new(),
         }
     }
 
@@ -108,6 +124,13 @@ impl Destination {
                 Woken::Session => self.happened(clock::now()),
                 Woken::Media(next) => self.media(next, clock::now()),
                 Woken::Retry => {}
+                Woken::Links(told) => {
+                    if told.is_err() {
+                        self.links = None;
+                    }
+                    self.look(clock::now());
+                }
+                Woken::Footing => self.look(clock::now()),
                 Woken::Tick => self.measure(clock::now()),
             }
         }
@@ -121,6 +144,7 @@ impl Destination {
     ) -> Woken {
         let due = self.session.as_ref().and_then(|session| session.sender.borrow_mut().arm());
         let retry = self.roster.poll_timeout();
+        let footing = self.footing.poll_timeout();
         let is_quiet = self.session.is_none() && retry.is_none() && self.calls.is_empty();
         let media = async {
             match &mut self.session {
@@ -128,9 +152,17 @@ impl Destination {
                 Some(_) | None => std::future::pending().await,
             }
         };
+        let links = async {
+            match &mut self.links {
+                Some(links) => links.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             command = commands.recv() => Woken::Command(command),
+            told = links => Woken::Links(told),
+            () = until(footing) => Woken::Footing,
             () = wake.notified() => Woken::Session,
             Some(Ok((place, outcome))) = self.calls.join_next() => Woken::Called(place, outcome),
             next = media => Woken::Media(next),
@@ -143,8 +175,10 @@ impl Destination {
     fn command(&mut self, command: OutputCommand, now: Instant) {
         match command {
             OutputCommand::Start if self.settings.enabled => {
-                if !self.ending {
+                if !self.ending && !self.roster.is_wanted() {
                     self.roster.start(now);
+                    self.footing.reset();
+                    self.look(now);
                 }
             }
             OutputCommand::Start => {}
@@ -170,6 +204,53 @@ impl Destination {
             }
             None => self.report.ended_cleanly(),
         }
+    }
+
+    /// Does what the interfaces under the paths ask for.
+    fn look(&mut self, now: Instant) {
+        if !self.roster.is_wanted() {
+            return;
+        }
+        let links = self.links.as_mut().map(|links| links.borrow_and_update().clone()).unwrap_or_default();
+        for act in self.footing.look(self.settings.links.paths(), &links, now) {
+            match act {
+                Act::Hold { place, lack } => {
+                    self.roster.hold(place, lack);
+                    self.report.path_failed(
+                        place,
+                        &Failure::NoLink(lack),
+                        Duration::ZERO,
+                        self.roster.is_any_up(),
+                        now,
+                    );
+                }
+                Act::Release { place } => self.roster.release(place, now),
+                Act::Shake { place } => self.set_carrier(place, Carrier::Lost, now),
+                Act::Steady { place } => self.set_carrier(place, Carrier::There, now),
+                Act::Close { place, lack } => self.close(place, lack, now),
+            }
+        }
+    }
+
+    fn set_carrier(&mut self, place: usize, carrier: Carrier, now: Instant) {
+        let Some(session) = &self.session else { return };
+        let mut sender = session.sender.borrow_mut();
+        if let Some(id) = sender.path(place) {
+            sender.bond.set_carrier(id, carrier, now);
+            sender.settle(now);
+        }
+    }
+
+    fn close(&mut self, place: usize, lack: Lack, now: Instant) {
+        let Some(session) = &self.session else { return };
+        {
+            let mut sender = session.sender.borrow_mut();
+            let Some(id) = sender.path(place) else { return };
+            self.closing.insert(place, lack);
+            sender.bond.close_path(id, now);
+            sender.settle(now);
+        }
+        self.happened(now);
     }
 
     /// No call goes on.
@@ -225,6 +306,10 @@ impl Destination {
     }
 
     fn connected(&mut self, place: usize, connected: &Connected, wake: &Rc<Notify>, now: Instant) {
+        // Its interface may have gone while it called.
+        if *self.roster.phase(place) != Phase::Calling {
+            return;
+        }
         let Some(path) = self.settings.links.paths().get(place) else { return };
         let (link, weight) = (LinkId(u32::try_from(place).unwrap_or(u32::MAX)), path.weight);
         let terms = connected.negotiated.terms();
@@ -255,11 +340,15 @@ impl Destination {
             plan.far_group.set(Some(group.peer));
         }
         self.roster.connected(place, now);
+        let links = self.links.as_ref().map(|links| links.borrow().clone()).unwrap_or_default();
+        self.footing.connected(place, path, connected.source, &links);
         Sender::attach(&session.sender, id, place, connected, &self.inbox);
         let is_first = session.sender.borrow().ports().count() == 1;
         self.report.path_up(place, id, connected, is_first);
         session.sender.borrow_mut().settle(now);
         self.measure(now);
+        // One that waited for another before it is closed need not wait any longer.
+        self.look(now);
     }
 
     /// A call failed or a path was lost.
@@ -330,7 +419,9 @@ impl Destination {
         sender.borrow_mut().detach(path);
         let Some(place) = place else { return };
         self.report.path_gone(place);
-        self.failed(place, &Failure::Lost(why), now);
+        self.footing.disconnected(place);
+        let failure = self.closing.remove(&place).map_or(Failure::Lost(why), Failure::NoLink);
+        self.failed(place, &failure, now);
         if sender.borrow().ports().next().is_none() {
             self.over(now);
         }
@@ -349,6 +440,7 @@ impl Destination {
         }
         // Calls that were to join what is gone, and paths that were closed with it.
         for place in 0..self.settings.links.paths().len() {
+            self.footing.disconnected(place);
             let wait = self.roster.failed(place, Failure::Lost(Closed::Here), now);
             if wait.is_some() {
                 self.report.path_gone(place);

@@ -1,5 +1,6 @@
 //! Why a path is not connected, in words an operator can act on.
 
+use super::footing::Lack;
 use crate::link::udp::UdpError;
 use crate::srt::Trouble;
 use crate::srt::session::Closed;
@@ -11,6 +12,8 @@ pub(super) enum Failure {
     NameLookup,
     /// The name has addresses, but none of the kind that the path's source address is of.
     NoSuchFamily,
+    /// Its interface carries nothing.
+    NoLink(Lack),
     /// The socket.
     Socket(UdpError),
     /// The handshake.
@@ -25,6 +28,7 @@ impl Failure {
         match self {
             Self::NameLookup => "name-lookup",
             Self::NoSuchFamily => "no-such-family",
+            Self::NoLink(lack) => lack.code(),
             Self::Socket(_) => "socket",
             Self::Handshake(trouble) => trouble.code(),
             Self::Lost(Closed::Here) => "closed",
@@ -38,7 +42,7 @@ impl Failure {
         match self {
             Self::Handshake(trouble) => trouble.needs_operator(),
             Self::NoSuchFamily => true,
-            Self::NameLookup | Self::Socket(_) | Self::Lost(_) => false,
+            Self::NameLookup | Self::NoLink(_) | Self::Socket(_) | Self::Lost(_) => false,
         }
     }
 
@@ -54,6 +58,7 @@ impl Failure {
             Self::NoSuchFamily => {
                 format!("{place} has no address of the kind that the path's source is of: write another source")
             }
+            Self::NoLink(lack) => lack.in_words().to_owned(),
             Self::Socket(error) => error.to_string(),
             Self::Handshake(trouble) => trouble.in_words(place),
             Self::Lost(Closed::Here) => "ended".to_owned(),

@@ -22,6 +22,7 @@ mod call;
 mod decision;
 mod destination;
 mod failure;
+mod footing;
 mod report;
 mod roster;
 mod sender;
@@ -29,12 +30,15 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, watch};
 
 use super::{EventSink, OutputHandle, Transport};
 use crate::config::{RenditionSettings, SrtDestinationSettings};
 use crate::events::OutputSnapshot;
+use crate::link::Links;
 
 use destination::Destination;
 use report::Report;
@@ -45,18 +49,19 @@ const COMMANDS: usize = 8;
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for
 /// [`super::OutputCommand::Start`]; a destination that is not enabled ignores it.
 ///
-/// `rendition` is the one that `transport` carries, `jitter` makes its waits differ from its neighbours'.
+/// `rendition` is the one that `transport` carries, `links` says what its interfaces allow, `jitter` makes its waits differ from its neighbours'.
 pub fn spawn(
     settings: SrtDestinationSettings,
     rendition: &RenditionSettings,
     transport: Transport,
     events: EventSink,
+    links: watch::Receiver<Arc<Links>>,
     jitter: u64,
 ) -> OutputHandle<OutputSnapshot> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (report, snapshot): (Report, watch::Receiver<OutputSnapshot>) = Report::new(&settings, events);
     let rate = u64::from(rendition.bitrate) + u64::from(rendition.audio.bitrate);
-    let destination = Destination::new(settings, transport, rate, report, entropy(), jitter);
+    let destination = Destination::new(settings, transport, rate, report, links, (entropy(), jitter));
     tokio::task::spawn_local(destination.run(inbox));
     OutputHandle { commands, snapshot }
 }

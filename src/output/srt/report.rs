@@ -170,6 +170,7 @@ impl Report {
                     Phase::Up { .. } if shown.state.is_up() => continue,
                     Phase::Up { .. } => PathState::Ready,
                     Phase::Off => PathState::Off,
+                    Phase::NoLink { lack } => PathState::NoLink { because: lack.in_words().to_owned() },
                     Phase::Calling | Phase::Waiting { because: None, .. } => PathState::Calling,
                     Phase::Waiting { until, because: Some(failure) } => {
                         PathState::Waiting { retry_in_ms: waiting(*until), because: failure.in_words(&record.host) }
@@ -185,6 +186,7 @@ impl Report {
     /// The state of a destination none of whose paths is up: that of the path that is the furthest.
     fn waiting(&self, roster: &Roster, now: Instant) -> OutputState {
         let mut first: Option<(Instant, String)> = None;
+        let mut held: Option<(Instant, String)> = None;
         for (place, record) in self.paths.iter().enumerate() {
             match roster.phase(place) {
                 Phase::Calling | Phase::Up { .. } | Phase::Waiting { because: None, .. } => {
@@ -195,10 +197,15 @@ impl Report {
                         first = Some((*until, failure.in_words(&record.host)));
                     }
                 }
+                // It waits for somebody else, in the last place.
+                Phase::NoLink { lack } => {
+                    let because = format!("{}: {}", record.label, lack.in_words());
+                    held.get_or_insert((now, because));
+                }
                 Phase::Off => {}
             }
         }
-        first.map_or(OutputState::Off, |(until, because)| OutputState::Waiting {
+        first.or(held).map_or(OutputState::Off, |(until, because)| OutputState::Waiting {
             retry_in_ms: millis(until.saturating_duration_since(now)),
             because,
         })
@@ -327,12 +334,16 @@ impl Report {
         let again = std::mem::take(&mut record.untold);
         let severity = if failure.needs_operator() { Severity::Alert } else { Severity::Warning };
         let reason = failure.in_words(&record.host);
-        let event = if others_up {
+        let no_link = matches!(failure, Failure::NoLink(_));
+        let event = if others_up || no_link {
             self.path_event(place, EventKind::PathDown, severity, reason)
         } else {
             self.event(EventKind::OutputDown, severity, reason).with("path", self.label(Some(place)))
         };
-        let event = event.with("trouble", failure.code()).with("retry_in_ms", millis(wait)).with("again", again);
+        let mut event = event.with("trouble", failure.code()).with("again", again);
+        if !no_link {
+            event = event.with("retry_in_ms", millis(wait));
+        }
         (self.events)(event);
     }
 

@@ -5,6 +5,7 @@
 //!   Off ──► Waiting ──────────► Calling ───────────► Up
 //!             ▲                    │ failed           │ lost
 //!             └────────────────────┴──────────────────┘
+//!   from anywhere ──► NoLink, while its interface carries nothing ──► Waiting, due at once
 //! ```
 //!
 //! Each path has its own waits, so that one that is dead does not keep a good one from coming back. Nothing here gives up.
@@ -12,6 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::footing::Lack;
 
 /// The first wait; it doubles with each failure in a row.
 pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -29,6 +31,11 @@ pub(super) const GOOD_PATH: Duration = Duration::from_secs(10);
 pub(super) enum Phase {
     /// Not wanted.
     Off,
+    /// Its interface carries nothing. Does not call.
+    NoLink {
+        /// What is missing.
+        lack: Lack,
+    },
     /// Until its next call.
     Waiting {
         /// When that is.
@@ -118,11 +125,27 @@ impl Roster {
         self.retry_now(now);
     }
 
+    /// Its interface carries nothing: it does not call. A path that is connected is to be closed before.
+    pub(super) fn hold(&mut self, path: usize, lack: Lack) {
+        if let Some(entry) = self.entries.get_mut(path).filter(|entry| entry.phase != Phase::Off) {
+            *entry = Entry { phase: Phase::NoLink { lack }, failures: 0 };
+        }
+    }
+
+    /// Its interface is another one than it was, or carries again: it calls at once.
+    pub(super) fn release(&mut self, path: usize, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(path)
+            && matches!(entry.phase, Phase::NoLink { .. } | Phase::Waiting { .. })
+        {
+            *entry = Entry { phase: Phase::Waiting { until: now, because: None }, failures: 0 };
+        }
+    }
+
     /// When a path calls next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let waiting = self.entries.iter().filter_map(|entry| match entry.phase {
             Phase::Waiting { until, .. } => Some(until),
-            Phase::Off | Phase::Calling | Phase::Up { .. } => None,
+            Phase::Off | Phase::NoLink { .. } | Phase::Calling | Phase::Up { .. } => None,
         });
         waiting.min()
     }
@@ -146,7 +169,7 @@ impl Roster {
     pub(super) fn failed(&mut self, path: usize, failure: Failure, now: Instant) -> Option<Duration> {
         let entry = self.entries.get_mut(path)?;
         match entry.phase {
-            Phase::Off | Phase::Waiting { .. } => return None,
+            Phase::Off | Phase::NoLink { .. } | Phase::Waiting { .. } => return None,
             Phase::Calling => {}
             Phase::Up { since } if now.saturating_duration_since(since) >= GOOD_PATH => entry.failures = 0,
             Phase::Up { .. } => {}
@@ -258,6 +281,25 @@ mod tests {
         roster.network_returned(now);
         assert_eq!((roster.call(now), roster.call(now)), (Some(0), Some(1)));
         assert!(roster.failed(0, SILENT, now).unwrap() <= BACKOFF_FIRST);
+    }
+
+    #[test]
+    fn a_path_without_its_interface_waits_for_nothing_else() {
+        let (mut roster, now) = started(2);
+        roster.hold(0, Lack::Carrier);
+        assert_eq!((roster.call(now), roster.call(now)), (Some(1), None));
+        roster.network_returned(now);
+        roster.retry_now(now);
+        assert_eq!(roster.poll_timeout(), None, "another network's return does not help it");
+        assert_eq!(roster.failed(0, SILENT, now), None, "a call that was under way");
+        roster.release(0, now);
+        assert_eq!(roster.call(now), Some(0));
+        roster.connected(0, now);
+        roster.release(0, now);
+        assert!(matches!(roster.phase(0), Phase::Up { .. }), "what is connected does not call");
+        roster.stop();
+        roster.hold(0, Lack::Interface);
+        assert!(!roster.is_wanted(), "what is not wanted is not missed");
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Sender {
         self.paths.iter().find(|path| path.id == id).map(|path| path.place)
     }
 
+    /// The path of a place of the configuration.
+    pub(super) fn path(&self, place: usize) -> Option<PathId> {
+        self.paths.iter().find(|path| path.place == place).map(|path| path.id)
+    }
+
     /// The paths: place, number, port.
     pub(super) fn ports(&self) -> impl Iterator<Item = (usize, PathId, &Port)> {
         self.paths.iter().map(|path| (path.place, path.id, &*path.port))

@@ -29,6 +29,8 @@ use crate::srt::session::{Closed, Event, FEATURES, PathId, Session, SessionConfi
 use crate::srt::wire::{GroupId, SocketId};
 use crate::srt::{Negotiated, Offer};
 
+mod links;
+
 /// Longer than any of this takes on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PASSPHRASE: &str = "what only the relay knows";
@@ -271,13 +273,17 @@ struct Rig {
 impl Rig {
     /// Plays a programme in real time until the rig is dropped.
     fn start(settings: SrtDestinationSettings) -> Self {
+        Self::start_with(settings, crate::link::unknown())
+    }
+
+    fn start_with(settings: SrtDestinationSettings, links: watch::Receiver<Arc<crate::link::Links>>) -> Self {
         let feed = Feed::new(Duration::from_secs(10), 1 << 22);
         let clock = ProgrammeClock::new(Media::ZERO - clock::media());
         let transport = Transport::new(feed.clone(), clock.clone(), Settings::default());
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
         let sink: EventSink = Arc::new(move |event| sink.lock().unwrap().push(event));
-        let handle = spawn(settings, &rendition(), transport, sink, 5);
+        let handle = spawn(settings, &rendition(), transport, sink, links, 5);
         let playing = Rc::new(Cell::new(true));
         let goes_on = playing.clone();
         spawn_local(async move {

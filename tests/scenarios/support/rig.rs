@@ -84,6 +84,18 @@ impl Rig {
 
     /// Starts holdfastd and waits until it answers.
     pub fn start_daemon(&mut self) {
+        let process = self.guard.spawn("holdfastd", &mut self.daemon_command());
+        self.adopt_daemon(process);
+    }
+
+    /// A holdfastd that was started elsewhere, such as in a network namespace; waits until it answers.
+    pub fn adopt_daemon(&mut self, process: Process) {
+        self.daemon = Some(process);
+        wait_until("holdfastd to answer", PATIENCE, || self.status().is_some());
+    }
+
+    /// What starts holdfastd.
+    pub fn daemon_command(&self) -> Program {
         let mut command = Program::new(env!("CARGO_BIN_EXE_holdfastd"));
         command
             .arg("--config")
@@ -92,8 +104,7 @@ impl Rig {
             .arg(self.dir().join("secrets.toml"))
             .args(self.directories())
             .envs(self.environment.iter().cloned());
-        self.daemon = Some(self.guard.spawn("holdfastd", &mut command));
-        wait_until("holdfastd to answer", PATIENCE, || self.status().is_some());
+        command
     }
 
     /// Starts holdfastd, says `start` once there is a picture, as an operator does, and waits until `input` is on air.

@@ -1,0 +1,93 @@
+//! What people see of a network interface: what it is, what it can do and what it did.
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of uplink an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkClass {
+    /// A cable.
+    Ethernet,
+    /// IEEE 802.11.
+    WiFi,
+    /// A modem: LTE, 5G.
+    Cellular,
+    /// A Starlink dish behind a cable.
+    Starlink,
+    /// No hardware of its own: bridges, tunnels, containers.
+    Virtual,
+    /// Nothing tells.
+    Unknown,
+}
+
+/// How sure a class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// The kernel says so.
+    Certain,
+    /// There are signs of it.
+    Likely,
+}
+
+/// How far an interface is from carrying a programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkCondition {
+    /// Switched off.
+    Off,
+    /// Switched on; nothing is plugged in, or the other side is off.
+    NoCarrier,
+    /// Carrier, but nobody has given it an address.
+    NoAddress,
+    /// Carrier and address, but no way beyond its own network.
+    NoRoute,
+    /// Carrier, address and a default route.
+    Ready,
+}
+
+/// Something that happened to an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkMoment {
+    /// Milliseconds ago.
+    pub ago_ms: u64,
+    /// In words.
+    pub what: String,
+}
+
+/// One network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSnapshot {
+    /// What it is called whatever the kernel names it today and wherever it is plugged in.
+    pub id: String,
+    /// What that is taken from, in words.
+    pub id_reason: String,
+    /// The kernel's name, e.g. `eth0`.
+    pub name: String,
+    /// What it is.
+    pub class: LinkClass,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// Why it is taken for that.
+    pub class_reason: String,
+    /// How it is.
+    pub condition: LinkCondition,
+    /// For how long it has been that, ms.
+    pub for_ms: u64,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<String>,
+    /// Where its default routes lead; `direct` for one without a gateway.
+    pub gateways: Vec<String>,
+    /// Mbit/s, where the hardware says.
+    pub speed_mbit: Option<u32>,
+    /// The kernel module.
+    pub driver: Option<String>,
+    /// Hardware address.
+    pub mac: Option<String>,
+    /// Times the carrier came or went since the kernel made the interface.
+    pub carrier_changes: Option<u32>,
+    /// Outputs that go over it, in words.
+    pub used_by: Vec<String>,
+    /// The last things that happened to it, newest first.
+    pub history: Vec<LinkMoment>,
+}

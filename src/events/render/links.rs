@@ -1,0 +1,153 @@
+//! Interfaces as a page: what each is and why, how it is, what it can do and what it did.
+
+use std::time::Duration;
+
+use super::page::{Page, Tone};
+use super::{Style, detail, row, words};
+use crate::events::{Certainty, LinkClass, LinkCondition, LinkSnapshot};
+
+/// Things that happened which are shown of each.
+const RECENT: usize = 3;
+
+/// All interfaces.
+pub fn links(all: &[LinkSnapshot], style: Style) -> String {
+    let mut page = Page::new(Style { width: style.width.max(40), ..style });
+    if all.is_empty() {
+        page.paragraph(&[(Tone::Plain, " ")], Tone::Bad, "This machine has no network interface but loopback.");
+    }
+    // Those that can carry a programme first, virtual ones last.
+    let mut sorted: Vec<&LinkSnapshot> = all.iter().collect();
+    sorted.sort_by_key(|link| (link.class == LinkClass::Virtual && link.used_by.is_empty(), &link.name));
+    for (n, link) in sorted.into_iter().enumerate() {
+        if n > 0 {
+            page.blank();
+        }
+        one(&mut page, link);
+    }
+    page.finish()
+}
+
+fn one(page: &mut Page, link: &LinkSnapshot) {
+    let (tone, mark, state) = match link.condition {
+        LinkCondition::Off => (Tone::Quiet, "○", "off"),
+        LinkCondition::NoCarrier => (Tone::Bad, "✗", "no carrier"),
+        LinkCondition::NoAddress => (Tone::Busy, "◌", "no address"),
+        LinkCondition::NoRoute => (Tone::Busy, "◌", "no route"),
+        LinkCondition::Ready => (Tone::Good, "●", "ready"),
+    };
+    let mut facts = Vec::new();
+    // Who has only just looked does not know for how long it has been so.
+    if link.for_ms >= 1000 {
+        facts.push(format!("for {}", words::duration(Duration::from_millis(link.for_ms))));
+    }
+    facts.extend(link.speed_mbit.map(|speed| format!("{speed} Mbit/s")));
+    facts.extend(link.carrier_changes.map(|n| format!("carrier changed {} times", words::count(n.into()))));
+    row(page, (tone, mark), &link.name, state, &facts.join(", "));
+    let remedy = match link.condition {
+        LinkCondition::Off => format!("switch it on: ip link set {} up", link.name),
+        LinkCondition::NoCarrier => "plug in its cable, or switch on what is at the other end".to_owned(),
+        LinkCondition::NoAddress => "nobody has given it an address: DHCP does not answer, or is not asked".to_owned(),
+        LinkCondition::NoRoute => "it has an address but no default route: only its own network is reached".to_owned(),
+        LinkCondition::Ready => String::new(),
+    };
+    if !remedy.is_empty() && link.class != LinkClass::Virtual {
+        detail(page, tone, &remedy);
+    }
+    let class = match link.class {
+        LinkClass::Ethernet => "Ethernet",
+        LinkClass::WiFi => "Wi-Fi",
+        LinkClass::Cellular => "cellular",
+        LinkClass::Starlink => "Starlink",
+        LinkClass::Virtual => "virtual",
+        LinkClass::Unknown => "unknown",
+    };
+    let sure = match link.certainty {
+        Certainty::Certain => "",
+        Certainty::Likely => "likely ",
+    };
+    let mut about = vec![format!("{sure}{class}: {}", link.class_reason)];
+    if !link.addresses.is_empty() || !link.gateways.is_empty() {
+        let gateways =
+            if link.gateways.is_empty() { String::new() } else { format!(", gateway {}", link.gateways.join(", ")) };
+        let addresses = if link.addresses.is_empty() { "no address".to_owned() } else { link.addresses.join(", ") };
+        about.push(format!("{addresses}{gateways}"));
+    }
+    about.push(format!("known as {} ({})", link.id, link.id_reason));
+    for line in &about {
+        detail(page, Tone::Plain, line);
+    }
+    if !link.used_by.is_empty() {
+        detail(page, Tone::Strong, &format!("used by {}", link.used_by.join(", ")));
+    }
+    for moment in link.history.iter().take(RECENT) {
+        let ago = words::duration(Duration::from_millis(moment.ago_ms));
+        detail(page, Tone::Quiet, &format!("{ago} ago: {}", moment.what));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::LinkMoment;
+
+    fn link(name: &str, class: LinkClass, condition: LinkCondition) -> LinkSnapshot {
+        LinkSnapshot {
+            id: "pci-0000:03:00.0".into(),
+            id_reason: "the socket it is plugged into or soldered to".into(),
+            name: name.into(),
+            class,
+            certainty: Certainty::Certain,
+            class_reason: "a network card with the driver igc".into(),
+            condition,
+            for_ms: 8_000_000,
+            addresses: vec!["192.0.2.7/24".into()],
+            gateways: vec!["192.0.2.1".into()],
+            speed_mbit: Some(1000),
+            driver: Some("igc".into()),
+            mac: None,
+            carrier_changes: Some(3),
+            used_by: vec!["relay (carries)".into()],
+            history: vec![LinkMoment { ago_ms: 8_000_000, what: "carrier is back".into() }],
+        }
+    }
+
+    fn page(all: &[LinkSnapshot]) -> String {
+        links(all, Style { colour: false, width: 100 })
+    }
+
+    #[test]
+    fn a_link_says_what_it_is_can_and_did() {
+        let text = page(&[link("eth0", LinkClass::Ethernet, LinkCondition::Ready)]);
+        for wanted in [
+            "● eth0",
+            "ready",
+            "for 2 h 13 min, 1000 Mbit/s, carrier changed 3 times",
+            "Ethernet: a network card with the driver igc",
+            "192.0.2.7/24, gateway 192.0.2.1",
+            "known as pci-0000:03:00.0",
+            "used by relay (carries)",
+            "2 h 13 min ago: carrier is back",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_comes_with_what_to_do_and_a_guess_is_called_one() {
+        let mut dish = link("eth1", LinkClass::Starlink, LinkCondition::NoCarrier);
+        dish.certainty = Certainty::Likely;
+        let text = page(&[dish]);
+        assert!(text.contains("likely Starlink") && text.contains("plug in its cable"), "{text}");
+        let off = page(&[link("eth2", LinkClass::Ethernet, LinkCondition::Off)]);
+        assert!(off.contains("ip link set eth2 up"), "{off}");
+        assert!(page(&[]).contains("no network interface"));
+    }
+
+    #[test]
+    fn virtual_ones_that_nothing_uses_come_last() {
+        let mut bridge = link("br0", LinkClass::Virtual, LinkCondition::Ready);
+        bridge.used_by.clear();
+        let text = page(&[bridge, link("eth0", LinkClass::Ethernet, LinkCondition::Ready)]);
+        assert!(text.find("eth0") < text.find("br0"), "{text}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Pure. What happened to interfaces, as events that do not repeat themselves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::change::{Change, What};
+use crate::events::{Event, EventKind, LinkClass, Role, Severity};
+use crate::model::{Media, Wall};
+
+/// The same thing about one interface is told at most this often; what is left out is counted.
+pub const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Interfaces that are remembered.
+const MAX_TOLD: usize = 256;
+
+/// Makes events of changes.
+#[derive(Debug, Default)]
+pub struct Telling {
+    told: BTreeMap<(String, &'static str), Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    at: Media,
+    untold: u64,
+}
+
+impl Telling {
+    /// The event that a change is worth, if it is. `matters` says whether something goes over the interface; of virtual ones
+    /// only those are told, since containers come and go.
+    pub fn tell(&mut self, change: &Change, matters: Use, wall: Wall, from: Role) -> Option<Event> {
+        let (kind, severity) = kind(&change.what, matters)?;
+        if change.class == Some(LinkClass::Virtual) && matters == Use::None {
+            return None;
+        }
+        let code = change.what.code();
+        let again = self.admits((change.name.clone(), code), change.at)?;
+        let mut reason = change.what.in_words();
+        if again > 0 {
+            reason += &format!(" ({again} more times since this was last told)");
+        }
+        let event = Event::new((wall, change.at), from, kind, severity, change.name.clone(), reason);
+        Some(event.with("what", code).with("index", change.index).with("again", again))
+    }
+
+    /// How often it was left out before; `None` to leave it out now.
+    fn admits(&mut self, what: (String, &'static str), now: Media) -> Option<u64> {
+        if let Some(told) = self.told.get_mut(&what) {
+            // Addresses come in twos, of IPv4 and IPv6, and each counts.
+            let is_address = what.1.starts_with("address");
+            if !is_address && (now - told.at).to_duration() < TELL_EVERY {
+                told.untold += 1;
+                return None;
+            }
+            told.at = now;
+            return Some(std::mem::take(&mut told.untold));
+        }
+        if self.told.len() >= MAX_TOLD {
+            self.told.retain(|_, told| (now - told.at).to_duration() < TELL_EVERY);
+        }
+        self.told.insert(what, Told { at: now, untold: 0 });
+        Some(0)
+    }
+}
+
+/// Whether a change concerns the programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Nothing goes over the interface.
+    None,
+    /// An output is bound to it.
+    Bound,
+}
+
+fn kind(what: &What, matters: Use) -> Option<(EventKind, Severity)> {
+    let loss = match matters {
+        Use::Bound => Severity::Warning,
+        Use::None => Severity::Info,
+    };
+    match what {
+        What::Gone | What::CarrierLost | What::SwitchedOff => Some((EventKind::LinkDown, loss)),
+        What::Appeared | What::CarrierReturned | What::SwitchedOn => Some((EventKind::LinkUp, Severity::Info)),
+        What::Blinked { .. } | What::AddressLost(_) | What::RouteLost => Some((EventKind::LinkChanged, loss)),
+        What::Renamed { .. } | What::AddressGained(_) | What::RouteGained => {
+            Some((EventKind::LinkChanged, Severity::Info))
+        }
+        // Told as a network that came back.
+        What::Returned(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn change(ms: i64, what: What) -> Change {
+        Change { at: Media::from_millis(ms), index: 3, name: "eth0".into(), class: Some(LinkClass::Ethernet), what }
+    }
+
+    fn tell(telling: &mut Telling, change: &Change, matters: Use) -> Option<Event> {
+        telling.tell(change, matters, Wall(0), Role::Transmit)
+    }
+
+    #[test]
+    fn a_loss_under_an_output_is_a_warning_and_its_return_is_told() {
+        let mut telling = Telling::default();
+        let lost = tell(&mut telling, &change(0, What::CarrierLost), Use::Bound).unwrap();
+        assert_eq!((lost.kind, lost.severity, lost.subject.as_str()), (EventKind::LinkDown, Severity::Warning, "eth0"));
+        let back = tell(&mut telling, &change(10, What::CarrierReturned), Use::Bound).unwrap();
+        assert_eq!((back.kind, back.severity), (EventKind::LinkUp, Severity::Info));
+        assert_eq!(tell(&mut telling, &change(20, What::Gone), Use::None).unwrap().severity, Severity::Info);
+    }
+
+    #[test]
+    fn a_flapping_cable_does_not_fill_the_log_and_is_counted() {
+        let mut telling = Telling::default();
+        let events: Vec<Event> =
+            (0..40).filter_map(|n| tell(&mut telling, &change(n * 300, What::CarrierLost), Use::Bound)).collect();
+        assert_eq!(events.len(), 3, "12 s of it");
+        assert!(events[1].reason.contains("16 more times"), "{}", events[1].reason);
+    }
+
+    #[test]
+    fn containers_that_come_and_go_are_not_told_unless_something_uses_them() {
+        let mut telling = Telling::default();
+        let veth = Change { class: Some(LinkClass::Virtual), ..change(0, What::Appeared) };
+        assert_eq!(tell(&mut telling, &veth, Use::None), None);
+        assert!(tell(&mut telling, &veth, Use::Bound).is_some());
+    }
+}
