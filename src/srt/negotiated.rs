@@ -19,7 +19,7 @@ pub const PRIVATE_VERSION: u16 = 1;
 /// Largest MSS: Ethernet.
 pub const MAX_MSS: u32 = 1500;
 /// Seven packets of MPEG-TS (libsrt's SRT_LIVE_DEF_PLSIZE).
-pub const LIVE_PAYLOAD: usize = 7 * 188;
+pub(crate) const LIVE_PAYLOAD: usize = 7 * 188;
 /// Smallest MSS (libsrt's SRTO_MSS).
 pub const MIN_MSS: u32 = 76;
 /// Smallest flow window, packets (libsrt's `CHandShake::valid`).
