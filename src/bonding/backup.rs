@@ -26,6 +26,9 @@ pub(super) const CALM: Duration = Duration::from_secs(1);
 /// A resting path that has not answered for so long is no spare.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
+/// Losses count for so long: a path has its carrier again for no less before it carries alone.
+const AFTERMATH: Duration = Duration::from_millis(200);
+
 /// Which path carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Carrying {
@@ -167,6 +170,15 @@ impl Bond {
             // It proves nothing while nothing gets through.
             Carrying::Doubted(_) | Carrying::None => {}
         }
+    }
+
+    /// Whether a path that lost its carrier is dead. One that has it again only has to answer.
+    fn stays_without_carrier(&mut self, doubted: &Doubted, after: Duration, now: Instant) -> bool {
+        let Some(main) = doubted.main else { return true };
+        if self.carrier(main) == Carrier::Lost {
+            return after >= NO_CARRIER_AFTER;
+        }
+        self.evidence(main, now).is_none_or(|evidence| evidence.since_progress >= DEAD_AFTER)
     }
 
     fn doubt_carrier(&mut self, main: PathId, now: Instant) {
@@ -374,9 +386,7 @@ impl Bond {
         let may = match doubted.why {
             Doubt::Overdue => after >= DEAD_AFTER && (self.is_trusted(best) || after >= FORCED_AFTER),
             Doubt::NoCarrier => {
-                let is_lost = doubted.main.is_some_and(|main| self.carrier(main) == Carrier::Lost);
-                let dead_after = if is_lost { NO_CARRIER_AFTER } else { DEAD_AFTER };
-                after >= dead_after && (self.is_trusted(best) || after >= FORCED_AFTER)
+                self.stays_without_carrier(&doubted, after, now) && (self.is_trusted(best) || after >= FORCED_AFTER)
             }
             Doubt::Congested(_) | Doubt::Unsteady | Doubt::Preferred => self.is_trusted(best),
             Doubt::Gone => true,
@@ -400,7 +410,12 @@ impl Bond {
         let answered = evidence.since_progress < now.saturating_duration_since(doubted.since);
         let (well, needs) = match doubted.why {
             // Late answers are how congestion begins; and what was lost in a hole is not told at once.
-            Doubt::Overdue | Doubt::NoCarrier => {
+            // What was lost with the carrier is told later, and is not to be taken for congestion.
+            Doubt::NoCarrier => {
+                let after = now.saturating_duration_since(doubted.since);
+                (congestion(&evidence).is_none() || after >= CALM, AFTERMATH.max(evidence.rtt.unwrap_or_default()))
+            }
+            Doubt::Overdue => {
                 let relief = match congestion(&evidence) {
                     None => false,
                     Some(Congestion::Loss) => self.has_better_spare(main, now),
