@@ -36,6 +36,7 @@ pub fn install(programs: &Path) {
 fn name(role: &Role) -> String {
     match role {
         Role::Supervisor => "supervisor".to_owned(),
+        Role::Relay => "relay".to_owned(),
         Role::Transmit => "transmit".to_owned(),
         Role::Encode(input) => format!("encode-{input}"),
     }
