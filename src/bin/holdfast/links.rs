@@ -31,7 +31,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> ExitCode {
         Ok(Some(code)) => code,
         // The kernel can be asked without anybody's help; only what uses each interface is not known then.
         Ok(None) | Err(DeskError::NotRunning { .. }) => {
-            if !arguments.json && !(arguments.watch && is_terminal()) {
+            if !(arguments.json || arguments.watch && is_terminal()) {
                 complain("holdfastd's data plane does not run; this is what the kernel says, without what uses each");
             }
             by_ourselves(arguments)
@@ -115,9 +115,9 @@ fn show(links: &[LinkSnapshot], arguments: &Arguments) -> Result<(), ExitCode> {
     }
     let page = render::links(links, style());
     if arguments.watch && is_terminal() {
-        redraw(&page)
+        redraw(&page);
     } else {
-        write(&page)
+        write(&page);
     }
     Ok(())
 }

@@ -281,7 +281,8 @@ impl Session {
         let path = &mut self.paths[index];
         match Private::decode(body) {
             Some(Private::Report(report)) => {
-                if path.take_report(report, self.outgoing.buffer.base(), now) {
+                let has_more = path.take_report(report, self.outgoing.buffer.base(), now);
+                if has_more {
                     self.outgoing.known = self.outgoing.known.max(path.seen);
                 }
             }

@@ -133,7 +133,7 @@ pub fn free_port() -> u16 {
 
 /// Whether somebody listens on this port of loopback or of all addresses, without connecting to it.
 pub fn is_listening(port: u16) -> bool {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let table = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
     table.lines().skip(1).any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let local = fields.next().unwrap_or_default();
