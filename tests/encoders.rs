@@ -127,7 +127,7 @@ fn a_program_that_is_not_there_is_no_crash_of_ours() {
 mod slate {
     use std::process::{Command, Output};
 
-    use bytes::{Bytes, BytesMut};
+    use bytes::Bytes;
     use holdfast::encode::protocol::FromWorker;
     use holdfast::model::{CodecConfig, RenditionId, TrackFormat};
     use std::sync::Arc;
@@ -193,9 +193,8 @@ encoder = "aom"
     type Clip = (RenditionId, String, Arc<CodecConfig>, Vec<(bool, Bytes)>);
 
     fn read(path: &Path) -> Vec<Clip> {
-        let mut buffer = BytesMut::from(&std::fs::read(path).unwrap()[..]);
         let mut clips: Vec<Clip> = Vec::new();
-        while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
+        for message in holdfast::encode::slate::file::read(path).unwrap() {
             match message {
                 FromWorker::Format { stream, rendition, encoder, config } => {
                     assert_eq!(usize::from(stream), clips.len());
@@ -205,7 +204,6 @@ encoder = "aom"
                 FromWorker::Hello(_) | FromWorker::Bye { .. } => panic!("{message:?} in a slate"),
             }
         }
-        assert!(buffer.is_empty());
         clips
     }
 
