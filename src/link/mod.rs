@@ -6,7 +6,8 @@
 //!   sysfs ──────► hardware ──► identity, class ─┘
 //! ```
 //!
-//! [`udp`] has the sockets that carry SRT.
+//! [`udp`] has the sockets that carry SRT. [`health`] judges links and chooses between them for RTMP; so far only its
+//! simulation drives it.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
 //! asking it holds up nobody who sends.
