@@ -85,6 +85,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<FromWorker>, String> {
 }
 
 /// Marks the end of a slate's file.
+#[cfg(any(feature = "encode", test))]
 pub(super) fn end(out: &mut BytesMut) {
     FromWorker::Bye { reason: "whole".to_owned() }.encode(out);
 }
