@@ -113,7 +113,7 @@ pub fn watch(options: Options) -> io::Result<Monitor> {
 /// One look at all there is, without watching. Blocks for as long as the kernel takes to answer.
 ///
 /// # Errors
-/// As [`watch`], and if the kernel does not answer.
+/// As [`watch()`], and if the kernel does not answer.
 pub fn look() -> io::Result<Links> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -340,10 +340,10 @@ impl Return {
 /// Returns waiting to be read. When nobody reads, further ones are dropped: one is enough to make everybody retry.
 const RETURNS: usize = 8;
 
-/// Watches only for networks that come back, as [`watch`] does; drivers are not asked.
+/// Watches only for networks that come back, as [`watch()`] does; drivers are not asked.
 ///
 /// # Errors
-/// As [`watch`].
+/// As [`watch()`].
 pub fn watch_returns() -> io::Result<mpsc::Receiver<Return>> {
     let mut monitor = watch(Options { carrier_poll: None, ..Options::default() })?;
     let (returns, receiver) = mpsc::channel(RETURNS);
