@@ -11,13 +11,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use netlink_packet_core::NetlinkPayload;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::change::{Change, What};
 use super::ethtool::Ethtool;
@@ -168,9 +169,11 @@ impl Watcher {
         self.tell(if is_first { Vec::new() } else { found });
         let mut poll = interval(self.options.carrier_poll.unwrap_or(LOOK_ANYWAY));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look_again = clock::now() + LOOK_ANYWAY;
+        // Twenty times a second nothing has happened: that costs one question and no more.
+        let (links, changes) = (self.links.clone(), self.changes.clone());
+        let mut unwanted = pin!(unwanted(&links, &changes));
+        let mut look_again = pin!(sleep(LOOK_ANYWAY));
         loop {
-            let (links, changes) = (self.links.clone(), self.changes.clone());
             tokio::select! {
                 biased;
                 message = netlink.messages.next() => {
@@ -189,7 +192,10 @@ impl Watcher {
                     }
                     let silent = |change: &Change| matches!(change.what, What::AddressLost(_) | What::SwitchedOff);
                     if overrun || changes.iter().any(silent) {
-                        look_again = look_again.min(clock::now() + LOOK_AGAIN);
+                        let soon = tokio::time::Instant::from_std(clock::now() + LOOK_AGAIN);
+                        if look_again.deadline() > soon {
+                            look_again.as_mut().reset(soon);
+                        }
                     }
                     self.overruns += u64::from(overrun);
                     self.tell(changes);
@@ -199,13 +205,15 @@ impl Watcher {
                 }
                 _ = poll.tick(), if self.options.carrier_poll.is_some() => {
                     let changes = self.ask_carriers();
-                    self.tell(changes);
+                    if !changes.is_empty() {
+                        self.tell(changes);
+                    }
                 }
-                () = sleep_until(look_again.into()) => {
+                () = &mut look_again => {
                     self.resync(netlink).await?;
-                    look_again = clock::now() + LOOK_ANYWAY;
+                    look_again.as_mut().reset(tokio::time::Instant::from_std(clock::now() + LOOK_ANYWAY));
                 }
-                () = unwanted(&links, &changes) => return Some(()),
+                () = &mut unwanted => return Some(()),
             }
         }
     }
