@@ -108,7 +108,8 @@ impl Bench {
     pub fn spawn_daemon(&self) -> Process {
         let mut command = Program::new(env!("CARGO_BIN_EXE_holdfastd"));
         command.arg("--config").arg(self.file("holdfast.toml")).arg("--secrets").arg(self.file("secrets.toml"));
-        command.arg("--runtime").arg(&self.paths.runtime).arg("--state").arg(&self.paths.state);
+        // Relative, as an operator may write them; its children run elsewhere.
+        command.current_dir(self.home.path()).args(["--runtime", "run", "--state", "state"]);
         command.arg("--programs").arg(self.file("programs")).args(["--spawner", "process"]);
         command.envs(self.environment.iter().map(|(key, value)| (*key, value)));
         self.guard.spawn("holdfastd", &mut command)

@@ -45,6 +45,11 @@ enum Spawner {
     Systemd,
 }
 
+/// As it is where holdfastd was started. What has no absolute form is left to fail where it is used, with its name.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn main() -> ExitCode {
     let Arguments { config, secrets, runtime, state, spawner, programs } = Arguments::parse();
     let spawner = match spawner {
@@ -52,7 +57,14 @@ fn main() -> ExitCode {
         Spawner::Process => SpawnerChoice::Process,
         Spawner::Systemd => SpawnerChoice::Systemd,
     };
-    let options = Options { config, secrets, paths: Paths::new(runtime, state), spawner, programs };
+    // Children run in directories of their own and are given these.
+    let options = Options {
+        config: absolute(config),
+        secrets: secrets.map(absolute),
+        paths: Paths::new(absolute(runtime), absolute(state)),
+        spawner,
+        programs: programs.map(absolute),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(daemon::run(options)),
