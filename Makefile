@@ -48,12 +48,13 @@ ifeq ($(ONLY),)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 endif
-	@scripts/run-tests $(TEST) -- $(ONLY)
+	@scripts/run-tests $(TEST) --no-fail-fast -- $(ONLY)
 ifeq ($(ONLY),)
 	@$(MAKE) --no-print-directory simulate
 	@$(MAKE) --no-print-directory fuzz-smoke
-	@REPETITIONS=1 scripts/bench-fanout
-	@REPETITIONS=1 WINDOW=2 scripts/bench-srt
+	@echo "==> the benchmarks, once and as the tests are built: for the figures that count, make bench"
+	@REPETITIONS=1 scripts/bench-fanout --profile $(PROFILE)
+	@REPETITIONS=1 WINDOW=2 scripts/bench-srt --profile $(PROFILE)
 endif
 
 check:

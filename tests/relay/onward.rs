@@ -63,7 +63,8 @@ fn is_the_film(film: &Film, file: &Path) {
 
     let (got_sound, sent_sound) = (timed_sound(file, true), timed_sound(&film.file, true));
     let begin = found_in(&got_sound[..40], &sent_sound).expect("the sound is the film's");
-    let first = sent.len() - of_film;
+    // Not counted from the end: the film's last picture may be missing.
+    let first = sent.iter().position(|(_, digest)| *digest == got[0].1).expect("begins with a picture of the film");
     let (there, here) = (sent_sound[begin].0 - sent[first].0, got_sound[0].0 - got[0].0);
     println!(
         "{}: {of_film} of {} pictures, {} of the slate, sound off by {} ticks",
