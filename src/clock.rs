@@ -37,6 +37,16 @@ pub fn sleep_until(time: Media) {
     {}
 }
 
+/// Ticks at the multiples of `period`, and skips those that are missed. Whoever has the same period, or a multiple of it, is
+/// woken together: once for sixty-four destinations.
+pub fn in_step(period: Duration) -> tokio::time::Interval {
+    let nanoseconds = i64::try_from(period.as_nanos()).unwrap_or(i64::MAX).max(1);
+    let since_last = Media(media().0.rem_euclid(nanoseconds)).to_duration();
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + (period - since_last), period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    interval
+}
+
 /// Now, for people.
 pub fn wall() -> Wall {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);

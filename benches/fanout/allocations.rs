@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast::config::{
-    AudioSettings, DestinationSettings, EncoderChoice, RenditionSettings, RtmpUrl, Secret, Takeover,
+    AudioSettings, DestinationSettings, EncoderChoice, RenditionSettings, RtmpUrl, Secret, Takeover, Via,
 };
 use holdfast::events::OutputState;
 use holdfast::model::{AccessUnit, AudioGrid, Codec, FrameRate, InputId, OutputId, RenditionId, Track, VideoGrid};
@@ -57,7 +57,7 @@ fn one(clip: &Clip, n: usize) -> f64 {
         let outputs: Vec<_> = (0..n)
             .map(|i| {
                 let (settings, events) = (destination(i, sink.port), Arc::new(|_| {}));
-                rtmp::spawn(settings, &rendition, FrameRate::whole(FPS), feed.clone(), events, i as u64)
+                rtmp::spawn(settings, &rendition, FrameRate::whole(FPS), feed.clone(), events, None, i as u64)
             })
             .collect();
         for output in &outputs {
@@ -143,7 +143,8 @@ fn destination(i: usize, port: u16) -> DestinationSettings {
         key: Secret::new(format!("k{i}")),
         takeover: Takeover::RetryUntilFree,
         ca_file: None,
-        interface: None,
+        backup_key: None,
+        via: Via::Routing,
         enabled: true,
     }
 }

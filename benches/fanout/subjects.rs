@@ -1,11 +1,12 @@
 //! The two that are measured.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use holdfast::config::Paths;
 use holdfast::events::Role;
@@ -44,6 +45,7 @@ pub fn holdfast(clip: &Clip, n: usize, window: Duration) -> Cost {
     // The data plane goes on air by itself when this is there, as after a power cut.
     fs::write(paths.on_air_wish(), "").unwrap();
 
+    hear(&paths.children_socket());
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-transmit"));
     command.arg("--runtime").arg(&paths.runtime).arg("--state").arg(&paths.state);
     let subject = start(&mut command, &home.path().join("transmit.log"));
@@ -53,6 +55,15 @@ pub fn holdfast(clip: &Clip, n: usize, window: Duration) -> Cost {
     let _lock = lock::take(&paths.lock(&role)).unwrap();
     let _feeder = Feeder::start(&paths.media_socket(), "bench", clip);
     measure(&subject, &mut sink, clip, n, window)
+}
+
+/// Stands in for holdfastd, which hears the data plane's beats and reports as long as it lives.
+fn hear(socket: &Path) {
+    let listener = UnixListener::bind(socket).unwrap();
+    thread::spawn(move || {
+        let (mut link, _) = listener.accept().unwrap();
+        io::copy(&mut link, &mut io::sink()).unwrap();
+    });
 }
 
 /// FFmpeg 9: the same clip, copied to the same number of places.

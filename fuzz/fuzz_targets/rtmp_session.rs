@@ -40,7 +40,9 @@ fuzz_target!(|data: &[u8]| {
             audio_bitrate: 96_000,
         },
     };
-    let mut session = Session::new(publication, &mut random, now);
+    // Every other one stands by, and publishes when it is told to.
+    let begin = if data.first().is_some_and(|mode| mode & 0x40 != 0) { Session::standby } else { Session::new };
+    let mut session = begin(publication, &mut random, now);
     let unit = AccessUnit {
         input: InputId::new("camera").expect("a name"),
         rendition: RenditionId::new("main").expect("a name"),
@@ -69,6 +71,9 @@ fuzz_target!(|data: &[u8]| {
         drain(&mut session);
         if session.is_publishing() {
             session.send(&unit);
+        }
+        if length == 254 {
+            session.publish(Secret::new("s3cr3t"), now);
         }
         if length == 255 {
             session.end(Media::ZERO, now);

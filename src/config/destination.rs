@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use toml::de::DeValue;
+
 use super::name::{self, Names};
 use super::report::{Absent, Complaint, Report, Reported, nearest};
 use super::secrets::{Found, Key, Secrets};
-use super::section::{Section, boolean, choice, text};
-use super::settings::{DestinationSettings, RenditionSettings, RtmpUrl, Secret, Takeover};
+use super::section::{Section, boolean, choice, text, type_in_words};
+use super::settings::{DestinationSettings, RenditionSettings, RtmpUrl, Secret, Takeover, Via};
 use super::srt_settings::{SrtAddress, SrtDestinationSettings};
 use super::url::Url;
 use super::{path, srt, url};
-use crate::model::{Codec, Name, OutputId, RenditionId};
+use crate::model::{Codec, InterfaceName, Name, OutputId, RenditionId};
 
 const MOST: usize = 256;
 
@@ -156,10 +158,14 @@ fn read_rtmp(
             }
             _ => Ok(file),
         });
-    let interface = section.optional("interface", srt::interface);
+    let via = read_via(section);
     let key = match &name {
         Ok(name) => read_key(section, name.as_str(), enabled, secrets),
         Err(Reported) => Err(Reported),
+    };
+    let backup_key = match (&name, &takeover) {
+        (Ok(name), Ok(takeover)) => read_backup_key(section, name.as_str(), takeover, secrets),
+        (Err(Reported), _) | (_, Err(Reported)) => Err(Reported),
     };
     Ok(Destination::Rtmp(DestinationSettings {
         id: OutputId(name?),
@@ -168,7 +174,8 @@ fn read_rtmp(
         key: key?,
         takeover: takeover?,
         ca_file: ca_file?,
-        interface: interface?,
+        backup_key: backup_key?,
+        via: via?,
         enabled: enabled?,
     }))
 }
@@ -185,7 +192,7 @@ fn read_srt(
     let complaint = Complaint::new("is for rtmp:// addresses", "remove it, or write rtmps://host/app");
     section.refuse(&["takeover", "backup_url", "ca_file"], &complaint);
     let complaint = Complaint::new("is for rtmp:// addresses", "write paths = [{ interface = \"eth0\" }]");
-    section.refuse(&["interface"], &complaint);
+    section.refuse(&["interface", "interfaces"], &complaint);
     let found = match (&name, secrets) {
         (Ok(name), Some((secrets, _))) => Ok(secrets.destination(name.as_str())),
         (Ok(_), None) => Ok(Found::NOTHING),
@@ -262,6 +269,64 @@ fn read_takeover(section: &mut Section<'_>, url: Option<&RtmpUrl>) -> Result<Tak
         (Strategy::PriorityQuery, None) => Ok(Takeover::PriorityQuery),
         (Strategy::ServerOverrides, None) => Ok(Takeover::ServerOverrides),
         (Strategy::RetryUntilFree, None) => Ok(Takeover::RetryUntilFree),
+    }
+}
+
+/// `interface = "eth0"` pins, `interfaces = ["eth0", "wwan0"]` fails over.
+fn read_via(section: &mut Section<'_>) -> Result<Via, Reported> {
+    let one = section.optional("interface", srt::interface);
+    let all = section.optional("interfaces", interfaces);
+    match (one?, all?) {
+        (None, None) => Ok(Via::Routing),
+        (Some(interface), None) => Ok(Via::Pinned(interface)),
+        (None, Some(mut interfaces)) if interfaces.len() == 1 => Ok(interfaces.pop().map_or(Via::Routing, Via::Pinned)),
+        (None, Some(interfaces)) => Ok(Via::Failover(interfaces)),
+        (Some(_), Some(_)) => {
+            let complaint = Complaint::new("says the same as interfaces, or something else", "keep one of the two");
+            Err(section.complain("interface", &complaint))
+        }
+    }
+}
+
+fn interfaces(value: &DeValue<'_>) -> Result<Vec<InterfaceName>, Complaint> {
+    let remedy = "write interfaces = [\"eth0\", \"wwan0\"], the first choice first";
+    let DeValue::Array(array) = value else {
+        return Err(Complaint::new(format!("is {}, not a list", type_in_words(value)), remedy));
+    };
+    let mut all = Vec::new();
+    for value in array.iter() {
+        let interface = srt::interface(value.get_ref())?;
+        if all.contains(&interface) {
+            return Err(Complaint::new(format!("names \"{interface}\" twice"), remedy));
+        }
+        all.push(interface);
+    }
+    match all.len() {
+        0 => Err(Complaint::new("is empty", remedy)),
+        1..=Via::MOST => Ok(all),
+        many => Err(Complaint::new(format!("has {many} interfaces"), format!("keep at most {}", Via::MOST))),
+    }
+}
+
+/// The key of the backup address, where it has one of its own.
+fn read_backup_key(
+    section: &mut Section<'_>,
+    name: &str,
+    takeover: &Takeover,
+    secrets: Option<&(Secrets, &str)>,
+) -> Result<Option<Secret>, Reported> {
+    let found = secrets.map_or(Found::NOTHING, |(secrets, _)| secrets.destination(name));
+    match (found.backup_key, takeover) {
+        (Key::Absent, _) => Ok(None),
+        (Key::Wrong, _) => Err(Reported),
+        (Key::Given(key), Takeover::BackupUrl(_)) => Ok(Some(key)),
+        (Key::Given(_), Takeover::PriorityQuery | Takeover::ServerOverrides | Takeover::RetryUntilFree) => {
+            let complaint = Complaint::new(
+                "has a backup_key in the secrets file and no backup_url here",
+                "remove it there, or add takeover = \"backup-url\" and backup_url = \"rtmps://…\" here",
+            );
+            Err(section.lacks(Absent::Other, &complaint))
+        }
     }
 }
 

@@ -47,12 +47,13 @@ impl Owner {
         match self {
             Self::Programme => {
                 let passphrase = section.required("passphrase", "passphrase = \"…\"", passphrase);
-                Found { key: Key::Absent, passphrase: passphrase.map(Some).into() }
+                Found { passphrase: passphrase.map(Some).into(), ..Found::NOTHING }
             }
             // A stream key, a passphrase, or both.
             Self::Destination if written => {
                 let passphrase = section.optional("passphrase", passphrase).into();
-                Found { key: section.optional("key", stream_key).into(), passphrase }
+                let key = section.optional("key", stream_key).into();
+                Found { key, backup_key: section.optional("backup_key", stream_key).into(), passphrase }
             }
             Self::Destination => {
                 let key = match section.optional("key", stream_key) {
@@ -63,7 +64,8 @@ impl Owner {
                     key => key,
                 };
                 section.pass_over(&["passphrase"]);
-                Found { key: key.into(), passphrase: Key::Absent }
+                let backup_key = section.optional("backup_key", stream_key).into();
+                Found { key: key.into(), backup_key, passphrase: Key::Absent }
             }
         }
     }
@@ -92,15 +94,17 @@ struct Entry {
 pub(super) struct Found {
     /// A stream key.
     pub(super) key: Key,
+    /// The stream key of the backup address.
+    pub(super) backup_key: Key,
     /// What SRT is encrypted with.
     pub(super) passphrase: Key,
 }
 
 impl Found {
     /// Nothing.
-    pub(super) const NOTHING: Self = Self { key: Key::Absent, passphrase: Key::Absent };
+    pub(super) const NOTHING: Self = Self { key: Key::Absent, backup_key: Key::Absent, passphrase: Key::Absent };
     /// Something may be there, but nobody can tell.
-    const WRONG: Self = Self { key: Key::Wrong, passphrase: Key::Wrong };
+    const WRONG: Self = Self { key: Key::Wrong, backup_key: Key::Wrong, passphrase: Key::Wrong };
 }
 
 /// One secret.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::srt_settings::{InterfaceName, SrtDestinationSettings};
-use crate::model::{Codec, FrameRate, InputId, Name, OutputId, RenditionId};
+use super::srt_settings::SrtDestinationSettings;
+use crate::model::{Codec, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,10 +157,38 @@ pub struct DestinationSettings {
     pub takeover: Takeover,
     /// A PEM file with the authority that signed the server's certificate, beside the system's own.
     pub ca_file: Option<PathBuf>,
-    /// The only interface that carries it; `None` lets the routing table choose.
-    pub interface: Option<InterfaceName>,
+    /// Another stream key for the backup address; `None` where it is the same.
+    pub backup_key: Option<Secret>,
+    /// Which interfaces carry it.
+    pub via: Via,
     /// Whether it is used. A disabled destination stays configured.
     pub enabled: bool,
+}
+
+/// Which interfaces carry a destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// Whichever the routing table says.
+    #[default]
+    Routing,
+    /// This one and no other.
+    Pinned(InterfaceName),
+    /// The first of these that is any good, 2 to [`Via::MOST`] of them, all different.
+    Failover(Vec<InterfaceName>),
+}
+
+impl Via {
+    /// Most interfaces of one destination.
+    pub const MOST: usize = 8;
+
+    /// All that are named.
+    pub fn interfaces(&self) -> &[InterfaceName] {
+        match self {
+            Self::Routing => &[],
+            Self::Pinned(interface) => std::slice::from_ref(interface),
+            Self::Failover(interfaces) => interfaces,
+        }
+    }
 }
 
 /// `rtmp[s]://host[:port]/app`.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::settings::Secret;
-pub use crate::model::KeyLength;
+pub use crate::model::{InterfaceName, KeyLength};
 use crate::model::{OutputId, RenditionId};
 
 /// One SRT destination: this box calls, over one path or several.
@@ -102,33 +102,5 @@ impl SrtPath {
             (None, Some(source)) => source.to_string(),
             (None, None) => format!("{}:{}", self.address.host, self.address.port),
         }
-    }
-}
-
-/// A network interface as Linux names it: 1–15 bytes without `/`, spaces and control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct InterfaceName(String);
-
-impl InterfaceName {
-    /// `IFNAMSIZ` less the terminating zero.
-    pub(super) const MAX: usize = 15;
-
-    /// `None` if Linux can have no interface of this name (`dev_valid_name`).
-    pub fn new(name: &str) -> Option<Self> {
-        let legal = (1..=Self::MAX).contains(&name.len())
-            && !matches!(name, "." | "..")
-            && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
-        legal.then(|| Self(name.to_owned()))
-    }
-
-    /// The name itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for InterfaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Role;
-use crate::model::{Codec, FrameRate, InputId};
+use crate::model::{Codec, FrameRate, InputId, InterfaceName};
 
 fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
@@ -29,8 +29,8 @@ fn the_example_says_what_its_comments_say() {
     assert_eq!(youtube.key.reveal(), "abcd-1234-efgh-5678-ijkl");
     assert!(matches!(&youtube.takeover, Takeover::BackupUrl(url) if url.app == "live2?backup=1"), "{youtube:?}");
     assert!(!settings.destinations[1].enabled);
-    assert_eq!(settings.destinations[1].interface.as_ref().map(InterfaceName::as_str), Some("eth0"));
-    assert_eq!(youtube.interface, None);
+    assert_eq!(settings.destinations[1].via, Via::Pinned(InterfaceName::new("eth0").unwrap()));
+    assert_eq!(youtube.via, Via::Routing);
     let archive = &settings.recordings[0];
     assert_eq!((archive.max_bytes, archive.min_free_bytes), (Some(50_000_000_000), 1_000_000_000));
     assert!(settings.alerts.webhook.is_some());

@@ -83,6 +83,10 @@ pub enum EventKind {
     LinkDown,
     /// An interface has another address, route or name, or its carrier blinked.
     LinkChanged,
+    /// A link was found suspect, dead, answering again or trustworthy, or a server silent behind a good link.
+    LinkJudged,
+    /// A destination's stream takes another link or address, or cannot although it should.
+    RouteChanged,
     /// An operator asked for something.
     CommandTaken,
     /// Something else worth knowing.

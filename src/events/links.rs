@@ -88,6 +88,38 @@ pub struct LinkSnapshot {
     pub carrier_changes: Option<u32>,
     /// Outputs that go over it, in words.
     pub used_by: Vec<String>,
+    /// How it carries; `None` while nothing is bound to it, since nobody looks then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<JudgedSnapshot>,
     /// The last things that happened to it, newest first.
     pub history: Vec<LinkMoment>,
+}
+
+/// Whether a link is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is, and nothing is wrong.
+    Up,
+    /// It is so far; standbys are being made ready.
+    Suspect,
+    /// It carries nothing.
+    Dead,
+    /// It is new, or was dead, and has to prove itself.
+    Probation,
+}
+
+/// How a link carries, as its judge sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedSnapshot {
+    /// In a word.
+    pub verdict: Verdict,
+    /// With the evidence, in words.
+    pub words: String,
+    /// 0 (bad) to 100.
+    pub points: u8,
+    /// Smoothed round-trip time of the probes, ms; `None` without a working probe.
+    pub rtt_ms: Option<u64>,
+    /// Probes lost in the last ten seconds, per cent; `None` if there were too few.
+    pub loss_percent: Option<u32>,
 }

@@ -11,7 +11,7 @@ mod snapshot;
 mod srt;
 
 pub use event::{Event, EventKind, Severity};
-pub use links::{Certainty, LinkClass, LinkCondition, LinkMoment, LinkSnapshot};
+pub use links::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkMoment, LinkSnapshot, Verdict};
 pub use message::{
     CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Role,
 };

@@ -174,6 +174,12 @@ pub struct OutputSnapshot {
     pub acknowledged: u64,
     /// Milliseconds of programme waiting for this destination.
     pub behind_ms: u64,
+    /// The interface that carries it, where the box chooses one; `None` if the routing table does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The interface over which a session stands by that could take over at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<String>,
     /// What only SRT has; `None` for RTMP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub srt: Option<SrtSnapshot>,

@@ -132,6 +132,7 @@ impl Link {
             mac: self.mac.map(|mac| mac.to_string()),
             carrier_changes: self.carrier_changes,
             used_by,
+            judged: None,
             history: self
                 .history
                 .iter()
@@ -145,3 +146,28 @@ impl Link {
 /// How often the kernel is asked for the carrier. It delays the news of a carrier that comes and goes by up to a second,
 /// and swallows some (linkwatch).
 pub const CARRIER_POLL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+impl Link {
+    /// A cable of this name, of which little is known.
+    pub(crate) fn example(name: &str, state: LinkState) -> Self {
+        use crate::events::{Certainty, LinkClass};
+
+        Self {
+            index: 1,
+            name: name.into(),
+            identity: Identity { id: name.into(), reason: "its name" },
+            class: Classified { class: LinkClass::Ethernet, certainty: Certainty::Certain, reason: String::new() },
+            state,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            routes: Vec::new(),
+            speed_mbit: None,
+            driver: None,
+            mac: None,
+            carrier_changes: Some(1),
+            since: Media::ZERO,
+            history: Vec::new(),
+        }
+    }
+}

@@ -14,11 +14,13 @@
 
 mod change;
 mod class;
+mod court;
 mod ethtool;
 mod fact;
 mod hardware;
 pub mod health;
 mod identity;
+mod judging;
 mod links;
 mod monitor;
 mod netlink;
@@ -31,10 +33,12 @@ mod tests;
 
 pub use change::{Change, What};
 pub use class::Classified;
+pub use court::{Court, Standings};
 pub use fact::{LinkState, Mac, Rule};
 pub use identity::Identity;
+pub use judging::{JudgedSession, Judging, Report};
 pub use links::{CARRIER_POLL, Knowledge, Link, Links};
-pub use monitor::{Monitor, Options, Return, look, watch, watch_returns};
+pub use monitor::{Ask, Monitor, Options, Return, look, watch, watch_returns};
 pub use told::{TELL_EVERY, Telling, Use};
 
 /// What those are given who have no monitor: nothing is known, and nothing ever will be.

@@ -3,12 +3,12 @@
 //! ```text
 //!   kernel ──multicast──► netlink ──Fact──┐
 //!             dump ──────────┘            ├─► Network (pure diff) ──► Links (latest), Changes (each)
-//!   driver ◄──GLINK, every 50 ms── asked ─┘
+//!   driver ◄──GLINK, every 50 ms── asked ─┘      of the interfaces that something is bound to
 //! ```
 //!
 //! A thread of its own, since a driver may take its time to answer: that must hold up nobody's packets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -45,11 +45,51 @@ const SLOW_SHARE: u32 = 10;
 /// Between attempts, if the kernel does not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Whose drivers are asked for the carrier every [`CARRIER_POLL`]. Of the others it comes from the kernel alone, up to a
+/// second late, or not at all if it flaps.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Those of all interfaces.
+    All,
+    /// Nobody's.
+    Nobody,
+    /// Those of the interfaces with these names, whatever they are at the time. Nobody is woken while there are none.
+    These(watch::Receiver<BTreeSet<String>>),
+}
+
+impl Ask {
+    fn is_in_vain(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Nobody => true,
+            Self::These(names) => names.borrow().is_empty(),
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nobody => false,
+            Self::These(names) => names.borrow().contains(name),
+        }
+    }
+
+    /// Waits until others are to be asked.
+    async fn changed(&mut self) {
+        if let Self::These(names) = self
+            && names.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
 /// How the network is watched.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How often drivers are asked for the carrier; `None` for never: it then comes up to a second late, or not at all.
-    pub carrier_poll: Option<Duration>,
+    /// Whom to ask for the carrier.
+    pub ask: Ask,
     /// Bytes of room for what the kernel tells.
     pub receive_buffer: usize,
     /// Where sysfs lists the interfaces.
@@ -58,7 +98,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { carrier_poll: Some(CARRIER_POLL), receive_buffer: RECEIVE_BUFFER, class_net: CLASS_NET.into() }
+        Self { ask: Ask::All, receive_buffer: RECEIVE_BUFFER, class_net: CLASS_NET.into() }
     }
 }
 
@@ -167,13 +207,15 @@ impl Watcher {
         describe_all(&mut self.network, &self.ethtool, &self.options.class_net);
         // What is there at the beginning has not happened.
         self.tell(if is_first { Vec::new() } else { found });
-        let mut poll = interval(self.options.carrier_poll.unwrap_or(LOOK_ANYWAY));
+        let mut poll = interval(CARRIER_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Twenty times a second nothing has happened: that costs one question and no more.
         let (links, changes) = (self.links.clone(), self.changes.clone());
         let mut unwanted = pin!(unwanted(&links, &changes));
         let mut look_again = pin!(sleep(LOOK_ANYWAY));
+        let mut others = self.options.ask.clone();
         loop {
+            let asks = !self.options.ask.is_in_vain();
             tokio::select! {
                 biased;
                 message = netlink.messages.next() => {
@@ -203,7 +245,8 @@ impl Watcher {
                         self.resync(netlink).await?;
                     }
                 }
-                _ = poll.tick(), if self.options.carrier_poll.is_some() => {
+                () = others.changed() => {}
+                _ = poll.tick(), if asks => {
                     let changes = self.ask_carriers();
                     if !changes.is_empty() {
                         self.tell(changes);
@@ -241,8 +284,8 @@ impl Watcher {
     }
 
     fn ask_carriers(&mut self) -> Vec<Change> {
-        let all: Vec<(u32, String)> =
-            self.network.switched_on().map(|(index, name)| (index, name.to_owned())).collect();
+        let switched_on = self.network.switched_on().filter(|(_, name)| self.options.ask.wants(name));
+        let all: Vec<(u32, String)> = switched_on.map(|(index, name)| (index, name.to_owned())).collect();
         self.asking.retain(|index, _| all.iter().any(|(there, _)| there == index));
         let mut changes = Vec::new();
         for (index, name) in all {
@@ -260,7 +303,7 @@ impl Watcher {
                     self.asking.insert(index, end + LOOK_ANYWAY);
                 }
             }
-            if pause > self.options.carrier_poll.unwrap_or_default() {
+            if pause > CARRIER_POLL {
                 self.asking.insert(index, end + pause);
             }
         }
@@ -353,7 +396,7 @@ const RETURNS: usize = 8;
 /// # Errors
 /// As [`watch()`].
 pub fn watch_returns() -> io::Result<mpsc::Receiver<Return>> {
-    let mut monitor = watch(Options { carrier_poll: None, ..Options::default() })?;
+    let mut monitor = watch(Options { ask: Ask::Nobody, ..Options::default() })?;
     let (returns, receiver) = mpsc::channel(RETURNS);
     tokio::spawn(async move {
         loop {

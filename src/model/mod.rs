@@ -12,6 +12,7 @@
 mod codec;
 mod grid;
 mod id;
+mod interface;
 mod key_length;
 mod time;
 mod unit;
@@ -19,6 +20,7 @@ mod unit;
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
+pub use interface::InterfaceName;
 pub use key_length::KeyLength;
 pub use time::{Media, Wall};
 pub use unit::{AccessUnit, Track};

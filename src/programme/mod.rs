@@ -15,14 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-pub use outputs::{END_WITHIN, Outputs, Wanted};
+pub use outputs::{END_WITHIN, Network, Outputs, Wanted};
 
 use crate::clock;
 use crate::config::RenditionSettings;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
-use crate::link::{self, Links};
 use crate::model::{AccessUnit, InputId, Media, OutputId, RenditionId, Track, Wall};
 use crate::mux::ts;
 use crate::output::{EventSink, Feed, OutputCommand, ProgrammeClock, Transport};
@@ -70,7 +67,7 @@ pub struct Programme {
 }
 
 impl Programme {
-    /// As [`Self::with_links`], where nothing is known of the machine's interfaces.
+    /// As [`Self::with_network`], where nothing is known of the machine's interfaces.
     pub fn new(
         wanted: &Wanted<'_>,
         inputs: Vec<InputId>,
@@ -79,18 +76,18 @@ impl Programme {
         events: EventSink,
         seed: u64,
     ) -> Self {
-        Self::with_links(wanted, inputs, epoch, order, events, link::unknown(), seed)
+        Self::with_network(wanted, inputs, epoch, order, events, Network::unknown(), seed)
     }
 
-    /// A programme with nothing on air, on the current single-threaded runtime (inside a `LocalSet`). `links` says what the
+    /// A programme with nothing on air, on the current single-threaded runtime (inside a `LocalSet`). `network` says what the
     /// interfaces under its outputs allow.
-    pub fn with_links(
+    pub fn with_network(
         wanted: &Wanted<'_>,
         inputs: Vec<InputId>,
         epoch: Epoch,
         order: Order,
         events: EventSink,
-        links: watch::Receiver<Arc<Links>>,
+        network: Network,
         seed: u64,
     ) -> Self {
         let mut programme = Self {
@@ -100,7 +97,7 @@ impl Programme {
             feeds: BTreeMap::new(),
             transports: BTreeMap::new(),
             audiences: BTreeMap::new(),
-            outputs: Outputs::new(events.clone(), links, seed),
+            outputs: Outputs::new(events.clone(), network, seed),
             events,
             has_news: false,
         };

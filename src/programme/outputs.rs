@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, SrtDestinationSettings};
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
-use crate::link::Links;
+use crate::link::{self, Judging, Links};
 use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
 use crate::output::{EventSink, Feed, OutputCommand, OutputHandle, Transport, record, rtmp, srt};
 
@@ -40,13 +40,29 @@ impl Wanted<'_> {
     }
 }
 
+/// What outputs are told of the interfaces under them.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// What the kernel says.
+    pub links: watch::Receiver<Arc<Links>>,
+    /// Who says which of them carry; `None` where nobody judges.
+    pub judging: Option<Judging>,
+}
+
+impl Network {
+    /// Nothing is known, and nothing ever will be.
+    pub fn unknown() -> Self {
+        Self { links: link::unknown(), judging: None }
+    }
+}
+
 /// Every output of a programme.
 pub struct Outputs {
     rtmp: BTreeMap<OutputId, Running<DestinationSettings, OutputSnapshot>>,
     srt: BTreeMap<OutputId, Running<SrtDestinationSettings, OutputSnapshot>>,
     recordings: BTreeMap<OutputId, Running<RecordingSettings, RecordingSnapshot>>,
     events: EventSink,
-    links: watch::Receiver<Arc<Links>>,
+    network: Network,
     seed: u64,
     on_air: bool,
 }
@@ -58,13 +74,13 @@ struct Running<T, S> {
 
 impl Outputs {
     /// No outputs yet; off air. `seed` makes the back-offs of this box differ from another's.
-    pub fn new(events: EventSink, links: watch::Receiver<Arc<Links>>, seed: u64) -> Self {
+    pub fn new(events: EventSink, network: Network, seed: u64) -> Self {
         Self {
             rtmp: BTreeMap::new(),
             srt: BTreeMap::new(),
             recordings: BTreeMap::new(),
             events,
-            links,
+            network,
             seed,
             on_air: false,
         }
@@ -88,7 +104,15 @@ impl Outputs {
                 continue;
             };
             let (events, seed) = (self.events.clone(), self.next_seed());
-            let handle = rtmp::spawn(new.clone(), rendition, wanted.rate, feed.clone(), events, seed);
+            let handle = rtmp::spawn(
+                new.clone(),
+                rendition,
+                wanted.rate,
+                feed.clone(),
+                events,
+                self.network.judging.clone(),
+                seed,
+            );
             self.begin(&handle, new.enabled);
             self.rtmp.insert(new.id.clone(), Running { settings: new.clone(), handle });
         }
@@ -98,7 +122,8 @@ impl Outputs {
                 continue;
             };
             let (events, seed) = (self.events.clone(), self.next_seed());
-            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, self.links.clone(), seed);
+            let handle =
+                srt::spawn(new.clone(), rendition, transport.clone(), events, self.network.links.clone(), seed);
             self.begin(&handle, new.enabled);
             self.srt.insert(new.id.clone(), Running { settings: new.clone(), handle });
         }

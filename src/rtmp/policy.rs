@@ -90,11 +90,21 @@ pub enum Concern {
     NeedsOperator,
 }
 
+/// Who chooses between the addresses of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guidance {
+    /// Nobody: they take turns.
+    Turns,
+    /// Whoever calls [`Policy::head_for`] and [`Policy::turn`].
+    Told,
+}
+
 /// Decides about one destination. All waits are jittered from the seed.
 #[derive(Debug)]
 pub struct Policy {
     url: RtmpUrl,
     key: Secret,
+    backup_key: Option<Secret>,
     takeover: Takeover,
     random: fastrand::Rng,
     phase: Phase,
@@ -102,8 +112,9 @@ pub struct Policy {
     failures: u32,
     /// Busy answers in a row.
     busy: u32,
-    /// Whether the next attempt goes to the backup address.
-    on_backup: bool,
+    /// The address of the next attempt: 0 for the first, 1 for the backup.
+    ingest: usize,
+    guidance: Guidance,
     /// For [`Takeover::PriorityQuery`]: the next priority.
     priority: u64,
     /// When a session of ours was last lost, that is, not ended cleanly.
@@ -117,12 +128,14 @@ impl Policy {
         Self {
             url: settings.url.clone(),
             key: settings.key.clone(),
+            backup_key: settings.backup_key.clone(),
             takeover: settings.takeover.clone(),
             random: fastrand::Rng::with_seed(seed),
             phase: Phase::Off,
             failures: 0,
             busy: 0,
-            on_backup: false,
+            ingest: 0,
+            guidance: Guidance::Turns,
             priority: first_priority,
             lost: None,
         }
@@ -194,12 +207,47 @@ impl Policy {
             | Phase::Publishing { .. }
             | Phase::Ending => return None,
         }
-        let url = match &self.takeover {
-            Takeover::BackupUrl(backup) if self.on_backup => backup.clone(),
+        let url = self.address(self.ingest).clone();
+        self.phase = Phase::Attempting { since: now, url: url.clone() };
+        Some(Attempt { url, name: self.name() })
+    }
+
+    /// How many addresses there are.
+    pub const fn addresses(&self) -> usize {
+        match &self.takeover {
+            Takeover::BackupUrl(_) => 2,
+            Takeover::PriorityQuery | Takeover::ServerOverrides | Takeover::RetryUntilFree => 1,
+        }
+    }
+
+    /// Address `ingest`, counted from 0; the first for a number that is too large.
+    pub const fn address(&self, ingest: usize) -> &RtmpUrl {
+        match &self.takeover {
+            Takeover::BackupUrl(backup) if ingest == 1 => backup,
             Takeover::BackupUrl(_) | Takeover::PriorityQuery | Takeover::ServerOverrides | Takeover::RetryUntilFree => {
-                self.url.clone()
+                &self.url
             }
-        };
+        }
+    }
+
+    /// Further attempts go to this address, and not to all in turn.
+    pub const fn head_for(&mut self, ingest: usize) {
+        self.guidance = Guidance::Told;
+        self.ingest = ingest;
+    }
+
+    /// The stream takes another way, to this address. Whatever session or attempt there is, is given up; the attempt that
+    /// is returned takes its place. `None` if the destination is not wanted.
+    pub fn turn(&mut self, ingest: usize, now: Instant) -> Option<Attempt> {
+        match self.phase {
+            Phase::Off | Phase::Ending => return None,
+            // The far end may still hold it.
+            Phase::Publishing { .. } => self.lost = Some(now),
+            Phase::Waiting { .. } | Phase::Attempting { .. } => {}
+        }
+        self.head_for(ingest);
+        (self.failures, self.busy) = (0, 0);
+        let url = self.address(ingest).clone();
         self.phase = Phase::Attempting { since: now, url: url.clone() };
         Some(Attempt { url, name: self.name() })
     }
@@ -227,7 +275,9 @@ impl Policy {
             Phase::Attempting { .. } => {}
             Phase::Off | Phase::Waiting { .. } | Phase::Ending => return Concern::MayPass,
         }
-        self.on_backup = !self.on_backup;
+        if self.guidance == Guidance::Turns {
+            self.ingest = (self.ingest + 1) % self.addresses();
+        }
         let is_ours = self.lost.is_some_and(|lost| now.saturating_duration_since(lost) < OWN_SESSION_LINGERS);
         let concern = if trouble.needs_operator() && !(trouble.is_busy() && is_ours) {
             Concern::NeedsOperator
@@ -277,7 +327,8 @@ impl Policy {
     /// The stream name of the next session.
     pub fn name(&mut self) -> Secret {
         if self.takeover != Takeover::PriorityQuery {
-            return self.key.clone();
+            let backup_key = self.backup_key.as_ref().filter(|_| self.ingest == 1);
+            return backup_key.unwrap_or(&self.key).clone();
         }
         let key = self.key.reveal();
         let separator = if key.contains('?') { '&' } else { '?' };

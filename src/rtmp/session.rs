@@ -41,6 +41,8 @@ pub struct Publication {
 /// What happened in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
+    /// A standby is connected and has a stream; nothing was published. It stays so until [`Session::publish`].
+    Standby,
     /// Publishing was accepted; units are taken from here on, beginning with a keyframe.
     Publishing,
     /// The server asks us to go elsewhere soon; `tc_url` as it sent it.
@@ -63,6 +65,10 @@ enum State {
         step: Step,
         stream: u32,
     },
+    /// Ready to publish, when it is told to.
+    Standby {
+        stream: u32,
+    },
     Publishing {
         stream: u32,
         since: Instant,
@@ -72,9 +78,22 @@ enum State {
     Ended,
 }
 
+/// When the name is announced and published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intent {
+    /// As soon as may be.
+    Publish,
+    /// When the session is told to. Until then the server does not learn the name, since some end another session that
+    /// publishes under it at the mere announcement (releaseStream).
+    StandBy,
+}
+
 /// A publishing client (RTMP 1.0, Enhanced RTMP v2). Feed it what arrives and the time; send what is in its outbox.
 pub struct Session {
     publication: Publication,
+    intent: Intent,
+    /// Whether releaseStream and FCPublish have been sent.
+    announced: bool,
     state: State,
     deadline: Option<Instant>,
     reader: chunk::Reader,
@@ -102,10 +121,21 @@ const STREAM: u8 = 8;
 impl Session {
     /// Begins: C0 and C1 are in the outbox.
     pub fn new(publication: Publication, random: &mut fastrand::Rng, now: Instant) -> Self {
+        Self::begin(publication, Intent::Publish, random, now)
+    }
+
+    /// Likewise, but goes only as far as [`SessionEvent::Standby`]; one round trip after [`Self::publish`] it is publishing.
+    pub fn standby(publication: Publication, random: &mut fastrand::Rng, now: Instant) -> Self {
+        Self::begin(publication, Intent::StandBy, random, now)
+    }
+
+    fn begin(publication: Publication, intent: Intent, random: &mut fastrand::Rng, now: Instant) -> Self {
         let mut outbox = Outbox::new();
         outbox.push_shared(handshake::hello(random));
         Self {
             publication,
+            intent,
+            announced: false,
             state: State::Handshake { received: BytesMut::new() },
             deadline: Some(now + STEP_TIMEOUT),
             reader: chunk::Reader::new(MAX_MESSAGE),
@@ -128,6 +158,18 @@ impl Session {
     /// When [`Self::handle_timeout`] must be called, and what is waited for.
     pub fn poll_timeout(&self) -> Option<(Instant, Step)> {
         self.deadline.map(|deadline| (deadline, self.step()))
+    }
+
+    /// A standby is to publish, under this name, at once or as soon as it is connected.
+    pub fn publish(&mut self, name: Secret, now: Instant) {
+        if self.intent == Intent::Publish {
+            return;
+        }
+        self.intent = Intent::Publish;
+        self.publication.name = name;
+        if let State::Standby { stream } = self.state {
+            self.ask_to_publish(stream, now);
+        }
     }
 
     /// Whether units are taken.
@@ -173,7 +215,9 @@ impl Session {
     /// The server closed the connection, or it broke; `how` in a word or two.
     pub fn handle_closed(&mut self, how: &'static str, now: Instant) {
         match &self.state {
-            State::Handshake { .. } | State::Asking { .. } => self.ended(Trouble::ClosedDuring(self.step())),
+            State::Handshake { .. } | State::Asking { .. } | State::Standby { .. } => {
+                self.ended(Trouble::ClosedDuring(self.step()));
+            }
             State::Publishing { since, .. } if now.saturating_duration_since(*since) < DROPPED_AT_ONCE => {
                 self.ended(Trouble::Refused(Refusal::DroppedAtOnce));
             }
@@ -198,7 +242,7 @@ impl Session {
                 self.events.push_back(SessionEvent::EndedCleanly);
             }
             State::Handshake { .. } | State::Asking { .. } => self.ended(Trouble::NoAnswer(self.step())),
-            State::Publishing { .. } | State::Ended => self.deadline = None,
+            State::Standby { .. } | State::Publishing { .. } | State::Ended => self.deadline = None,
         }
     }
 
@@ -230,6 +274,7 @@ impl Session {
         match &self.state {
             State::Handshake { .. } => Step::Handshake,
             State::Asking { step, .. } => *step,
+            State::Standby { .. } => Step::Standby,
             State::Publishing { .. } | State::Ending | State::Ended => Step::Ending,
         }
     }
@@ -292,7 +337,10 @@ impl Session {
                 self.refused(&command);
             }
             ("onStatus", _) => self.status(&command, now),
-            ("close", State::Handshake { .. } | State::Asking { .. } | State::Publishing { .. }) => {
+            (
+                "close",
+                State::Handshake { .. } | State::Asking { .. } | State::Standby { .. } | State::Publishing { .. },
+            ) => {
                 self.handle_closed("closed by the server", now);
             }
             // Answers to releaseStream and FCPublish, errors among them, are without consequence, as is onBWDone.
@@ -305,9 +353,9 @@ impl Session {
         if let Some(codec) = [facts.video, facts.audio].into_iter().find(|c| command::is_left_out(answer, *c)) {
             return self.ended(Trouble::Refused(Refusal::CodecNotAccepted(codec)));
         }
-        let name = self.publication.name.clone();
-        self.command(CONNECTION, 0, command::release_stream(name.reveal()));
-        self.command(CONNECTION, 0, command::fc_publish(name.reveal()));
+        if self.intent == Intent::Publish {
+            self.announce();
+        }
         self.command(CONNECTION, 0, command::create_stream());
         self.ask(Step::CreateStream, 0, now);
     }
@@ -318,6 +366,27 @@ impl Session {
             return self.ended(Trouble::Protocol { detail: "createStream without a stream id".to_owned() });
         };
         let stream = stream as u32;
+        match self.intent {
+            Intent::Publish => self.ask_to_publish(stream, now),
+            Intent::StandBy => {
+                self.state = State::Standby { stream };
+                self.deadline = None;
+                self.events.push_back(SessionEvent::Standby);
+            }
+        }
+    }
+
+    fn announce(&mut self) {
+        self.announced = true;
+        let name = self.publication.name.clone();
+        self.command(CONNECTION, 0, command::release_stream(name.reveal()));
+        self.command(CONNECTION, 0, command::fc_publish(name.reveal()));
+    }
+
+    fn ask_to_publish(&mut self, stream: u32, now: Instant) {
+        if !self.announced {
+            self.announce();
+        }
         let publish = command::publish(self.publication.name.reveal());
         self.command(STREAM, stream, publish);
         self.ask(Step::Publish, stream, now);
@@ -385,7 +454,7 @@ fn expected_transaction(step: Step) -> f64 {
         Step::Connect => transaction::CONNECT,
         Step::CreateStream => transaction::CREATE_STREAM,
         Step::Publish => transaction::PUBLISH,
-        Step::Handshake | Step::Ending => f64::NAN,
+        Step::Handshake | Step::Standby | Step::Ending => f64::NAN,
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Step {
     Connect,
     /// The answer to `createStream`.
     CreateStream,
+    /// Nothing: it is a standby, and ready.
+    Standby,
     /// `NetStream.Publish.Start`.
     Publish,
     /// The far end to take what is left, and close.
@@ -210,7 +212,7 @@ impl Trouble {
                     "{place} takes connections but does not answer: the server is stuck, or it is not an RTMP server"
                 ),
                 Step::Connect => format!("{place} does not answer for the application {app}: check the address"),
-                Step::CreateStream | Step::Publish => {
+                Step::CreateStream | Step::Standby | Step::Publish => {
                     format!("{place} does not answer the request to publish: check the stream key")
                 }
                 Step::Ending => format!("{place} did not confirm the end"),
@@ -226,6 +228,7 @@ impl Trouble {
                         "{place} hangs up when asked to publish: check the stream key, and that nobody else uses it"
                     )
                 }
+                Step::Standby => format!("{place} hung up on a standby"),
                 Step::Ending => format!("{place} hung up at the end"),
             },
             Self::Refused(refusal) => match refusal {

@@ -17,6 +17,7 @@ enum Matter {
     Source,
     Output,
     Path,
+    Route,
     Link,
     Recording,
     Child,
@@ -33,7 +34,8 @@ fn matter(kind: EventKind) -> Matter {
             Matter::Child
         }
         EventKind::PathUp | EventKind::PathDown | EventKind::PathSwitched | EventKind::PathDoubted => Matter::Path,
-        EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged => Matter::Link,
+        EventKind::RouteChanged => Matter::Route,
+        EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged | EventKind::LinkJudged => Matter::Link,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
         EventKind::WentOnAir
         | EventKind::WentOffAir
@@ -54,6 +56,7 @@ fn is_recovery(event: &Event) -> bool {
         EventKind::Switched
         | EventKind::OutputPublishing
         | EventKind::PathUp
+        | EventKind::RouteChanged
         | EventKind::LinkUp
         | EventKind::RecordingOpened
         | EventKind::RecordingTrouble
@@ -70,6 +73,7 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::PathDoubted
         | EventKind::LinkDown
         | EventKind::LinkChanged
+        | EventKind::LinkJudged
         | EventKind::SenderConnected
         | EventKind::SenderGone
         | EventKind::CallerRefused

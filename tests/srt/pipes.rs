@@ -30,6 +30,9 @@ impl Drop for Piped {
     }
 }
 
+/// Longer than the latency of the connection: later nobody would wait for a packet anyway.
+const TAIL: Media = Media::from_millis(500);
+
 /// A port that nobody has at the moment.
 pub fn free_port() -> u16 {
     std::net::UdpSocket::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("loopback").port()
@@ -49,6 +52,8 @@ fn feed(mut input: ChildStdin) -> u64 {
             return number;
         }
     }
+    // At the end of its input a program closes its socket, and with it goes what libsrt has not sent yet.
+    wait_until(clock::media() + TAIL);
     COUNT
 }
 

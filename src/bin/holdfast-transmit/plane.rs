@@ -18,7 +18,7 @@ use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::ToWorker;
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
-use holdfast::link::{self, Monitor};
+use holdfast::link;
 use holdfast::model::InputId;
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
@@ -26,7 +26,7 @@ use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::load;
 use holdfast::switch::{Epoch, How, Input, SavedTime, SlateClip};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
@@ -57,18 +57,15 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
     let (inbox, mut intake) = mpsc::channel(INBOX);
     tokio::task::spawn_local(intake::serve(listener, paths.clone(), inbox));
 
-    let (monitor, trouble) = match link::watch(link::Options::default()) {
-        Ok(monitor) => (monitor, None),
-        Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
-    };
-    let mut changes = monitor.changes;
-    let mut plane = Plane::new(paths, settings, keeper, link.sender(), Uplinks::new(monitor.links));
+    let sender = link.sender();
+    let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
+    let (uplinks, mut changes, trouble) = Uplinks::watch(events.clone());
+    let mut plane = Plane::new(paths, settings, keeper, link.sender(), events, uplinks);
     if let Some(e) = trouble {
         let text = format!("the kernel does not tell of its interfaces ({e}); destinations retry by the clock");
         plane.say(EventKind::Note, Severity::Warning, "", text);
     }
-    let mut beat = tokio::time::interval(BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beat = clock::in_step(BEAT);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|e| format!("cannot listen for SIGTERM: {e}"))?;
     // Told only where systemd listens; elsewhere there is nobody to tell.
@@ -123,22 +120,27 @@ struct Plane {
 }
 
 impl Plane {
-    fn new(paths: Paths, settings: Settings, keeper: Keeper, link: ChildSender, uplinks: Uplinks) -> Self {
+    fn new(
+        paths: Paths,
+        settings: Settings,
+        keeper: Keeper,
+        link: ChildSender,
+        events: EventSink,
+        uplinks: Uplinks,
+    ) -> Self {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let saved = keeper::load(&paths.programme_time());
         let rate = settings.frame_rate;
         let (epoch, how) = Epoch::resume(saved.as_ref().ok().and_then(Option::as_ref), &boot, now, wall, rate);
-        let sender = link.clone();
-        let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
         let seed = u64::try_from(wall.0).unwrap_or(1) ^ u64::from(std::process::id());
         let mut plane = Self {
-            programme: Programme::with_links(
+            programme: Programme::with_network(
                 &wanted(&settings),
                 inputs(&settings),
                 epoch,
                 Order::Presentation,
                 events.clone(),
-                uplinks.links(),
+                uplinks.network(),
                 seed,
             ),
             paths,
@@ -161,6 +163,7 @@ impl Plane {
         plane.say(EventKind::TimeResumed, Severity::Info, "", in_words(how));
         // Before anything is sent: whoever comes after must not go back behind it.
         plane.save_time();
+        plane.uplinks.bind(&plane.settings);
         plane.look_for_slates();
         plane
     }
@@ -274,6 +277,7 @@ impl Plane {
             self.programme.apply(&wanted(&self.settings));
             self.switch_input(Input::Inputs(inputs(&self.settings)));
         }
+        self.uplinks.bind(&self.settings);
         self.look_for_slates();
         self.link.settings(self.settings.hash_for(&Role::Transmit));
         self.report();

@@ -1,35 +1,69 @@
 //! The box's interfaces as its operator sees them: what goes over each, and what is told of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast::clock;
-use holdfast::config::{Settings, SrtPath};
+use holdfast::config::{Settings, SrtPath, Via};
 use holdfast::events::{Event, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
-use holdfast::link::{Change, Knowledge, Link, Links, Telling, Use};
-use holdfast::model::Media;
-use tokio::sync::watch;
+use holdfast::link::{self, Ask, Change, Judging, Knowledge, Link, Links, Monitor, Telling, Use};
+use holdfast::model::{InterfaceName, Media};
+use holdfast::output::EventSink;
+use holdfast::programme::Network;
+use tokio::sync::{mpsc, watch};
 
 /// What the monitor says, and what was said of it.
 pub(crate) struct Uplinks {
     links: watch::Receiver<Arc<Links>>,
+    /// The interfaces that something is bound to.
+    bound: watch::Sender<BTreeSet<String>>,
+    /// Those that are judged: where a stream chooses, or is to be told of its server.
+    judged: watch::Sender<BTreeSet<InterfaceName>>,
+    judging: Judging,
     telling: Telling,
 }
 
 impl Uplinks {
-    pub(crate) fn new(links: watch::Receiver<Arc<Links>>) -> Self {
-        Self { links, telling: Telling::default() }
+    /// Begins to watch and to judge. What happens is heard from the channel; without a monitor, for the reason that is
+    /// returned, nothing is.
+    pub(crate) fn watch(events: EventSink) -> (Self, mpsc::Receiver<Change>, Option<std::io::Error>) {
+        let (bound, names) = watch::channel(BTreeSet::new());
+        let (monitor, trouble) = match link::watch(link::Options { ask: Ask::These(names), ..link::Options::default() })
+        {
+            Ok(monitor) => (monitor, None),
+            Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
+        };
+        let (judged, names) = watch::channel(BTreeSet::new());
+        let judging = Judging::start(monitor.links.clone(), names, move |event| events(event));
+        (Self { links: monitor.links, bound, judged, judging, telling: Telling::default() }, monitor.changes, trouble)
+    }
+
+    /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
+    pub(crate) fn bind(&self, settings: &Settings) {
+        let names = bound(settings, &self.links.borrow());
+        self.bound.send_if_modified(|known| {
+            let differs = *known != names;
+            *known = names;
+            differs
+        });
+        let judged =
+            settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
+        self.judged.send_if_modified(|known| {
+            let differs = *known != judged;
+            *known = judged;
+            differs
+        });
     }
 
     /// For those who act on it.
-    pub(crate) fn links(&self) -> watch::Receiver<Arc<Links>> {
-        self.links.clone()
+    pub(crate) fn network(&self) -> Network {
+        Network { links: self.links.clone(), judging: Some(self.judging.clone()) }
     }
 
     /// The event that a change is worth, if it is.
     pub(crate) fn event(&mut self, change: &Change, settings: &Settings) -> Option<Event> {
-        let bound = settings.srt_destinations.iter().flat_map(|d| d.links.paths());
-        let is_bound = bound.filter_map(|path| path.interface.as_ref()).any(|name| name.to_string() == change.name);
-        let matters = if is_bound { Use::Bound } else { Use::None };
+        self.bind(settings);
+        let matters = if self.bound.borrow().contains(&change.name) { Use::Bound } else { Use::None };
         self.telling.tell(change, matters, clock::wall(), Role::Transmit)
     }
 
@@ -40,10 +74,29 @@ impl Uplinks {
         outputs: &[OutputSnapshot],
         now: Media,
     ) -> Option<Vec<LinkSnapshot>> {
-        let links = self.links.borrow().clone();
-        (links.knowledge == Knowledge::Kernel)
-            .then(|| links.links.iter().map(|link| link.shown(uses(link, &links, settings, outputs), now)).collect())
+        let (links, judged) = (self.links.borrow().clone(), self.judging.shown());
+        let shown = |link: &Link| {
+            let judged = InterfaceName::new(&link.name).and_then(|name| judged.get(&name).cloned());
+            LinkSnapshot { judged, ..link.shown(uses(link, &links, settings, outputs), now) }
+        };
+        (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }
+}
+
+/// The interfaces that outputs are bound to: by name, or by an address of theirs.
+fn bound(settings: &Settings, links: &Links) -> BTreeSet<String> {
+    let pins = settings.destinations.iter().flat_map(|destination| destination.via.interfaces());
+    let mut names: BTreeSet<String> = pins.map(ToString::to_string).collect();
+    for path in settings.srt_destinations.iter().flat_map(|destination| destination.links.paths()) {
+        match (&path.interface, path.source) {
+            (Some(interface), _) => drop(names.insert(interface.to_string())),
+            (None, Some(source)) => {
+                names.extend(links.links.iter().filter(|link| link.has(source)).map(|link| link.name.clone()));
+            }
+            (None, None) => {}
+        }
+    }
+    names
 }
 
 /// Which outputs go over `link`, in words.
@@ -68,9 +121,21 @@ fn uses(link: &Link, links: &Links, settings: &Settings, outputs: &[OutputSnapsh
             found.push(format!("{} ({how})", destination.id));
         }
     }
-    for destination in settings.destinations.iter().filter(|_| by_default) {
-        let is_up = output(destination.id.clone()).is_some_and(|o| o.state == OutputState::Publishing);
-        let how = if is_up { "publishing, by the routing table" } else { "by the routing table" };
+    for destination in &settings.destinations {
+        let shown = output(destination.id.clone());
+        let is_up = shown.is_some_and(|o| o.state == OutputState::Publishing);
+        let is_here = |way: fn(&OutputSnapshot) -> Option<&String>| shown.and_then(way) == Some(&link.name);
+        let is_listed = destination.via.interfaces().iter().any(|interface| interface.as_str() == link.name);
+        let how = match destination.via {
+            Via::Routing if by_default && is_up => "publishing, by the routing table",
+            Via::Routing if by_default => "by the routing table",
+            Via::Routing => continue,
+            Via::Pinned(_) | Via::Failover(_) if !is_listed => continue,
+            Via::Pinned(_) | Via::Failover(_) if is_here(|o| o.route.as_ref()) && is_up => "publishing",
+            Via::Pinned(_) | Via::Failover(_) if is_here(|o| o.route.as_ref()) => "trying",
+            Via::Pinned(_) | Via::Failover(_) if is_here(|o| o.standby.as_ref()) => "standing by",
+            Via::Pinned(_) | Via::Failover(_) => "in reserve",
+        };
         found.push(format!("{} ({how})", destination.id));
     }
     found

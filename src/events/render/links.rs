@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::{Page, Tone};
 use super::{Style, detail, row, words};
-use crate::events::{Certainty, LinkClass, LinkCondition, LinkSnapshot};
+use crate::events::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkSnapshot, Verdict};
 
 /// Things that happened which are shown of each.
 const RECENT: usize = 3;
@@ -79,10 +79,29 @@ fn one(page: &mut Page, link: &LinkSnapshot) {
     if !link.used_by.is_empty() {
         detail(page, Tone::Strong, &format!("used by {}", link.used_by.join(", ")));
     }
+    if let Some(judged) = &link.judged {
+        judgement(page, judged);
+    }
     for moment in link.history.iter().take(RECENT) {
         let ago = words::duration(Duration::from_millis(moment.ago_ms));
         detail(page, Tone::Quiet, &format!("{ago} ago: {}", moment.what));
     }
+}
+
+fn judgement(page: &mut Page, judged: &JudgedSnapshot) {
+    let tone = match judged.verdict {
+        Verdict::Up => Tone::Good,
+        Verdict::Suspect | Verdict::Probation => Tone::Busy,
+        Verdict::Dead => Tone::Bad,
+    };
+    detail(page, tone, &judged.words);
+    let mut measured = vec![format!("{} of 100 points", judged.points)];
+    match judged.rtt_ms {
+        Some(rtt) => measured.push(format!("round trip {rtt} ms")),
+        None => measured.push("no probe has been answered".to_owned()),
+    }
+    measured.extend(judged.loss_percent.map(|loss| format!("{loss} % of the probes lost")));
+    detail(page, Tone::Plain, &measured.join(", "));
 }
 
 #[cfg(test)]
@@ -107,6 +126,13 @@ mod tests {
             mac: None,
             carrier_changes: Some(3),
             used_by: vec!["relay (carries)".into()],
+            judged: Some(JudgedSnapshot {
+                verdict: Verdict::Dead,
+                words: "dead: no TCP acknowledgement for 1.04 s and no probe answer for 1.10 s".into(),
+                points: 0,
+                rtt_ms: Some(31),
+                loss_percent: Some(100),
+            }),
             history: vec![LinkMoment { ago_ms: 8_000_000, what: "carrier is back".into() }],
         }
     }
@@ -126,6 +152,8 @@ mod tests {
             "192.0.2.7/24, gateway 192.0.2.1",
             "known as pci-0000:03:00.0",
             "used by relay (carries)",
+            "dead: no TCP acknowledgement for 1.04 s and no probe answer for 1.10 s",
+            "0 of 100 points, round trip 31 ms, 100 % of the probes lost",
             "2 h 13 min ago: carrier is back",
         ] {
             assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");

@@ -146,6 +146,11 @@ fn destinations(page: &mut Page, outputs: &[OutputSnapshot]) {
         if let OutputState::Waiting { because, .. } = &output.state {
             detail(page, Tone::Bad, because);
         }
+        if let Some(link) = &output.route {
+            let standby = output.standby.as_ref();
+            let standby = standby.map_or_else(String::new, |link| format!(", a session over {link} stands by"));
+            detail(page, Tone::Plain, &format!("over {link}{standby}"));
+        }
         if output.lost > 0 || output.sessions > 1 {
             let what = if output.srt.is_some() { "packets" } else { "units" };
             let text = format!(

@@ -24,6 +24,8 @@ fn output(name: &str, state: OutputState, sessions: u32) -> OutputSnapshot {
         bytes: 12_345_678,
         acknowledged: 12_300_000,
         behind_ms: 40,
+        route: None,
+        standby: None,
         srt: None,
     }
 }

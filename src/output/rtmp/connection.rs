@@ -9,7 +9,8 @@ use tokio::time::sleep_until;
 
 use super::socket::{Socket, TcpState, lost_how};
 use crate::clock;
-use crate::config::InterfaceName;
+use crate::config::{InterfaceName, RtmpUrl, Secret};
+use crate::link::health::TcpFigures;
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Attempt;
 use crate::rtmp::session::{Publication, Session, SessionEvent};
@@ -49,6 +50,10 @@ enum Closing {
     Closed,
 }
 
+fn publication(url: &RtmpUrl, name: Secret, facts: StreamFacts) -> Publication {
+    Publication { app: url.app.clone(), tc_url: url.to_string(), name, facts }
+}
+
 impl Connection {
     /// Connects and negotiates until publishing is accepted.
     pub(super) async fn open(
@@ -60,23 +65,50 @@ impl Connection {
     ) -> Result<Self, Trouble> {
         let Attempt { url, name } = attempt;
         let socket = Socket::connect(&url, ca_file, interface).await?;
-        let publication = Publication { app: url.app.clone(), tc_url: url.to_string(), name, facts };
-        let mut connection = Self {
+        let session = Session::new(publication(&url, name, facts), &mut random, clock::now());
+        Self::new(socket, session).until(&SessionEvent::Publishing).await
+    }
+
+    /// Connects and negotiates as far as it goes without publishing anything.
+    pub(super) async fn stand_by(
+        url: RtmpUrl,
+        facts: StreamFacts,
+        ca_file: Option<&Path>,
+        interface: Option<&InterfaceName>,
+        mut random: fastrand::Rng,
+    ) -> Result<Self, Trouble> {
+        let socket = Socket::connect(&url, ca_file, interface).await?;
+        // Nobody may know yet that somebody else publishes under the name.
+        let session = Session::standby(publication(&url, Secret::default(), facts), &mut random, clock::now());
+        Self::new(socket, session).until(&SessionEvent::Standby).await
+    }
+
+    /// A standby publishes.
+    pub(super) async fn publish(mut self, name: Secret) -> Result<Self, Trouble> {
+        self.session.publish(name, clock::now());
+        self.until(&SessionEvent::Publishing).await
+    }
+
+    fn new(socket: Socket, session: Session) -> Self {
+        Self {
             socket,
-            session: Session::new(publication, &mut random, clock::now()),
+            session,
             input: Box::new([0; READ_BUFFER]),
             closing: Closing::No,
             unflushed: false,
             written: 0,
             redirected_early: None,
-        };
+        }
+    }
+
+    async fn until(mut self, wanted: &SessionEvent) -> Result<Self, Trouble> {
         loop {
-            match connection.next_event().await {
-                SessionEvent::Publishing => return Ok(connection),
+            match self.next_event().await {
+                event if event == *wanted => return Ok(self),
                 SessionEvent::Ended(trouble) => return Err(trouble),
-                event @ SessionEvent::ReconnectRequested { .. } => connection.redirected_early = Some(event),
-                // Nobody has asked for an end.
-                SessionEvent::EndedCleanly => {}
+                event @ SessionEvent::ReconnectRequested { .. } => self.redirected_early = Some(event),
+                // A standby that is to publish has been one; nobody has asked for an end.
+                SessionEvent::Standby | SessionEvent::Publishing | SessionEvent::EndedCleanly => {}
             }
         }
     }
@@ -118,7 +150,9 @@ impl Connection {
         let state = self.socket.state();
         // What waits in the TLS layer has been written by us and has not reached the kernel.
         let unconfirmed = if self.unflushed { u64::MAX } else { state.unconfirmed };
-        TcpState { outstanding: state.outstanding || !self.is_drained(), unconfirmed, ..state }
+        let waiting: usize = self.session.outbox().len();
+        let figures = TcpFigures { queued: state.figures.queued + waiting as u64, ..state.figures };
+        TcpState { outstanding: state.outstanding || waiting > 0, unconfirmed, figures, ..state }
     }
 
     /// Leaves without a word, and without what has not been sent.

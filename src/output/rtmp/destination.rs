@@ -2,82 +2,47 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::confirmed::Confirmed;
-use super::connection::{BATCH_BYTES, BATCH_UNITS, Connection};
-use super::report::{Lag, Report, shown};
+use super::connection::Connection;
+use super::live::{Line, Live, Replacement, Woken};
+use super::report::{Report, shown};
+use super::routing::{Aside, Routing};
 use crate::clock;
-use crate::config::{DestinationSettings, RtmpUrl};
+use crate::config::{DestinationSettings, RtmpUrl, Via};
 use crate::distribute::Cursor;
-use crate::model::{AccessUnit, Media, Track};
-use crate::mux::flv::{StreamFacts, Taken};
-use crate::output::{Feed, OutputCommand, Received, Subscription, Wake};
-use crate::rtmp::policy::{Attempt, Phase, Policy, Progress};
+use crate::link::Judging;
+use crate::model::{AccessUnit, InterfaceName};
+use crate::mux::flv::StreamFacts;
+use crate::output::{Feed, OutputCommand, Wake};
+use crate::rtmp::policy::{Attempt, Phase, Policy};
 use crate::rtmp::session::SessionEvent;
 use crate::rtmp::trouble::Trouble;
 
 /// How often the kernel is asked how a connection does, and the snapshot brought up to date.
 const TICK: Duration = Duration::from_millis(500);
+/// The same where a judge wants to know how the link is.
+const JUDGED_TICK: Duration = Duration::from_millis(50);
 /// How long a session with a successor may take to get rid of its last bytes.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Opening = Pin<Box<dyn Future<Output = Result<Connection, Trouble>>>>;
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Connection, Trouble>>>>;
 
 /// A destination and everything it needs to make sessions.
 pub(super) struct Destination {
-    settings: DestinationSettings,
-    facts: StreamFacts,
-    policy: Policy,
-    feed: Feed,
-    report: Report,
-    random: fastrand::Rng,
+    pub(super) settings: DestinationSettings,
+    pub(super) facts: StreamFacts,
+    pub(super) policy: Policy,
+    pub(super) feed: Feed,
+    pub(super) report: Report,
+    pub(super) random: fastrand::Rng,
+    /// Which link it goes over; `None` if the routing table chooses, or a pin that nobody judges.
+    pub(super) routing: Option<Routing>,
     /// Where the session that was cut off had come, for the one that follows it.
-    resume: Option<Cursor>,
-}
-
-/// What is being done about it.
-enum Line {
-    Idle,
-    Opening(Opening),
-    Live(Box<Live>),
-    Ending(Box<Connection>),
-}
-
-/// A publishing session and its place in the programme.
-struct Live {
-    connection: Connection,
-    subscription: Subscription,
-    confirmed: Confirmed,
-    progress: Progress,
-    /// Units in the outbox.
-    batch: u64,
-    /// Programme time of the newest unit sent.
-    newest: Media,
-    replacement: Option<Replacement>,
-}
-
-/// The session the server asked us to move to.
-enum Replacement {
-    Opening(Opening, RtmpUrl),
-    /// Accepted; takes over at the next keyframe.
-    Ready(Box<Connection>, RtmpUrl),
-}
-
-/// Why the task woke.
-enum Woken {
-    Command(Option<OutputCommand>),
-    Retry,
-    Opened(Result<Connection, Trouble>),
-    Tick,
-    Session(SessionEvent),
-    ReplacementOpened(Result<Connection, Trouble>, RtmpUrl),
-    /// The keyframe with which the replacement begins.
-    ReplacementsTurn(Arc<AccessUnit>),
+    pub(super) resume: Option<Cursor>,
 }
 
 impl Destination {
@@ -87,38 +52,34 @@ impl Destination {
         policy: Policy,
         feed: Feed,
         report: Report,
+        judging: Option<Judging>,
         seed: u64,
     ) -> Self {
-        Self { settings, facts, policy, feed, report, random: fastrand::Rng::with_seed(seed), resume: None }
+        let routing = Routing::new(&settings, judging);
+        let random = fastrand::Rng::with_seed(seed);
+        Self { settings, facts, policy, feed, report, random, routing, resume: None }
     }
 
     /// Runs until the other end of `commands` is dropped; the socket is then closed without a word.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<OutputCommand>) {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = clock::in_step(if self.routing.is_some() { JUDGED_TICK } else { TICK });
         let mut line = Line::Idle;
         loop {
             let now = clock::now();
+            line = self.follow(line, now);
+            let has_route = self.routing.as_ref().is_none_or(|routing| routing.route().is_some());
             if matches!(line, Line::Idle)
+                && has_route
                 && let Some(attempt) = self.policy.attempt(now)
             {
                 line = Line::Opening(self.open(attempt));
             }
             self.report.phase(self.policy.phase(), &self.settings.url, now);
-            let retry = self.policy.poll_timeout().map(|(at, _)| at);
-            let woken = match &mut line {
-                Line::Idle => idle(&mut commands, &mut tick, retry).await,
-                Line::Opening(opening) => tokio::select! {
-                    biased;
-                    command = commands.recv() => Woken::Command(command),
-                    opened = opening => Woken::Opened(opened),
-                },
-                Line::Live(live) => live.woken(&mut commands, &mut tick, &mut self.report).await,
-                Line::Ending(connection) => tokio::select! {
-                    biased;
-                    command = commands.recv() => Woken::Command(command),
-                    event = connection.next_event() => Woken::Session(event),
-                },
+            let retry = self.policy.poll_timeout().map(|(at, _)| at).filter(|_| has_route);
+            let woken = tokio::select! {
+                biased;
+                woken = line.woken(&mut commands, &mut tick, retry, &mut self.report) => woken,
+                aside = aside(&mut self.routing) => Woken::Aside(aside),
             };
             let Some(next) = self.react(woken, line, clock::now()) else { return };
             line = next;
@@ -147,6 +108,17 @@ impl Destination {
             }
             (Woken::ReplacementOpened(Err(trouble), url), Line::Live(live)) => self.not_moved(live, &trouble, url, now),
             (Woken::ReplacementsTurn(unit), Line::Live(live)) => self.moved(*live, &unit, now),
+            (Woken::Keyframe(unit), Line::Live(live)) => self.keyframe(live, &unit, now),
+            (Woken::Fault(fault), line) => {
+                if let Some(routing) = &mut self.routing {
+                    routing.server_fault(fault, now);
+                }
+                line
+            }
+            (Woken::Aside(aside), line) => {
+                self.aside(aside, now);
+                line
+            }
             (Woken::Session(SessionEvent::EndedCleanly | SessionEvent::Ended(_)), Line::Ending(mut connection)) => {
                 self.over(&mut connection);
                 self.policy.ended_cleanly();
@@ -159,7 +131,8 @@ impl Destination {
                 | Woken::Tick
                 | Woken::Session(_)
                 | Woken::ReplacementOpened(..)
-                | Woken::ReplacementsTurn(_),
+                | Woken::ReplacementsTurn(_)
+                | Woken::Keyframe(_),
                 line,
             ) => line,
         })
@@ -167,11 +140,19 @@ impl Destination {
 
     fn command(&mut self, command: OutputCommand, line: Line, now: Instant) -> Line {
         match command {
-            OutputCommand::Start if self.settings.enabled => self.policy.start(now),
+            OutputCommand::Start if self.settings.enabled => {
+                self.policy.start(now);
+                if let Some(routing) = &mut self.routing {
+                    routing.begin(now);
+                }
+            }
             OutputCommand::Start => {}
             OutputCommand::Stop => {
                 self.resume = None;
                 self.policy.stop();
+                if let Some(routing) = &mut self.routing {
+                    routing.end();
+                }
             }
             OutputCommand::RetryNow => self.policy.retry_now(now),
             OutputCommand::NetworkReturned => self.policy.network_returned(now),
@@ -188,10 +169,19 @@ impl Destination {
         }
     }
 
-    fn open(&mut self, attempt: Attempt) -> Opening {
+    pub(super) fn open(&mut self, attempt: Attempt) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        let interface = self.settings.interface.clone();
+        let interface = self.interface();
         Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), interface.as_ref(), random).await })
+    }
+
+    /// What sessions are bound to.
+    fn interface(&self) -> Option<InterfaceName> {
+        let routed = self.routing.as_ref().and_then(Routing::route).map(|route| route.link.clone());
+        routed.or_else(|| match &self.settings.via {
+            Via::Pinned(interface) => Some(interface.clone()),
+            Via::Routing | Via::Failover(_) => None,
+        })
     }
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {
@@ -203,7 +193,7 @@ impl Destination {
             self.report.publishing(url, subscription.behind(), now);
         }
         let redirected = connection.redirected_early.take();
-        let mut live = Box::new(Live::new(connection, subscription, now));
+        let mut live = Box::new(Live::new(connection, subscription, self.judged(), now));
         if let Some(SessionEvent::ReconnectRequested { tc_url }) = redirected {
             self.redirected(&mut live, tc_url.as_deref());
         }
@@ -216,6 +206,9 @@ impl Destination {
             Phase::Off | Phase::Waiting { .. } | Phase::Ending => self.settings.url.clone(),
         };
         let concern = self.policy.failed(trouble.clone(), now);
+        if let Some(routing) = &mut self.routing {
+            routing.failed(trouble, now);
+        }
         let wait = self.policy.poll_timeout().map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(now));
         self.report.failed(trouble, concern, wait, &url, now);
         Line::Idle
@@ -226,6 +219,9 @@ impl Destination {
         self.report.settle(now);
         self.report.progress(state.acknowledged, live.subscription.behind());
         live.confirmed.observe(state.unconfirmed);
+        if let Some(judged) = &live.judged {
+            judged.saw(state.figures);
+        }
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
             Some(trouble) => {
@@ -235,7 +231,7 @@ impl Destination {
         }
     }
 
-    fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
+    pub(super) fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
         self.over(&mut live.connection);
         // As the kernel said at the last tick: now that the connection is broken it has forgotten what was in its queue.
         self.resume = Some(live.confirmed.place());
@@ -253,7 +249,7 @@ impl Destination {
         }
     }
 
-    fn over(&mut self, connection: &mut Connection) {
+    pub(super) fn over(&mut self, connection: &mut Connection) {
         self.report.session_over(connection.take_written(), connection.state().acknowledged);
     }
 
@@ -292,140 +288,25 @@ impl Destination {
         self.over(&mut live.connection);
         self.policy.moved(url.clone(), now);
         self.report.publishing(&url, Duration::ZERO, now);
-        let mut next = Live::new(*successor, live.subscription, now);
+        let mut next = Live::new(*successor, live.subscription, self.judged(), now);
         next.send(unit);
         leave(live.connection);
         Line::Live(Box::new(next))
     }
 }
 
+async fn aside(routing: &mut Option<Routing>) -> Aside {
+    match routing {
+        Some(routing) => routing.woken().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Closes a session that has a successor, once what it was given is written: without FCUnpublish, since the broadcast
 /// goes on and both servers may share one list of names.
-fn leave(mut connection: Connection) {
+pub(super) fn leave(mut connection: Connection) {
     connection.close_when_written();
     tokio::task::spawn_local(timeout(LEAVE_TIMEOUT, async move {
         while !matches!(connection.next_event().await, SessionEvent::EndedCleanly | SessionEvent::Ended(_)) {}
     }));
-}
-
-async fn idle(commands: &mut mpsc::Receiver<OutputCommand>, tick: &mut Interval, retry: Option<Instant>) -> Woken {
-    let Some(retry) = retry else { return Woken::Command(commands.recv().await) };
-    tokio::select! {
-        biased;
-        command = commands.recv() => Woken::Command(command),
-        () = sleep_until(retry.into()) => Woken::Retry,
-        // People watch the time to the next attempt run down.
-        _ = tick.tick() => Woken::Tick,
-    }
-}
-
-impl Live {
-    fn new(connection: Connection, subscription: Subscription, now: Instant) -> Self {
-        Self {
-            connection,
-            confirmed: Confirmed::new(subscription.cursor()),
-            subscription,
-            progress: Progress::new(now),
-            batch: 0,
-            newest: Media::ZERO,
-            replacement: None,
-        }
-    }
-
-    /// Carries units to the socket until something else happens.
-    async fn woken(
-        &mut self,
-        commands: &mut mpsc::Receiver<OutputCommand>,
-        tick: &mut Interval,
-        report: &mut Report,
-    ) -> Woken {
-        loop {
-            if self.connection.is_drained() {
-                self.written(report);
-                if let Some(woken) = self.fill(report) {
-                    return woken;
-                }
-            }
-            if let Some(event) = self.connection.session.poll_event() {
-                return Woken::Session(event);
-            }
-            let is_drained = self.connection.is_drained();
-            tokio::select! {
-                // The picture first: it is what wakes this task, and the rest has nothing to say then. A reader that is
-                // behind finds its socket full before long, and then the rest has its turn.
-                biased;
-                received = self.subscription.next(), if is_drained => {
-                    // With it goes everything that waited for it: one picture and its sound in one system call, and at
-                    // once, without a round of polling the rest.
-                    if let Some(woken) = self.take(received, report).or_else(|| self.fill(report)) {
-                        return woken;
-                    }
-                    self.connection.write_now().await;
-                }
-                command = commands.recv() => return Woken::Command(command),
-                () = self.connection.turn() => {}
-                _ = tick.tick() => return Woken::Tick,
-                (opened, url) = opened(&mut self.replacement) => return Woken::ReplacementOpened(opened, url),
-            }
-        }
-    }
-
-    /// Fills the batch with what the feed has.
-    fn fill(&mut self, report: &mut Report) -> Option<Woken> {
-        while self.batch < BATCH_UNITS && self.connection.session.outbox().len() < BATCH_BYTES {
-            let received = self.subscription.try_next()?;
-            if let Some(woken) = self.take(received, report) {
-                return Some(woken);
-            }
-        }
-        None
-    }
-
-    /// Puts what was received into the outbox, unless it is the keyframe with which the successor begins.
-    fn take(&mut self, received: Received, report: &mut Report) -> Option<Woken> {
-        match received {
-            Received::Skipped { units } => {
-                // Nothing sent yet: it is what passed since the session before this one.
-                let lag = if self.newest == Media::ZERO { Lag::Away } else { Lag::Slow };
-                report.lagged(units, lag, clock::now());
-                self.confirmed.skipped(self.subscription.cursor());
-            }
-            Received::Unit(unit) => {
-                let begins_group = unit.track == Track::Video && unit.key;
-                if begins_group && matches!(self.replacement, Some(Replacement::Ready(..))) {
-                    return Some(Woken::ReplacementsTurn(unit));
-                }
-                self.send(&unit);
-            }
-        }
-        None
-    }
-
-    fn send(&mut self, unit: &AccessUnit) {
-        self.newest = unit.dts;
-        if self.connection.session.send(unit) == Taken::Muxed {
-            self.batch += 1;
-        }
-    }
-
-    fn written(&mut self, report: &Report) {
-        let bytes = self.connection.take_written();
-        if bytes > 0 {
-            self.confirmed.wrote(bytes, self.subscription.cursor());
-            report.count(std::mem::take(&mut self.batch), bytes);
-        }
-    }
-}
-
-/// The successor, if one is on its way.
-async fn opened(replacement: &mut Option<Replacement>) -> (Result<Connection, Trouble>, RtmpUrl) {
-    match replacement {
-        Some(Replacement::Opening(opening, url)) => {
-            let opened = opening.await;
-            let url = url.clone();
-            *replacement = None;
-            (opened, url)
-        }
-        Some(Replacement::Ready(..)) | None => std::future::pending().await,
-    }
 }

@@ -21,8 +21,11 @@
 mod confirmed;
 mod connection;
 mod destination;
+mod live;
 mod report;
+mod routing;
 mod socket;
+mod switching;
 mod tls;
 
 #[cfg(test)]
@@ -34,6 +37,7 @@ use super::{EventSink, Feed, OutputHandle};
 use crate::clock;
 use crate::config::{DestinationSettings, RenditionSettings};
 use crate::events::OutputSnapshot;
+use crate::link::Judging;
 use crate::model::{AudioFormat, AudioGrid, Codec, FrameRate, VideoFormat};
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Policy;
@@ -47,7 +51,8 @@ const COMMANDS: usize = 8;
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for
 /// [`super::OutputCommand::Start`]; a destination that is not enabled ignores it.
 ///
-/// `rendition` is the one named by `settings`, `rate` the programme's frame rate, `seed` makes its back-off differ from
+/// `rendition` is the one named by `settings`, `rate` the programme's frame rate; without `judging` a destination is bound
+/// to the interface it is pinned to, and nobody notices when that is dead; `seed` makes its back-off differ from
 /// its neighbours'.
 pub fn spawn(
     settings: DestinationSettings,
@@ -55,13 +60,14 @@ pub fn spawn(
     rate: FrameRate,
     feed: Feed,
     events: EventSink,
+    judging: Option<Judging>,
     seed: u64,
 ) -> OutputHandle<OutputSnapshot> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (report, snapshot): (Report, watch::Receiver<OutputSnapshot>) = Report::new(&settings, events);
     let policy = Policy::new(&settings, seed, first_priority());
     let facts = stream_facts(rendition, rate);
-    tokio::task::spawn_local(Destination::new(settings, facts, policy, feed, report, seed).run(inbox));
+    tokio::task::spawn_local(Destination::new(settings, facts, policy, feed, report, judging, seed).run(inbox));
     OutputHandle { commands, snapshot }
 }
 

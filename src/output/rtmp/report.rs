@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::config::{DestinationSettings, RtmpUrl};
 use crate::events::{Event, EventKind, OutputSnapshot, OutputState, Role, Severity};
+use crate::link::health::path::{Decision, Route, Why};
 use crate::output::EventSink;
 use crate::rtmp::policy::{Concern, Phase};
 use crate::rtmp::session::DROPPED_AT_ONCE;
@@ -70,6 +71,8 @@ impl Report {
             bytes: 0,
             acknowledged: 0,
             behind_ms: 0,
+            route: None,
+            standby: None,
             srt: None,
         });
         let name = settings.id.to_string();
@@ -224,6 +227,54 @@ impl Report {
         let units = std::mem::take(&mut self.lagged.untold);
         let event = self.event(EventKind::OutputLagged, Severity::Warning, reason.to_owned());
         (self.events)(event.with("units_lost", units));
+    }
+
+    /// Shows which way the stream takes, and where its standby is.
+    pub(super) fn route(&self, route: Option<&Route>, ready: Option<&Route>) {
+        let links = [route, ready].map(|route| route.map(|route| route.link.as_str()));
+        self.snapshot.send_if_modified(|snapshot| {
+            let differs = [snapshot.route.as_deref(), snapshot.standby.as_deref()] != links;
+            if differs {
+                [snapshot.route, snapshot.standby] = links.map(|link| link.map(str::to_owned));
+            }
+            differs
+        });
+    }
+
+    /// What was decided about its links.
+    pub(super) fn routed(&self, decision: &Decision, now: Instant) {
+        let (severity, code) = match decision {
+            Decision::Switch { why: Why::Start | Why::Preferred(_) | Why::Better { .. }, .. } => {
+                (Severity::Info, "switch")
+            }
+            // It works, but not as it was planned: the operator has to know.
+            Decision::Switch { .. } => (Severity::Alert, "switch"),
+            Decision::Stays { .. } => (Severity::Alert, "stays"),
+            Decision::Stranded { .. } => (Severity::Alert, "stranded"),
+            Decision::PutOff { .. } => (Severity::Warning, "put-off"),
+            Decision::Reconnect { .. } => (Severity::Warning, "reconnect"),
+            Decision::Prepare { .. } | Decision::Activate { .. } | Decision::StandDown { .. } => return,
+        };
+        let mut event = self.event(EventKind::RouteChanged, severity, decision.to_string()).with("decision", code);
+        match decision {
+            Decision::Switch { from, to, .. } => {
+                event = event.with("to", to.link.as_str()).with("address", to.ingest + 1);
+                if let Some(from) = from {
+                    event = event.with("from", from.link.as_str());
+                }
+            }
+            Decision::PutOff { until, .. } => {
+                let wait = until.saturating_duration_since(now).as_millis();
+                event = event.with("wait_ms", u64::try_from(wait).unwrap_or(u64::MAX));
+            }
+            Decision::Stays { .. }
+            | Decision::Stranded { .. }
+            | Decision::Reconnect { .. }
+            | Decision::Prepare { .. }
+            | Decision::Activate { .. }
+            | Decision::StandDown { .. } => {}
+        }
+        (self.events)(event);
     }
 
     /// Something else about this destination.

@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::tls;
 use crate::config::{InterfaceName, RtmpUrl};
+use crate::link::health::TcpFigures;
 use crate::rtmp::trouble::Trouble;
 
 /// How long a name look-up may take.
@@ -42,7 +43,7 @@ pub(super) enum Socket {
 }
 
 /// What the kernel knows about a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TcpState {
     /// Bytes the far end's TCP confirmed.
     pub(super) acknowledged: u64,
@@ -50,7 +51,17 @@ pub(super) struct TcpState {
     pub(super) outstanding: bool,
     /// Bytes in the kernel that the far end's TCP has not confirmed.
     pub(super) unconfirmed: u64,
+    /// What the judge of the link hears.
+    pub(super) figures: TcpFigures,
 }
+
+/// Of a socket that the kernel says nothing about.
+const UNKNOWN: TcpState = TcpState {
+    acknowledged: 0,
+    outstanding: false,
+    unconfirmed: u64::MAX,
+    figures: TcpFigures { last_ack_recv: Duration::ZERO, unacked: 0, backoff: 0, bytes_acked: 0, queued: 0 },
+};
 
 impl Socket {
     /// Looks the name up, connects, and negotiates TLS where the address asks for it.
@@ -142,14 +153,22 @@ impl Socket {
             )
         };
         if done != 0 {
-            return TcpState { unconfirmed: u64::MAX, ..TcpState::default() };
+            return UNKNOWN;
         }
         // SAFETY: all-zero bytes are a valid `tcp_info` (integers only), so it is initialised however much was written.
         let info = unsafe { info.assume_init() };
+        let unconfirmed = self.unconfirmed();
         TcpState {
             acknowledged: info.tcpi_bytes_acked,
             outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
-            unconfirmed: self.unconfirmed(),
+            unconfirmed,
+            figures: TcpFigures {
+                last_ack_recv: Duration::from_millis(info.tcpi_last_ack_recv.into()),
+                unacked: info.tcpi_unacked,
+                backoff: info.tcpi_backoff,
+                bytes_acked: info.tcpi_bytes_acked,
+                queued: unconfirmed,
+            },
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::config::{
-    AudioSettings, DestinationSettings, EncoderChoice, InterfaceName, RenditionSettings, RtmpUrl, Secret, Takeover,
+    AudioSettings, DestinationSettings, EncoderChoice, InterfaceName, RenditionSettings, RtmpUrl, Secret, Takeover, Via,
 };
 use crate::events::{Event, EventKind, OutputSnapshot, OutputState};
 use crate::model::{
@@ -224,7 +224,8 @@ fn destination_on(url: RtmpUrl, ca_file: Option<PathBuf>, interface: Option<Inte
         key: Secret::new("s3cr3t"),
         takeover: Takeover::ServerOverrides,
         ca_file,
-        interface,
+        backup_key: None,
+        via: interface.map_or(Via::Routing, Via::Pinned),
         enabled: true,
     };
     let rendition = RenditionSettings {
@@ -242,7 +243,7 @@ fn destination_on(url: RtmpUrl, ca_file: Option<PathBuf>, interface: Option<Inte
         let events = events.clone();
         Arc::new(move |event| events.lock().unwrap().push(event))
     };
-    let handle = super::spawn(settings, &rendition, FrameRate::whole(25), feed.clone(), sink, 1);
+    let handle = super::spawn(settings, &rendition, FrameRate::whole(25), feed.clone(), sink, None, 1);
     handle.commands.try_send(OutputCommand::Start).unwrap();
     Out { handle, events }
 }

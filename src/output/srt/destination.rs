@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Interval, sleep_until};
 
 use super::call::{CallerGroup, Common, Connected, call};
 use super::failure::Failure;
@@ -107,8 +107,7 @@ impl Destination {
 
     /// Runs until the other end of `commands` is dropped; the far end then finds out by itself.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<OutputCommand>) {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = clock::in_step(TICK);
         let wake = Rc::new(Notify::new());
         loop {
             let now = clock::now();

@@ -117,6 +117,8 @@ impl Report {
             bytes: 0,
             acknowledged: 0,
             behind_ms: 0,
+            route: None,
+            standby: None,
             srt: Some(SrtSnapshot {
                 bonding: match settings.links {
                     Links::Single(_) => BondingMode::Single,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use super::*;
+use crate::config::Via;
 use crate::model::{OutputId, RenditionId};
 use crate::rtmp::trouble::{Refusal, Step};
 
@@ -15,7 +16,8 @@ fn settings(takeover: Takeover) -> DestinationSettings {
         key: Secret::new("key"),
         takeover,
         ca_file: None,
-        interface: None,
+        backup_key: None,
+        via: Via::Routing,
         enabled: true,
     }
 }
@@ -208,6 +210,25 @@ fn start_then_hang_up_counts_as_busy_and_is_not_mistaken_for_a_session_of_ours()
         assert_eq!(life.policy.lost, None);
     }
     assert!(life.next().0 <= BUSY_MAX);
+}
+
+#[test]
+fn a_stream_that_takes_another_way_goes_where_it_is_told_and_counts_its_old_session_as_its_own() {
+    let mut life = Life::started(Takeover::BackupUrl(url("b.example")), 1);
+    life.policy.backup_key = Some(Secret::new("spare"));
+    life.policy.head_for(0);
+    life.next();
+    life.publish_for(Duration::from_secs(20));
+    let attempt = life.policy.turn(1, life.now).unwrap();
+    assert_eq!((attempt.url.host.as_str(), attempt.name.reveal()), ("b.example", "spare"));
+    assert!(matches!(life.policy.phase(), Phase::Attempting { .. }));
+    // The far end still holds the session that was left: that is no matter for the operator, and it goes on there.
+    assert_eq!(life.fail(Trouble::Refused(Refusal::NameBusy)), Concern::MayPass);
+    let (waited, attempt) = life.next();
+    assert!(waited <= BUSY_FIRST, "{waited:?}");
+    assert_eq!(attempt.url.host, "b.example", "addresses take no turns any more");
+    life.policy.stop();
+    assert_eq!(life.policy.turn(0, life.now), None, "nobody wants it");
 }
 
 #[test]

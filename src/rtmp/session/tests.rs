@@ -53,10 +53,14 @@ struct Far {
 
 impl Far {
     fn new(facts: StreamFacts) -> Self {
+        Self::begun(facts, Session::new)
+    }
+
+    fn begun(facts: StreamFacts, begin: fn(Publication, &mut fastrand::Rng, Instant) -> Session) -> Self {
         let publication =
             Publication { app: "live".into(), tc_url: "rtmp://host/live".into(), name: Secret::new(KEY), facts };
         let now = crate::clock::now();
-        let session = Session::new(publication, &mut fastrand::Rng::with_seed(7), now);
+        let session = begin(publication, &mut fastrand::Rng::with_seed(7), now);
         let reader = chunk::Reader::new(1 << 20);
         let mut far = Self { session, now, reader, handshake: 1 + 2 * handshake::BLOCK, received: Vec::new() };
         far.take();
@@ -182,6 +186,55 @@ fn a_session_is_opened_as_the_specification_says() {
     assert_eq!(far.session.poll_event(), Some(SessionEvent::Publishing));
     assert_eq!(far.received.iter().map(|m| (m.kind, m.stream)).collect::<Vec<_>>(), [(kind::DATA, 9)], "onMetaData");
     assert_eq!(far.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_standby_tells_the_server_no_name_until_it_is_to_publish() {
+    let mut far = Far::begun(facts(Codec::H264, Codec::Aac), Session::standby);
+    far.say_bytes(&hello());
+    far.say("_result", 1.0, &[Value::Null, info("status", "NetConnection.Connect.Success", "")]);
+    assert_eq!(far.names(), ["connect", "createStream"]);
+    far.say("_result", 4.0, &[Value::Null, Value::Number(9.0)]);
+    assert_eq!(far.session.poll_event(), Some(SessionEvent::Standby));
+    assert_eq!((far.session.poll_timeout(), far.names()), (None, vec![]), "it may wait as long as it likes");
+    // §7.1.7: whoever does not answer a ping is thrown out.
+    far.say_message(kind::USER_CONTROL, &[0, 6, 1, 2, 3, 4]);
+    assert_eq!(far.received.pop().unwrap().payload[..2], [0, 7]);
+
+    far.session.publish(Secret::new("raised?priority=2"), far.now);
+    far.take();
+    let commands = far.commands();
+    let names: Vec<_> = commands.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["releaseStream", "FCPublish", "publish"]);
+    assert_eq!(commands[2].arguments[1], Value::text("raised?priority=2"));
+    assert!(far.session.poll_timeout().is_some(), "an answer is awaited");
+    far.say("onStatus", 0.0, &[Value::Null, info("status", "NetStream.Publish.Start", "")]);
+    assert_eq!(far.session.poll_event(), Some(SessionEvent::Publishing));
+}
+
+#[test]
+fn a_standby_that_is_needed_before_it_is_ready_goes_on_to_publish() {
+    let mut far = Far::begun(facts(Codec::H264, Codec::Aac), Session::standby);
+    far.say_bytes(&hello());
+    far.say("_result", 1.0, &[Value::Null, info("status", "NetConnection.Connect.Success", "")]);
+    assert_eq!(far.names(), ["connect", "createStream"]);
+    far.session.publish(Secret::new(KEY), far.now);
+    far.take();
+    assert_eq!(far.names(), Vec::<String>::new(), "there is no stream yet");
+    far.say("_result", 4.0, &[Value::Null, Value::Number(9.0)]);
+    assert_eq!(far.names(), ["releaseStream", "FCPublish", "publish"]);
+    assert_eq!(far.session.poll_event(), None, "it is no standby any more");
+}
+
+#[test]
+fn a_standby_that_is_hung_up_on_says_so() {
+    let mut far = Far::begun(facts(Codec::H264, Codec::Aac), Session::standby);
+    far.say_bytes(&hello());
+    far.say("_result", 1.0, &[Value::Null, info("status", "NetConnection.Connect.Success", "")]);
+    far.say("_result", 4.0, &[Value::Null, Value::Number(9.0)]);
+    assert_eq!(far.session.poll_event(), Some(SessionEvent::Standby));
+    far.session.handle_closed("closed by the server", far.now);
+    assert_eq!(far.ended(), Some(Trouble::ClosedDuring(Step::Standby)));
 }
 
 #[test]

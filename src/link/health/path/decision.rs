@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::super::evidence::{Health, ServerFault};
 use super::super::score::Score;
-use crate::model::Name;
+use crate::model::InterfaceName;
 
 /// Where a destination's stream goes: out of which link, to which of its servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// The link.
-    pub link: Name,
+    pub link: InterfaceName,
     /// Which of the destination's addresses, from 0.
     pub ingest: usize,
 }
@@ -105,22 +105,22 @@ pub enum Why {
     /// The link of the present route.
     Link {
         /// Which.
-        link: Name,
+        link: InterfaceName,
         /// How it is.
         health: Health,
     },
     /// The interface is gone.
-    LinkGone(Name),
+    LinkGone(InterfaceName),
     /// The link's data budget is spent.
-    BudgetSpent(Name),
+    BudgetSpent(InterfaceName),
     /// The link loses too much.
-    Poor(Name),
+    Poor(InterfaceName),
     /// A link that comes first in the list is trusted.
-    Preferred(Name),
+    Preferred(InterfaceName),
     /// Another link has had more points for long enough.
     Better {
         /// Which.
-        link: Name,
+        link: InterfaceName,
         /// Its points.
         score: Score,
         /// Those of the present one.

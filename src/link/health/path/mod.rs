@@ -33,4 +33,4 @@ mod tests;
 
 pub use bucket::{BURST, KEPT_FOR_NEED, MOST_IN_A_MINUTE, ONE_IN};
 pub use decision::{Decision, How, Purpose, Route, Why};
-pub use policy::{HOLD, Input, MARGIN, Path, Reason, Rule, Spares};
+pub use policy::{Elsewhere, HOLD, Input, MARGIN, Path, Reason, Rule, Spares};

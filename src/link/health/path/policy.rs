@@ -12,7 +12,7 @@ use super::bucket::{Bucket, KEPT_FOR_NEED};
 use super::decision::{Decision, How, Purpose, Route, Why};
 use super::faults::{Faults, Kind};
 use super::tier::{Known, Tier};
-use crate::model::Name;
+use crate::model::InterfaceName;
 
 /// For how long a link has to have [`MARGIN`] more points, and a better standby has to be better.
 pub const HOLD: Duration = Duration::from_secs(10);
@@ -27,11 +27,11 @@ const MAX_WAITING: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// This one and no other.
-    Pinned(Name),
+    Pinned(InterfaceName),
     /// The first of them that is any good.
-    Failover(Vec<Name>),
+    Failover(Vec<InterfaceName>),
     /// Whichever carries best.
-    Best(Vec<Name>),
+    Best(Vec<InterfaceName>),
 }
 
 /// When there is to be a standby.
@@ -43,13 +43,22 @@ pub enum Spares {
     OnAlarm,
 }
 
+/// Which address another link begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The one that is in use.
+    SameAddress,
+    /// The one after it: the far end may hold the first for a session that it does not know to be dead.
+    NextAddress,
+}
+
 /// What a path hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// How a link is; whenever that changes. Every link of the rule is to be told of once, also those that are not there.
     Link {
         /// Which.
-        link: Name,
+        link: InterfaceName,
         /// From its judge; None if the interface is gone.
         standing: Option<Standing>,
         /// From its data budget.
@@ -109,7 +118,8 @@ pub struct Path {
     rule: Rule,
     spares: Spares,
     ingests: usize,
-    links: BTreeMap<Name, Known>,
+    elsewhere: Elsewhere,
+    links: BTreeMap<InterfaceName, Known>,
     route: Option<Route>,
     standby: Option<Standby>,
     /// What is wrong with the present server.
@@ -117,9 +127,9 @@ pub struct Path {
     faults: Faults,
     bucket: Bucket,
     /// Since when this link has been better than the present one.
-    better: Option<(Name, Instant)>,
+    better: Option<(InterfaceName, Instant)>,
     /// Since when this link would be the better standby.
-    better_spare: Option<(Name, Instant)>,
+    better_spare: Option<(InterfaceName, Instant)>,
     told: Told,
     considered: Instant,
     decisions: VecDeque<Decision>,
@@ -132,6 +142,7 @@ impl Path {
             rule,
             spares,
             ingests: ingests.max(1),
+            elsewhere: Elsewhere::SameAddress,
             links: BTreeMap::new(),
             route: None,
             standby: None,
@@ -144,6 +155,13 @@ impl Path {
             considered: now,
             decisions: VecDeque::new(),
         }
+    }
+
+    /// The same, but another link begins with this address.
+    #[must_use]
+    pub const fn beginning(mut self, elsewhere: Elsewhere) -> Self {
+        self.elsewhere = elsewhere;
+        self
     }
 
     /// Where the stream goes.
@@ -210,27 +228,27 @@ impl Path {
         all.filter(|(at, _)| *at > self.considered).min_by_key(|(at, _)| *at)
     }
 
-    fn links(&self) -> &[Name] {
+    fn links(&self) -> &[InterfaceName] {
         match &self.rule {
             Rule::Pinned(link) => std::slice::from_ref(link),
             Rule::Failover(links) | Rule::Best(links) => links,
         }
     }
 
-    fn tier(&self, link: &Name, now: Instant) -> Tier {
+    fn tier(&self, link: &InterfaceName, now: Instant) -> Tier {
         self.links.get(link).map_or(Tier::Out, |known| known.tier(now))
     }
 
-    fn standing(&self, link: &Name) -> Option<&Standing> {
+    fn standing(&self, link: &InterfaceName) -> Option<&Standing> {
         self.links.get(link)?.standing.as_ref()
     }
 
-    fn score(&self, link: &Name) -> Score {
+    fn score(&self, link: &InterfaceName) -> Score {
         self.standing(link).map_or(Score(0), |standing| standing.score)
     }
 
     /// Lower is better.
-    fn rank(&self, link: &Name, now: Instant) -> (Tier, usize) {
+    fn rank(&self, link: &InterfaceName, now: Instant) -> (Tier, usize) {
         let within = match &self.rule {
             Rule::Best(_) => 100 - usize::from(self.score(link).0.min(100)),
             Rule::Pinned(_) | Rule::Failover(_) => 0,
@@ -241,19 +259,28 @@ impl Path {
 
     /// The best route over another link than this one, if it is at least as good as `least`. With servers that are left
     /// alone only if `anyhow`.
-    fn best_other(&self, than: Option<&Name>, least: Tier, anyhow: bool, now: Instant) -> Option<Route> {
+    fn best_other(&self, than: Option<&InterfaceName>, least: Tier, anyhow: bool, now: Instant) -> Option<Route> {
         let others = self.links().iter().filter(|link| Some(*link) != than && self.tier(link, now) <= least);
         let well = others.clone().filter_map(|link| Some((self.rank(link, now), self.route_over(link, now)?)));
         let best = well.min_by_key(|(rank, _)| *rank).map(|(_, route)| route);
         best.or_else(|| {
             let link = others.filter(|_| anyhow).min_by_key(|link| self.rank(link, now))?;
-            Some(Route { link: link.clone(), ingest: self.route.as_ref().map_or(0, |route| route.ingest) })
+            Some(Route { link: link.clone(), ingest: self.first_address(link) })
         })
     }
 
-    /// To the present server over this link, or to the next one that is not left alone there.
-    fn route_over(&self, link: &Name, now: Instant) -> Option<Route> {
-        let first = self.route.as_ref().map_or(0, |route| route.ingest);
+    /// The address that a session over this link is tried at first.
+    fn first_address(&self, link: &InterfaceName) -> usize {
+        let Some(route) = &self.route else { return 0 };
+        match self.elsewhere {
+            Elsewhere::NextAddress if route.link != *link => (route.ingest + 1) % self.ingests,
+            Elsewhere::NextAddress | Elsewhere::SameAddress => route.ingest,
+        }
+    }
+
+    /// To the first address over this link, or to the next one that is not left alone there.
+    fn route_over(&self, link: &InterfaceName, now: Instant) -> Option<Route> {
+        let first = self.first_address(link);
         let routes = (0..self.ingests).map(|n| Route { link: link.clone(), ingest: (first + n) % self.ingests });
         routes.into_iter().find(|route| !self.faults.has(route, now))
     }
@@ -286,6 +313,10 @@ impl Path {
     fn begin(&mut self, now: Instant) {
         // Until every link has been heard of, only one that is trusted will do.
         let all = self.links().iter().all(|link| self.links.contains_key(link));
+        if let (Rule::Pinned(link), true) = (&self.rule, all) {
+            // There is nothing else to wait for.
+            return self.switch(Route { link: link.clone(), ingest: 0 }, Why::Start, now);
+        }
         let least = if all { Tier::LastResort } else { Tier::Good };
         match self.best_other(None, least, true, now) {
             Some(to) => self.switch(to, Why::Start, now),

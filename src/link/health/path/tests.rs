@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::link::health::budget::Allowance;
 use crate::link::health::{Evidence, Grade, Health, Outlook, Score, ServerFault, SessionId, Standing};
-use crate::model::Name;
+use crate::model::InterfaceName;
 
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+fn name(text: &str) -> InterfaceName {
+    InterfaceName::new(text).unwrap()
 }
 
 fn route(link: &str, ingest: usize) -> Route {
@@ -113,6 +113,30 @@ fn a_dead_link_is_left_for_its_standby_and_returned_to_at_a_keyframe() {
         matches!(&back[0], Decision::Switch { to, how: How::AtKeyframe, why: Why::Preferred(_), .. } if *to == route("eth", 0)),
         "{back:?}"
     );
+}
+
+#[test]
+fn another_link_begins_with_the_next_address_where_the_far_end_may_hold_the_first() {
+    let mut desk = Desk::new(failover(), 2);
+    desk.path = Path::new(failover(), Spares::Always, 2, desk.now).beginning(Elsewhere::NextAddress);
+    for link in ["eth", "lte", "sat"] {
+        desk.link(link, desk.up());
+    }
+    assert_eq!(desk.path.route(), Some(&route("eth", 0)));
+    desk.hear(Input::Ready(route("lte", 1)));
+    let left = desk.link("eth", desk.dead());
+    assert!(matches!(&left[0], Decision::Switch { to, how: How::Hot, .. } if *to == route("lte", 1)), "{left:?}");
+    // And back again.
+    let made = desk.link("eth", desk.up());
+    assert!(made.contains(&Decision::Prepare { route: route("eth", 0), purpose: Purpose::Move }), "{made:?}");
+}
+
+#[test]
+fn a_pinned_stream_begins_on_a_link_that_is_not_there_and_says_so() {
+    let mut desk = Desk::new(Rule::Pinned(name("eth")), 1);
+    let begun = desk.hear(Input::Link { link: name("eth"), standing: None, allowance: Allowance::Free });
+    assert!(matches!(&begun[0], Decision::Switch { from: None, to, .. } if *to == route("eth", 0)), "{begun:?}");
+    assert!(matches!(&begun[1], Decision::Stays { why: Why::LinkGone(_), .. }), "{begun:?}");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn every_decision_says_why() {
         },
     };
     assert_eq!(health.to_string(), "dead: no TCP acknowledgement for 1.04 s and no probe answer for 1.10 s");
-    let link = crate::model::Name::new("starlink").unwrap();
+    let link = crate::model::InterfaceName::new("starlink").unwrap();
     let told = Decision::Stranded { why: Why::Link { link, health } };
     assert_eq!(
         told.to_string(),

@@ -11,7 +11,7 @@ use super::tcp::{self, Ack, Tcp};
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::{Input, Path, Rule};
 use crate::link::health::{Carrier, Hint, Judge, Observation, Portal, SessionId, Standing, TargetId};
-use crate::model::Name;
+use crate::model::InterfaceName;
 
 /// Between two probes to a target.
 const PROBE_EVERY: Us = 100 * MS;
@@ -74,7 +74,7 @@ pub(super) struct Session {
 }
 
 pub(super) struct Link {
-    pub(super) name: Name,
+    pub(super) name: InterfaceName,
     pub(super) line: Line,
     pub(super) judge: Judge,
     pub(super) allowance: Allowance,
@@ -108,7 +108,8 @@ const NAMES: [&str; 3] = ["first", "second", "third"];
 
 impl World {
     pub(super) fn new(story: Story, begin: Instant) -> Self {
-        let names: Vec<Name> = NAMES[..story.links.len()].iter().map(|name| Name::new(name).unwrap()).collect();
+        let names: Vec<InterfaceName> =
+            NAMES[..story.links.len()].iter().map(|name| InterfaceName::new(name).unwrap()).collect();
         let rule = match story.kind {
             Kind::Pinned => Rule::Pinned(names[0].clone()),
             Kind::Failover => Rule::Failover(names.clone()),

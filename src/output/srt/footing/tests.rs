@@ -2,9 +2,6 @@
 
 use super::*;
 use crate::config::{InterfaceName, SrtAddress};
-use crate::events::{Certainty, LinkClass};
-use crate::link::{Classified, Identity};
-use crate::model::Media;
 
 const OWN: &str = "192.0.2.1";
 
@@ -24,19 +21,8 @@ fn path(interface: Option<&str>) -> SrtPath {
 fn link(name: &str, index: u32, state: LinkState, addresses: &[&str]) -> Link {
     Link {
         index,
-        name: name.into(),
-        identity: Identity { id: name.into(), reason: "its name" },
-        class: Classified { class: LinkClass::Ethernet, certainty: Certainty::Certain, reason: String::new() },
-        state,
         addresses: addresses.iter().map(|a| (a.parse().unwrap(), 24)).collect(),
-        gateways: Vec::new(),
-        routes: Vec::new(),
-        speed_mbit: None,
-        driver: None,
-        mac: None,
-        carrier_changes: Some(1),
-        since: Media::ZERO,
-        history: Vec::new(),
+        ..Link::example(name, state)
     }
 }
 

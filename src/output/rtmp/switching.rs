@@ -1,0 +1,113 @@
+//! What a destination does about its links: takes the way that the policy of links wants.
+
+use std::time::Instant;
+
+use super::connection::Connection;
+use super::destination::{Destination, Opening, leave};
+use super::live::{Line, Live};
+use super::routing::{Aside, Routing, Stage};
+use crate::link::JudgedSession;
+use crate::link::health::path::{Decision, How, Route, Why};
+use crate::model::AccessUnit;
+use crate::rtmp::trouble::Trouble;
+
+impl Destination {
+    /// Does what the policy of links wants.
+    pub(super) fn follow(&mut self, mut line: Line, now: Instant) -> Line {
+        while let Some(decision) = self.routing.as_mut().and_then(|routing| routing.poll(now)) {
+            self.report.routed(&decision, now);
+            line = match decision {
+                Decision::Prepare { route, .. } => {
+                    let opening = self.stand_by(&route);
+                    if let Some(routing) = &mut self.routing {
+                        routing.prepare(route, opening);
+                    }
+                    line
+                }
+                Decision::Switch { to, how, .. } => self.switch(&to, how, line, now),
+                Decision::Reconnect { why: Why::Server(fault), .. } => match line {
+                    Line::Live(live) => {
+                        live.connection.reset_on_close();
+                        self.lost(*live, &Trouble::NoProgress(fault.silent), now)
+                    }
+                    line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
+                },
+                // Connecting again is the other policy's business, which knows how long to wait. Two sessions with one key
+                // would throw each other out, so a standby carries only when it has taken over.
+                Decision::Reconnect { .. }
+                | Decision::Activate { .. }
+                | Decision::StandDown { .. }
+                | Decision::Stays { .. }
+                | Decision::PutOff { .. }
+                | Decision::Stranded { .. } => line,
+            };
+        }
+        if let Some(routing) = &self.routing {
+            self.report.route(routing.route(), routing.ready());
+        }
+        line
+    }
+
+    /// The stream goes there from here on.
+    fn switch(&mut self, to: &Route, how: How, line: Line, now: Instant) -> Line {
+        let Some(attempt) = self.policy.turn(to.ingest, now) else { return line };
+        if let Line::Live(mut live) = line {
+            live.written(&self.report);
+            self.resume = Some(match how {
+                // The old session is well, and gets everything before this keyframe.
+                How::AtKeyframe => live.subscription.cursor(),
+                How::Hot | How::Cold => {
+                    live.confirmed.observe(live.connection.state().unconfirmed);
+                    live.confirmed.place()
+                }
+            });
+            self.over(&mut live.connection);
+            match how {
+                How::AtKeyframe => leave(live.connection),
+                How::Hot | How::Cold => live.connection.reset_on_close(),
+            }
+        }
+        let name = attempt.name.clone();
+        Line::Opening(match self.routing.as_mut().and_then(|routing| routing.take(to)) {
+            Some(Stage::Ready { connection, .. }) => Box::pin(connection.publish(name)),
+            Some(Stage::Opening(opening)) => Box::pin(async move { opening.await?.publish(name).await }),
+            None => self.open(attempt),
+        })
+    }
+
+    fn stand_by(&mut self, route: &Route) -> Opening {
+        let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
+        let (url, link) = (self.policy.address(route.ingest).clone(), route.link.clone());
+        Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(&link), random).await })
+    }
+
+    /// `unit` comes next, unless the stream goes over another link from it on.
+    pub(super) fn keyframe(&mut self, live: Box<Live>, unit: &AccessUnit, now: Instant) -> Line {
+        if let Some(routing) = &mut self.routing {
+            routing.keyframe(now);
+        }
+        match self.follow(Line::Live(live), now) {
+            Line::Live(mut live) => {
+                live.send(unit);
+                Line::Live(live)
+            }
+            line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
+        }
+    }
+
+    pub(super) fn aside(&mut self, aside: Aside, now: Instant) {
+        // Made here, since only the destination knows how; used only if the standby is old.
+        let is_old = matches!(aside, Aside::Old);
+        let ready = self.routing.as_ref().and_then(Routing::ready).filter(|_| is_old).cloned();
+        let renewed = ready.map(|route| self.stand_by(&route));
+        if let Some(routing) = &mut self.routing {
+            routing.aside(aside, renewed, now);
+        }
+    }
+
+    /// The session that begins, as the judge of its link hears of it.
+    pub(super) fn judged(&self) -> Option<JudgedSession> {
+        let routing = self.routing.as_ref()?;
+        Some(routing.judging().session(routing.route()?.link.clone()))
+    }
+}
