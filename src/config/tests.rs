@@ -30,7 +30,9 @@ fn the_example_says_what_its_comments_say() {
     assert!(matches!(&youtube.takeover, Takeover::BackupUrl(url) if url.app == "live2?backup=1"), "{youtube:?}");
     assert!(!settings.destinations[1].enabled);
     assert_eq!(settings.destinations[1].via, Via::Pinned(InterfaceName::new("eth0").unwrap()));
-    assert_eq!(youtube.via, Via::Routing);
+    let named = ["eth0", "wwan0"].map(|name| InterfaceName::new(name).unwrap());
+    assert_eq!(youtube.via, Via::Failover(named.to_vec()));
+    assert_eq!(youtube.backup_key.as_ref().map(Secret::reveal), Some("mnop-1234-qrst-5678-uvwx"));
     let archive = &settings.recordings[0];
     assert_eq!((archive.max_bytes, archive.min_free_bytes), (Some(50_000_000_000), 1_000_000_000));
     assert!(settings.alerts.webhook.is_some());

@@ -10,6 +10,7 @@ mod support;
 
 mod carriers;
 mod destinations;
+mod failover;
 mod faults;
 mod hostile;
 mod instruments;

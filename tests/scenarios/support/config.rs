@@ -22,6 +22,12 @@ impl Configuration {
         self
     }
 
+    /// A section of its own, whole.
+    pub fn section(mut self, text: &str) -> Self {
+        write!(self.parts, "\n{text}\n").expect("a string takes text");
+        self
+    }
+
     pub fn pattern(self, name: &str) -> Self {
         self.add("input", name, "kind = \"pattern\"")
     }

@@ -163,22 +163,45 @@ pub struct Nginx {
     records: PathBuf,
 }
 
+/// What an nginx serves.
+#[derive(Clone, Copy, Debug)]
+pub struct NginxSite<'s> {
+    /// Where it listens.
+    pub address: &'s str,
+    pub applications: &'s [&'s str],
+    /// Goes into each application, e.g. `deny publish all;`.
+    pub extra: &'s str,
+}
+
 impl Nginx {
     /// `extra` goes into the `live` application, e.g. `deny publish all;`.
     pub fn start(guard: &Guard, dir: &Path, name: &str, extra: &str) -> Self {
+        Self::serve(guard, dir, name, &NginxSite { address: "127.0.0.1", applications: &["live"], extra })
+    }
+
+    /// In the network namespace of the calling thread. Every session has a recording of its own.
+    pub fn serve(guard: &Guard, dir: &Path, name: &str, site: &NginxSite<'_>) -> Self {
         let (port, home) = (free_port(), dir.join(name));
         let records = home.join("records");
         fs::create_dir_all(&records).expect("the run's directory is writable");
         let (mut command, module) = tools::nginx();
         let (home_text, records_text) = (home.display(), records.display());
+        let application = |name: &&str| {
+            let extra = site.extra;
+            format!(
+                "application {name} {{ live on; record all; record_path {records_text}; record_unique on;
+                   record_suffix -{name}.flv; {extra} }}"
+            )
+        };
+        let applications: String = site.applications.iter().map(application).collect();
         let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
         let config = format!(
             "{user} daemon off; worker_processes 1; pid {home_text}/nginx.pid; error_log stderr info;
              load_module {module};
              events {{ worker_connections 64; }}
-             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;
-               application live {{ live on; record all; record_path {records_text}; record_unique off; {extra} }} }} }}",
+             rtmp {{ access_log off; server {{ listen {address}:{port}; chunk_size 4096; {applications} }} }}",
             module = module.display(),
+            address = site.address,
         );
         fs::write(home.join("nginx.conf"), config).expect("the run's directory is writable");
         command.arg("-p").arg(&home).arg("-c").arg(home.join("nginx.conf")).args(["-e", "stderr"]);
@@ -189,6 +212,11 @@ impl Nginx {
 
     pub fn url(&self) -> String {
         format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// All recordings, one for each session.
+    pub fn recordings(&self) -> Vec<Recording> {
+        sorted_files(&self.records).iter().map(|file| Recording::read(&settled(file))).collect()
     }
 
     /// The recording of `key`.

@@ -122,7 +122,8 @@ impl Rig {
         self.shut_down();
     }
 
-    fn wait_delivering(&self) {
+    /// Waits until there is a picture from everywhere.
+    pub fn wait_delivering(&self) {
         self.wait("every input to deliver", |s| {
             let inputs = &s.plane.as_ref()?.inputs;
             (!inputs.is_empty() && inputs.iter().all(|i| i.last_unit_ms.is_some())).then_some(())
