@@ -83,6 +83,12 @@ pub enum EventKind {
     LinkDown,
     /// An interface has another address, route or name, or its carrier blinked.
     LinkChanged,
+    /// A modem came or went, or its network, signal or SIM is another.
+    ModemChanged,
+    /// A Starlink dish is obstructed, has an outage, complains or does not answer, or all that is over.
+    DishChanged,
+    /// The machine is hot, slowed down, short of power or of disk, or not any more.
+    MachineChanged,
     /// An operator asked for something.
     CommandTaken,
     /// Something else worth knowing.

@@ -88,6 +88,9 @@ pub struct LinkSnapshot {
     pub carrier_changes: Option<u32>,
     /// Outputs that go over it, in words.
     pub used_by: Vec<String>,
+    /// Why its next seconds will be bad, as telemetry hints; `None` while nothing of the kind is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_trouble: Option<String>,
     /// The last things that happened to it, newest first.
     pub history: Vec<LinkMoment>,
 }

@@ -132,6 +132,7 @@ impl Link {
             mac: self.mac.map(|mac| mac.to_string()),
             carrier_changes: self.carrier_changes,
             used_by,
+            expected_trouble: None,
             history: self
                 .history
                 .iter()

@@ -21,6 +21,7 @@ enum Matter {
     Recording,
     Child,
     Config,
+    Telemetry,
     Other,
 }
 
@@ -35,6 +36,7 @@ fn matter(kind: EventKind) -> Matter {
         EventKind::PathUp | EventKind::PathDown | EventKind::PathSwitched | EventKind::PathDoubted => Matter::Path,
         EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged => Matter::Link,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
+        EventKind::ModemChanged | EventKind::DishChanged | EventKind::MachineChanged => Matter::Telemetry,
         EventKind::WentOnAir
         | EventKind::WentOffAir
         | EventKind::TimeResumed
@@ -59,6 +61,9 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::RecordingTrouble
         | EventKind::ChildReady
         | EventKind::ChildAdopted
+        | EventKind::ModemChanged
+        | EventKind::DishChanged
+        | EventKind::MachineChanged
         | EventKind::ConfigLoaded => event.severity == Severity::Info,
         EventKind::WentOnAir
         | EventKind::WentOffAir

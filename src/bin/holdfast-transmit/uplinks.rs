@@ -1,11 +1,12 @@
 //! The box's interfaces as its operator sees them: what goes over each, and what is told of them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use holdfast::clock;
 use holdfast::config::{Settings, SrtPath};
-use holdfast::events::{Event, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
-use holdfast::link::{Change, Knowledge, Link, Links, Telling, Use};
+use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
+use holdfast::link::{Change, Hints, Knowledge, Link, Links, Telling, Use};
 use holdfast::model::Media;
 use tokio::sync::watch;
 
@@ -13,11 +14,12 @@ use tokio::sync::watch;
 pub(crate) struct Uplinks {
     links: watch::Receiver<Arc<Links>>,
     telling: Telling,
+    hints: Hints,
 }
 
 impl Uplinks {
     pub(crate) fn new(links: watch::Receiver<Arc<Links>>) -> Self {
-        Self { links, telling: Telling::default() }
+        Self { links, telling: Telling::default(), hints: Hints::default() }
     }
 
     /// For those who act on it.
@@ -33,6 +35,12 @@ impl Uplinks {
         self.telling.tell(change, matters, clock::wall(), Role::Transmit)
     }
 
+    /// Takes in what telemetry expects of a link.
+    pub(crate) fn hint(&mut self, link: &str, expected: Expected, now: Instant) {
+        // What the hint means to a judge of the link is not asked for yet: none judges them here.
+        let _ = self.hints.take(link, expected, now);
+    }
+
     /// All interfaces; `None` while nothing is known of them.
     pub(crate) fn shown(
         &self,
@@ -41,8 +49,11 @@ impl Uplinks {
         now: Media,
     ) -> Option<Vec<LinkSnapshot>> {
         let links = self.links.borrow().clone();
-        (links.knowledge == Knowledge::Kernel)
-            .then(|| links.links.iter().map(|link| link.shown(uses(link, &links, settings, outputs), now)).collect())
+        let shown = |link: &Link| LinkSnapshot {
+            expected_trouble: self.hints.because(&link.name, clock::now()).map(str::to_owned),
+            ..link.shown(uses(link, &links, settings, outputs), now)
+        };
+        (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }
 }
 
