@@ -42,6 +42,9 @@ pub mod relay;
 // The network as the kernel reports it.
 pub mod link;
 
+// What modems, dishes and the machine say of themselves.
+pub mod telemetry;
+
 // Bad networks on demand: a model of links, in virtual time and between real sockets.
 pub mod netem;
 

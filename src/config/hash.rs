@@ -32,6 +32,7 @@ impl Settings {
             Role::Supervisor => {
                 hash.part("inputs", &self.inputs);
                 self.hash_outputs(&mut hash);
+                hash.part("telemetry", &self.telemetry);
                 hash.secret(self.alerts.webhook.as_ref().map_or("", |webhook| webhook.reveal()));
             }
             // It has a configuration of its own.

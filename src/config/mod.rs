@@ -3,7 +3,7 @@
 //! ```text
 //!  holdfast.toml ─┐  file: one reader per part      every mistake, by line, with its remedy
 //!                 ├─► input rendition destination ─┬─────────────────────────────► ConfigErrors
-//!  secrets.toml ──┘  srt recording secrets         └─► Settings (all legal), hashed per process
+//!  secrets.toml ──┘  srt recording telemetry …     └─► Settings (all legal), hashed per process
 //! ```
 //!
 //! `file` and the modules named after the parts of the file know TOML; those named after a kind of value know how people
@@ -34,6 +34,8 @@ mod settings;
 mod size;
 mod srt;
 mod srt_settings;
+mod telemetry;
+mod telemetry_settings;
 mod url;
 
 #[cfg(test)]
@@ -46,6 +48,7 @@ pub use relay_settings::*;
 pub use report::{ConfigError, ConfigErrors};
 pub use settings::*;
 pub use srt_settings::*;
+pub use telemetry_settings::*;
 
 /// An annotated configuration with every key.
 pub const EXAMPLE: &str = include_str!("example.toml");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::srt_settings::SrtDestinationSettings;
+use super::telemetry_settings::TelemetrySettings;
 use crate::model::{Codec, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId};
 
 /// Everything the configuration says.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub recordings: Vec<RecordingSettings>,
     /// Who is told when something happens.
     pub alerts: AlertSettings,
+    /// What of itself and its uplinks the box watches.
+    pub telemetry: TelemetrySettings,
 }
 
 /// One source.

@@ -112,6 +112,25 @@ fn the_least_configuration_gets_the_documented_defaults() {
     assert_eq!(settings.renditions[0].encoder, EncoderChoice::Auto);
     assert_eq!(settings.renditions[0].audio, AudioSettings { codec: Codec::Opus, bitrate: 96_000 });
     assert_eq!(settings.slate, SlateSettings::default());
+    assert_eq!(settings.telemetry, TelemetrySettings::default());
+    assert_eq!(example().telemetry, TelemetrySettings::default(), "the example shows the defaults");
+}
+
+#[test]
+fn dishes_may_be_listed_and_a_temperature_has_its_unit() {
+    let read = |keys: &str| {
+        let text =
+            EXAMPLE.replace("[telemetry]\nmodem = true", &format!("[telemetry]\n{keys}")).replace("hot = \"85C\"", "");
+        parse(Path::new("/"), ("c", &text), Some(("s", EXAMPLE_SECRETS))).unwrap().telemetry
+    };
+    let listed =
+        read("dish = [{ interface = 'eth1' }, { address = '[fd00::1]:9201' }]\nhot = '70.5 °C'\nmodem = false");
+    let eth1 = InterfaceName::new("eth1");
+    let wanted = [("192.168.100.1:9200", eth1), ("[fd00::1]:9201", None)]
+        .map(|(address, interface)| DishSettings { address: address.parse().unwrap(), interface });
+    assert_eq!(listed.dishes, Dishes::Listed(wanted.to_vec()));
+    assert_eq!((listed.modem, listed.hot_celsius), (false, 70));
+    assert_eq!(read("dish = []").dishes, Dishes::Listed(Vec::new()));
 }
 
 /// The roles whose hash changes when `change` is made to the example.
@@ -145,6 +164,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     };
     assert_eq!(told_of(rekey), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
+    assert_eq!(told_of(|s| s.telemetry.hot_celsius += 1), ["supervisor"]);
 }
 
 #[test]

@@ -87,6 +87,12 @@ pub enum EventKind {
     LinkJudged,
     /// A destination's stream takes another link or address, or cannot although it should.
     RouteChanged,
+    /// A modem came or went, or its network, signal or SIM is another.
+    ModemChanged,
+    /// A Starlink dish is obstructed, has an outage, complains or does not answer, or all that is over.
+    DishChanged,
+    /// The machine is hot, slowed down, short of power or of disk, or not any more.
+    MachineChanged,
     /// An operator asked for something.
     CommandTaken,
     /// Something else worth knowing.

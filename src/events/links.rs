@@ -91,6 +91,9 @@ pub struct LinkSnapshot {
     /// How it carries; `None` while nothing is bound to it, since nobody looks then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedSnapshot>,
+    /// Why its next seconds will be bad, as telemetry hints; `None` while nothing of the kind is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_trouble: Option<String>,
     /// The last things that happened to it, newest first.
     pub history: Vec<LinkMoment>,
 }

@@ -88,8 +88,30 @@ pub enum ChildCommand {
         /// Bit/s.
         bitrate: u32,
     },
+    /// Data plane: what telemetry says of a link. Told again each second while it stands; forgotten when it is not.
+    Hint {
+        /// The kernel's name of its interface.
+        link: String,
+        /// What is expected of it.
+        expected: Expected,
+    },
     /// End cleanly and exit 0.
     Stop,
+}
+
+/// What telemetry expects of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Expected {
+    /// The next seconds will be bad.
+    Trouble {
+        /// Milliseconds from now after which this is not believed any more; the receiver has a limit of its own.
+        for_ms: u64,
+        /// Why, in words.
+        because: String,
+    },
+    /// Nothing of the kind.
+    Nothing,
 }
 
 /// What an operator can ask for, from the command line now, from the panel and the page later.

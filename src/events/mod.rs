@@ -9,14 +9,20 @@ mod message;
 pub mod render;
 mod snapshot;
 mod srt;
+mod telemetry;
 
 pub use event::{Event, EventKind, Severity};
 pub use links::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkMoment, LinkSnapshot, Verdict};
 pub use message::{
-    CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Role,
+    CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Expected, Role,
 };
 pub use snapshot::{
     BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, OutputSnapshot, OutputState, PlaneSnapshot,
     RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
 };
 pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};
+pub use telemetry::{
+    BearerSnapshot, BearerState, DishFigures, DishSnapshot, DishState, DiskSnapshot, MachineSnapshot, ModemSnapshot,
+    ModemState, OutageSnapshot, ProcessorSnapshot, RadioSnapshot, Registration, ServiceState, SimState, SupplyState,
+    Technology, TelemetrySnapshot, ZoneSnapshot,
+};

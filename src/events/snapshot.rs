@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LinkSnapshot, Role, SrtSnapshot};
+use super::{LinkSnapshot, Role, SrtSnapshot, TelemetrySnapshot};
 use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
 
 /// The whole box; built by holdfastd.
@@ -28,6 +28,9 @@ pub struct BoxSnapshot {
     pub workers: Vec<WorkerReport>,
     /// Why the configuration on disk is not the one in force, if so.
     pub config_refused: Option<String>,
+    /// Modems, dishes and the machine.
+    #[serde(default)]
+    pub telemetry: TelemetrySnapshot,
 }
 
 /// One supervised process.

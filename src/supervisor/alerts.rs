@@ -22,6 +22,7 @@ enum Matter {
     Recording,
     Child,
     Config,
+    Telemetry,
     Other,
 }
 
@@ -37,6 +38,7 @@ fn matter(kind: EventKind) -> Matter {
         EventKind::RouteChanged => Matter::Route,
         EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged | EventKind::LinkJudged => Matter::Link,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
+        EventKind::ModemChanged | EventKind::DishChanged | EventKind::MachineChanged => Matter::Telemetry,
         EventKind::WentOnAir
         | EventKind::WentOffAir
         | EventKind::TimeResumed
@@ -62,6 +64,9 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::RecordingTrouble
         | EventKind::ChildReady
         | EventKind::ChildAdopted
+        | EventKind::ModemChanged
+        | EventKind::DishChanged
+        | EventKind::MachineChanged
         | EventKind::ConfigLoaded => event.severity == Severity::Info,
         EventKind::WentOnAir
         | EventKind::WentOffAir

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod orders;
+mod telemetry;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         history: event_log::tail(&log_path, HISTORY),
         log: EventLog::start(log_path.clone()).map_err(|e| format!("{}: {e}", log_path.display()))?,
         alerts: Alerts::default(),
+        telemetry: telemetry::Telemetry::start(&settings),
         webhook: None,
         webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),
@@ -139,6 +141,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             Some(message) = from_children.recv() => daemon.hear(message),
             Some(question) = asked.recv() => daemon.answer(question),
             Some(news) = slate_news.recv() => daemon.hear_of_slates(news),
+            reading = daemon.telemetry.next() => daemon.hear_telemetry(reading),
             Some(why) = troubles.recv() => {
                 let text = format!("an alert could not be delivered: {why}; see [alerts] in the secrets file");
                 daemon.say(EventKind::Note, Severity::Warning, "webhook", text);
@@ -202,6 +205,7 @@ struct Daemon {
     log: EventLog,
     history: VecDeque<Event>,
     alerts: Alerts,
+    telemetry: telemetry::Telemetry,
     webhook: Option<Webhook>,
     webhook_troubles: mpsc::Sender<String>,
     /// The operator's wish.
@@ -251,7 +255,10 @@ impl Daemon {
                     let events = self.children.tell(&role, Input::Beat);
                     self.record_all(events);
                 }
-                ChildMessage::Plane(plane) => self.plane = Some(plane),
+                ChildMessage::Plane(plane) => {
+                    self.telemetry.look_at_links(&plane);
+                    self.plane = Some(plane);
+                }
                 ChildMessage::Worker(report) => {
                     self.workers.retain(|w| w.input != report.input);
                     self.workers.push(report);
@@ -358,6 +365,7 @@ impl Daemon {
             plane: self.plane.clone(),
             workers: self.workers.clone(),
             config_refused: self.refused.clone(),
+            telemetry: self.telemetry.observer().snapshot().clone(),
         }
     }
 }

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, unreachable_pub, dead_code)]
 
 mod bench;
+#[path = "../telemetry/fake_dish.rs"]
+mod fake_dish;
 mod freezer;
 #[path = "../scenarios/support/process.rs"]
 mod process;
@@ -14,7 +16,7 @@ mod systemd;
 mod wait;
 mod webhook;
 
-use holdfast::events::{ChildSnapshot, ChildState, Command, ControlReply, EventKind, Severity};
+use holdfast::events::{ChildSnapshot, ChildState, Command, ControlReply, DishState, EventKind, Expected, Severity};
 use nix::sys::signal::Signal;
 
 use bench::{Bench, CAMERA, PATIENCE, TRANSMIT, worker};
@@ -323,4 +325,33 @@ fn a_slate_that_fails_is_told_and_holds_nobody_up() {
     let told = bench.events().into_iter().find(|e| e.kind == EventKind::SlateChanged).expect("a failed slate is told");
     assert_eq!((told.severity, told.subject.as_str()), (Severity::Warning, "main"));
     assert!(told.reason.contains("no encoder works"), "{}", told.reason);
+}
+
+#[test]
+fn what_a_dish_says_is_shown_told_and_passed_on_to_the_data_plane() {
+    let clear = fake_dish::clear_sky();
+    let dish = fake_dish::FakeDish::start("127.0.0.1:0".parse().unwrap(), fake_dish::Mood::Says(clear));
+    let mut bench = Bench::new("telemetry");
+    let listed =
+        format!("[telemetry]\nmodem = false\ndish = [{{ address = \"{}\", interface = \"lo\" }}]\n", dish.address);
+    bench.configure(&[CAMERA], &listed);
+    bench.start();
+    bench.running(&TRANSMIT);
+    wait_until("the dish to answer", PATIENCE, || {
+        bench.status().telemetry.dishes.iter().any(|dish| matches!(dish.state, DishState::Answers(_)))
+    });
+    let page = bench.holdfast(&["status"]).1;
+    assert!(page.contains("Starlink dish") && page.contains("34 ms, obstructed 0.3 % of the sky, no outage"), "{page}");
+    assert_eq!(stand_in::hint(&bench.paths, "lo"), None);
+
+    dish.says(|status| status.outage = Some(fake_dish::Outage { cause: 7, start: 0, duration: 1, did_switch: false }));
+    let expected = wait_for("the data plane to hear of it", PATIENCE, || stand_in::hint(&bench.paths, "lo"));
+    let Expected::Trouble { for_ms, because } = expected else { panic!("nothing is expected") };
+    assert!((1..=5000).contains(&for_ms) && because.contains("it receives nothing"), "{for_ms} ms: {because}");
+    wait_until("it to be told", PATIENCE, || bench.count(EventKind::DishChanged) == 2);
+    dish.turns(fake_dish::Mood::Says(fake_dish::clear_sky()));
+    wait_until("the hint to be taken back", PATIENCE, || stand_in::hint(&bench.paths, "lo") == Some(Expected::Nothing));
+
+    bench.configure(&[CAMERA], "[telemetry]\nmodem = false\ndish = []\n");
+    wait_until("the dish to be left alone", PATIENCE, || bench.status().telemetry.dishes.is_empty());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use holdfast::clock;
 use holdfast::config::Paths;
 use holdfast::events::{
-    ChildCommand, ChildMessage, Event, EventKind, InputSnapshot, PlaneSnapshot, Role, Severity, SourceOnAir,
+    ChildCommand, ChildMessage, Event, EventKind, Expected, InputSnapshot, PlaneSnapshot, Role, Severity, SourceOnAir,
 };
 use holdfast::model::{InputId, Media};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -52,6 +52,11 @@ pub fn slates(paths: &Paths) -> PathBuf {
 
 pub fn wish_to_speak(paths: &Paths) -> PathBuf {
     paths.runtime.join("speak")
+}
+
+/// What was last expected of a link, by its name.
+pub fn hint(paths: &Paths, link: &str) -> Option<Expected> {
+    serde_json::from_str(&fs::read_to_string(paths.runtime.join(format!("hint-{link}"))).ok()?).ok()
 }
 
 pub fn starts(paths: &Paths, role: &Role) -> Vec<i32> {
@@ -150,6 +155,10 @@ async fn live(paths: &Paths, role: Role) {
                 | ChildCommand::RetryNow { .. }
                 | ChildCommand::ForceKeyframe { .. }
                 | ChildCommand::SetBitrate { .. } => {}
+                ChildCommand::Hint { link, expected } => {
+                    let said = serde_json::to_string(&expected).unwrap();
+                    fs::write(paths.runtime.join(format!("hint-{link}")), said).unwrap();
+                }
             },
         }
     }

@@ -87,6 +87,12 @@ pub const ROOMS: &[Room] = &[
         because: "tells what the kernel says about the network, when it was said",
     },
     Room {
+        name: "telemetry",
+        pure: false,
+        knows: &["model", "events", "config", "clock", "link"],
+        because: "hears modems, dishes and the machine; what it expects of a link it says as link's judges take it",
+    },
+    Room {
         name: "netem",
         pure: false,
         knows: &["clock"],
@@ -107,9 +113,9 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "supervisor",
         pure: false,
-        knows: &["model", "events", "config", "clock", "encode"],
-        because: "starts, hears and ends processes, and sees which slates are to be made; no media passes through it. \
-                  Only the binaries know it",
+        knows: &["model", "events", "config", "clock", "encode", "link", "telemetry"],
+        because: "starts, hears and ends processes, sees which slates are to be made, and passes telemetry's hints about \
+                  links on; no media passes through it. Only the binaries know it",
     },
     Room { name: "clock", pure: false, knows: &["model"], because: "answers in the model's types" },
 ];
@@ -134,6 +140,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/link/change.rs",
     "src/link/class.rs",
     "src/link/fact.rs",
+    "src/link/hints.rs",
     "src/link/identity.rs",
     "src/link/links.rs",
     "src/link/network.rs",
@@ -150,10 +157,20 @@ pub const PURE_FILES: &[&str] = &[
     "src/output/srt/roster.rs",
     "src/supervisor/alerts.rs",
     "src/supervisor/lifecycle.rs",
+    "src/telemetry/dish/protocol.rs",
+    "src/telemetry/dish/watch.rs",
+    "src/telemetry/hinting.rs",
+    "src/telemetry/latch.rs",
+    "src/telemetry/machine/watch.rs",
+    "src/telemetry/modem/watch.rs",
+    "src/telemetry/news.rs",
+    "src/telemetry/observer.rs",
+    "src/telemetry/reading.rs",
 ];
 
 /// Crates that a pure room may name. None of them reads a clock, a file or a socket; libc's constants are allowed too.
-/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font; aes and ctr are ciphers.
+/// tiny_skia and rustybuzz draw and shape in memory; epaint_default_fonts is a font; aes and ctr are ciphers; prost reads and
+/// writes messages in memory.
 pub const PURE_CRATES: &[&str] = &[
     "std",
     "core",
@@ -170,6 +187,7 @@ pub const PURE_CRATES: &[&str] = &[
     "epaint_default_fonts",
     "aes",
     "ctr",
+    "prost",
 ];
 
 /// What of `std` a pure room may not name, with the exceptions that are plain data.

@@ -92,7 +92,8 @@ async fn pass_on(
                 | ChildCommand::SetOnAir { .. }
                 | ChildCommand::RetryNow { .. }
                 | ChildCommand::ForceKeyframe { .. }
-                | ChildCommand::SetBitrate { .. } => false,
+                | ChildCommand::SetBitrate { .. }
+                | ChildCommand::Hint { .. } => false,
             },
         };
         // The worker is already ending when it takes no more commands.

@@ -246,6 +246,8 @@ impl Plane {
                     self.wish(input, ToWorker::SetBitrate { rendition: rendition.clone(), bitrate });
                 }
             }
+            // Kept until it expires, for whoever judges links, and shown beside them.
+            ChildCommand::Hint { link, expected } => self.uplinks.hint(&link, expected, clock::now()),
             ChildCommand::Stop => return true,
         }
         false

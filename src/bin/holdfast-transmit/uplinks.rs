@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use holdfast::clock;
 use holdfast::config::{Settings, SrtPath, Via};
-use holdfast::events::{Event, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
-use holdfast::link::{self, Ask, Change, Judging, Knowledge, Link, Links, Monitor, Telling, Use};
+use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
+use holdfast::link::health::Observation;
+use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use};
 use holdfast::model::{InterfaceName, Media};
 use holdfast::output::EventSink;
 use holdfast::programme::Network;
@@ -21,6 +23,7 @@ pub(crate) struct Uplinks {
     judged: watch::Sender<BTreeSet<InterfaceName>>,
     judging: Judging,
     telling: Telling,
+    hints: Hints,
 }
 
 impl Uplinks {
@@ -35,7 +38,8 @@ impl Uplinks {
         };
         let (judged, names) = watch::channel(BTreeSet::new());
         let judging = Judging::start(monitor.links.clone(), names, move |event| events(event));
-        (Self { links: monitor.links, bound, judged, judging, telling: Telling::default() }, monitor.changes, trouble)
+        let (telling, hints) = (Telling::default(), Hints::default());
+        (Self { links: monitor.links, bound, judged, judging, telling, hints }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
@@ -67,6 +71,15 @@ impl Uplinks {
         self.telling.tell(change, matters, clock::wall(), Role::Transmit)
     }
 
+    /// Takes in what telemetry expects of a link.
+    pub(crate) fn hint(&mut self, link: &str, expected: Expected, now: Instant) {
+        let hint = self.hints.take(link, expected, now);
+        if let (Some(hint), Some(link)) = (hint, InterfaceName::new(link)) {
+            // One that does not fit has a successor within a second, while it lasts.
+            let _ = self.judging.reports().try_send(Report::Saw(link, Observation::Hint(hint)));
+        }
+    }
+
     /// All interfaces; `None` while nothing is known of them.
     pub(crate) fn shown(
         &self,
@@ -77,7 +90,8 @@ impl Uplinks {
         let (links, judged) = (self.links.borrow().clone(), self.judging.shown());
         let shown = |link: &Link| {
             let judged = InterfaceName::new(&link.name).and_then(|name| judged.get(&name).cloned());
-            LinkSnapshot { judged, ..link.shown(uses(link, &links, settings, outputs), now) }
+            let expected_trouble = self.hints.because(&link.name, clock::now()).map(str::to_owned);
+            LinkSnapshot { judged, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
         };
         (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }

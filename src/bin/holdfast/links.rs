@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use holdfast::clock;
 use holdfast::config::Paths;
-use holdfast::events::{ControlReply, ControlRequest, LinkSnapshot, render};
+use holdfast::events::{ControlReply, ControlRequest, LinkSnapshot, TelemetrySnapshot, render};
 use holdfast::link::{self, Knowledge, Links};
 
 use crate::desk::{Desk, DeskError};
@@ -54,7 +54,7 @@ fn ask(paths: &Paths, arguments: &Arguments) -> Result<Option<ExitCode>, DeskErr
         match desk.next()? {
             ControlReply::Status(snapshot) => {
                 let Some(links) = snapshot.plane.and_then(|plane| plane.links) else { return Ok(None) };
-                if let Err(code) = show(&links, arguments) {
+                if let Err(code) = show(&links, &snapshot.telemetry, arguments) {
                     return Ok(Some(code));
                 }
                 if !arguments.watch {
@@ -71,8 +71,11 @@ fn ask(paths: &Paths, arguments: &Arguments) -> Result<Option<ExitCode>, DeskErr
 }
 
 fn by_ourselves(arguments: &Arguments) -> ExitCode {
-    let done =
-        if arguments.watch { watch(arguments) } else { link::look().map(|links| show(&shown(&links), arguments)) };
+    let done = if arguments.watch {
+        watch(arguments)
+    } else {
+        link::look().map(|links| show(&shown(&links), &TelemetrySnapshot::default(), arguments))
+    };
     match done {
         Ok(Ok(())) => DONE,
         Ok(Err(code)) => code,
@@ -90,7 +93,7 @@ fn watch(arguments: &Arguments) -> std::io::Result<Result<(), ExitCode>> {
         loop {
             let links = monitor.links.borrow_and_update().clone();
             if links.knowledge == Knowledge::Kernel
-                && let Err(code) = show(&shown(&links), arguments)
+                && let Err(code) = show(&shown(&links), &TelemetrySnapshot::default(), arguments)
             {
                 return Ok(Err(code));
             }
@@ -109,11 +112,11 @@ fn shown(links: &Links) -> Vec<LinkSnapshot> {
     links.links.iter().map(|link| link.shown(Vec::new(), now)).collect()
 }
 
-fn show(links: &[LinkSnapshot], arguments: &Arguments) -> Result<(), ExitCode> {
+fn show(links: &[LinkSnapshot], telemetry: &TelemetrySnapshot, arguments: &Arguments) -> Result<(), ExitCode> {
     if arguments.json {
         return say_json(&links);
     }
-    let page = render::links(links, style());
+    let page = render::links(links, telemetry, style());
     if arguments.watch && is_terminal() {
         redraw(&page);
     } else {

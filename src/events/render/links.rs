@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::page::{Page, Tone};
-use super::{Style, detail, row, words};
-use crate::events::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkSnapshot, Verdict};
+use super::{Style, detail, row, telemetry, words};
+use crate::events::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkSnapshot, TelemetrySnapshot, Verdict};
 
 /// Things that happened which are shown of each.
 const RECENT: usize = 3;
 
-/// All interfaces.
-pub fn links(all: &[LinkSnapshot], style: Style) -> String {
+/// All interfaces, each with what its modem or dish says of itself.
+pub fn links(all: &[LinkSnapshot], telemetry: &TelemetrySnapshot, style: Style) -> String {
     let mut page = Page::new(Style { width: style.width.max(40), ..style });
     if all.is_empty() {
         page.paragraph(&[(Tone::Plain, " ")], Tone::Bad, "This machine has no network interface but loopback.");
@@ -22,12 +22,12 @@ pub fn links(all: &[LinkSnapshot], style: Style) -> String {
         if n > 0 {
             page.blank();
         }
-        one(&mut page, link);
+        one(&mut page, link, telemetry);
     }
     page.finish()
 }
 
-fn one(page: &mut Page, link: &LinkSnapshot) {
+fn one(page: &mut Page, link: &LinkSnapshot, telemetry: &TelemetrySnapshot) {
     let (tone, mark, state) = match link.condition {
         LinkCondition::Off => (Tone::Quiet, "○", "off"),
         LinkCondition::NoCarrier => (Tone::Bad, "✗", "no carrier"),
@@ -76,6 +76,10 @@ fn one(page: &mut Page, link: &LinkSnapshot) {
     for line in &about {
         detail(page, Tone::Plain, line);
     }
+    telemetry::of_link(page, &link.name, telemetry);
+    if let Some(trouble) = &link.expected_trouble {
+        detail(page, Tone::Busy, &format!("trouble is expected: {trouble}"));
+    }
     if !link.used_by.is_empty() {
         detail(page, Tone::Strong, &format!("used by {}", link.used_by.join(", ")));
     }
@@ -107,7 +111,7 @@ fn judgement(page: &mut Page, judged: &JudgedSnapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::LinkMoment;
+    use crate::events::{DishFigures, DishSnapshot, DishState, LinkMoment};
 
     fn link(name: &str, class: LinkClass, condition: LinkCondition) -> LinkSnapshot {
         LinkSnapshot {
@@ -133,12 +137,13 @@ mod tests {
                 rtt_ms: Some(31),
                 loss_percent: Some(100),
             }),
+            expected_trouble: None,
             history: vec![LinkMoment { ago_ms: 8_000_000, what: "carrier is back".into() }],
         }
     }
 
     fn page(all: &[LinkSnapshot]) -> String {
-        links(all, Style { colour: false, width: 100 })
+        links(all, &TelemetrySnapshot::default(), Style { colour: false, width: 100 })
     }
 
     #[test]
@@ -169,6 +174,22 @@ mod tests {
         let off = page(&[link("eth2", LinkClass::Ethernet, LinkCondition::Off)]);
         assert!(off.contains("ip link set eth2 up"), "{off}");
         assert!(page(&[]).contains("no network interface"));
+    }
+
+    #[test]
+    fn what_its_modem_or_dish_says_stands_below_the_link() {
+        let mut dish = link("eth1", LinkClass::Starlink, LinkCondition::Ready);
+        dish.expected_trouble = Some("the dish is obstructed".into());
+        let figures = DishFigures { latency_ms: Some(34.0), obstructed_now: true, ..DishFigures::default() };
+        let of = |interface: &str| DishSnapshot {
+            address: "192.168.100.1:9200".into(),
+            interface: Some(interface.into()),
+            state: DishState::Answers(figures.clone()),
+        };
+        let telemetry = TelemetrySnapshot { dishes: vec![of("eth1"), of("eth7")], ..TelemetrySnapshot::default() };
+        let text = links(&[dish], &telemetry, Style { colour: false, width: 100 });
+        assert_eq!(text.matches("Starlink dish: 34 ms, obstructed 0.0 % of the sky, now too").count(), 1, "{text}");
+        assert!(text.contains("trouble is expected: the dish is obstructed"), "{text}");
     }
 
     #[test]

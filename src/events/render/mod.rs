@@ -4,6 +4,7 @@
 mod links;
 mod page;
 mod srt;
+mod telemetry;
 mod words;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::{
 };
 pub use links::links;
 use page::{Page, Tone};
+pub use telemetry::{dish, modem};
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub fn status(now: &BoxSnapshot, recent: &[Timed<'_>], style: Style) -> String {
         renditions(&mut page, plane);
     }
     inputs(&mut page, now);
+    telemetry::all(&mut page, &now.telemetry);
     processes(&mut page, &now.children);
     if !recent.is_empty() {
         page.heading(" LAST EVENTS", "");

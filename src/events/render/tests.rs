@@ -1,5 +1,7 @@
 use super::*;
-use crate::events::{CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, WorkerStream};
+use crate::events::{
+    CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, TelemetrySnapshot, WorkerStream,
+};
 use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
 
 const PLAIN: Style = Style { colour: false, width: 92 };
@@ -99,6 +101,7 @@ fn snapshot() -> BoxSnapshot {
             }],
         }],
         config_refused: None,
+        telemetry: TelemetrySnapshot::default(),
     }
 }
 

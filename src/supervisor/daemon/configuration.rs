@@ -1,6 +1,6 @@
 //! A configuration comes into force: read, right, its slates made, told to whom it concerns.
 
-use super::{Daemon, wanted};
+use super::{Daemon, telemetry, wanted};
 use crate::config::Settings;
 use crate::events::{ChildCommand, EventKind, Role, Severity};
 use crate::supervisor::children::label;
@@ -98,6 +98,9 @@ impl Daemon {
         );
         if before.alerts != self.settings.alerts || before.box_name != self.settings.box_name {
             self.open_webhook();
+        }
+        if telemetry::differs(&before, &self.settings) {
+            self.telemetry.restart(&self.settings);
         }
         let events = self.children.want(&now);
         self.record_all(events);
