@@ -47,6 +47,7 @@ impl Settings {
         hash.part("destinations", &self.destinations);
         for destination in &self.destinations {
             hash.secret(destination.key.reveal());
+            hash.secret(destination.backup_key.as_ref().map_or("", |key| key.reveal()));
         }
         hash.part("srt destinations", &self.srt_destinations);
         for destination in &self.srt_destinations {

@@ -4,6 +4,7 @@
 mod intake;
 mod keeper;
 mod plane;
+mod probing;
 mod slates;
 mod uplinks;
 

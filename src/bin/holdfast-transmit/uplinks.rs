@@ -14,6 +14,8 @@ use holdfast::output::EventSink;
 use holdfast::programme::Network;
 use tokio::sync::{mpsc, watch};
 
+use crate::probing::Probing;
+
 /// What the monitor says, and what was said of it.
 pub(crate) struct Uplinks {
     links: watch::Receiver<Arc<Links>>,
@@ -22,6 +24,7 @@ pub(crate) struct Uplinks {
     /// Those that are judged: where a stream chooses, or is to be told of its server.
     judged: watch::Sender<BTreeSet<InterfaceName>>,
     judging: Judging,
+    probing: Probing,
     telling: Telling,
     hints: Hints,
 }
@@ -39,19 +42,21 @@ impl Uplinks {
         let (judged, names) = watch::channel(BTreeSet::new());
         let judging = Judging::start(monitor.links.clone(), names, move |event| events(event));
         let (telling, hints) = (Telling::default(), Hints::default());
-        (Self { links: monitor.links, bound, judged, judging, telling, hints }, monitor.changes, trouble)
+        let probing = Probing::new(monitor.links.clone(), judging.clone());
+        (Self { links: monitor.links, bound, judged, judging, probing, telling, hints }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
-    pub(crate) fn bind(&self, settings: &Settings) {
+    pub(crate) fn bind(&mut self, settings: &Settings) {
         let names = bound(settings, &self.links.borrow());
         self.bound.send_if_modified(|known| {
             let differs = *known != names;
             *known = names;
             differs
         });
-        let judged =
+        let judged: BTreeSet<InterfaceName> =
             settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
+        self.probing.apply(&judged, &settings.probe.targets);
         self.judged.send_if_modified(|known| {
             let differs = *known != judged;
             *known = judged;

@@ -1,0 +1,95 @@
+//! A prober for each judged interface, kept in step with the settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use holdfast::link::probe::{self, Assignment, Lookup, ProbeCounts};
+use holdfast::link::{Judging, Links, Report};
+use holdfast::model::{InterfaceName, ProbeTarget};
+use holdfast::output::srt;
+use tokio::net::lookup_host;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, spawn_local};
+
+/// What was seen and not reported yet.
+const SEEN: usize = 256;
+
+/// The running probers.
+pub(crate) struct Probing {
+    targets: watch::Sender<Arc<[ProbeTarget]>>,
+    links: watch::Receiver<Arc<Links>>,
+    judging: Judging,
+    running: BTreeMap<InterfaceName, Running>,
+}
+
+/// Ends its prober when dropped.
+struct Running(AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Probing {
+    pub(crate) fn new(links: watch::Receiver<Arc<Links>>, judging: Judging) -> Self {
+        let targets = watch::channel(Arc::default()).0;
+        Self { targets, links, judging, running: BTreeMap::new() }
+    }
+
+    /// These interfaces are probed from here on, and these are asked.
+    pub(crate) fn apply(&mut self, links: &BTreeSet<InterfaceName>, targets: &[ProbeTarget]) {
+        self.targets.send_if_modified(|known| {
+            let differs = **known != *targets;
+            if differs {
+                *known = targets.into();
+            }
+            differs
+        });
+        self.running.retain(|link, _| links.contains(link) && !targets.is_empty());
+        for link in links.iter().filter(|_| !targets.is_empty()) {
+            if !self.running.contains_key(link) {
+                let running = self.start(link.clone());
+                self.running.insert(link.clone(), running);
+            }
+        }
+    }
+
+    fn start(&self, link: InterfaceName) -> Running {
+        let (observations, mut seen) = mpsc::channel(SEEN);
+        let assignment = Assignment {
+            link: link.as_str().into(),
+            targets: self.targets.subscribe(),
+            links: self.links.clone(),
+            lookup: by_the_system(),
+            observations,
+            counts: watch::channel(ProbeCounts::default()).0,
+            seed: unguessable(),
+        };
+        let reports = self.judging.reports();
+        let prober = spawn_local(async move {
+            let reporting = async {
+                while let Some((_, observation)) = seen.recv().await {
+                    // Full: the next one says as much.
+                    let _ = reports.try_send(Report::Saw(link.clone(), observation));
+                }
+            };
+            tokio::join!(probe::run(assignment), reporting);
+        });
+        Running(prober.abort_handle())
+    }
+}
+
+fn unguessable() -> u64 {
+    let mut seed = [0; 8];
+    seed.copy_from_slice(&srt::entropy()[..8]);
+    u64::from_le_bytes(seed)
+}
+
+/// Looks names up as the system does, over whatever it uses.
+fn by_the_system() -> Lookup {
+    Rc::new(|host, port| {
+        Box::pin(async move { lookup_host((host.as_str(), port)).await.map(Iterator::collect).unwrap_or_default() })
+    })
+}
