@@ -215,7 +215,8 @@ mod tests {
     fn any_bytes_are_an_answer_or_an_error() {
         let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {
-            let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(rng.usize(..64)).collect();
+            let length = rng.usize(..64);
+            let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
             if let Ok(Response { status: Some(status) }) = Response::decode(bytes.as_slice()) {
                 figures(&status);
             }
