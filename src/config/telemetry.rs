@@ -38,7 +38,7 @@ fn dishes(section: &mut Section<'_>) -> Result<Dishes, Reported> {
         return Ok(Dishes::WhereLikely);
     }
     if tables.len() > MOST_DISHES {
-        let complaint = Complaint::new(format!("has {} dishes", tables.len()), format!("keep at most {MOST_DISHES}"));
+        let complaint = Complaint::new(format!("lists {} dishes", tables.len()), format!("keep at most {MOST_DISHES}"));
         return Err(section.complain("dish", &complaint));
     }
     let mut dishes: Vec<Result<DishSettings, Reported>> = Vec::new();

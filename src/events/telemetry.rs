@@ -172,7 +172,7 @@ pub struct BearerSnapshot {
 /// A modem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModemSnapshot {
-    /// What it keeps however often it is plugged in.
+    /// The device, as the kernel knows it: the socket that it is plugged into.
     pub id: String,
     /// Maker and model.
     pub model: String,

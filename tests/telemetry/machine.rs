@@ -25,6 +25,8 @@ fn hot_pi(root: &Path) {
         ("thermal/thermal_zone0/trip_point_1_temp", "80000"),
         ("thermal/thermal_zone10/type", "rp1_adc"),
         ("thermal/thermal_zone10/temp", "55000"),
+        ("thermal/thermal_zone10/trip_point_0_type", "passive"),
+        ("thermal/thermal_zone10/trip_point_0_temp", "16800"),
         ("thermal/thermal_zone2/type", "broken"),
         ("thermal/thermal_zone2/temp", "-274000"),
         ("thermal/cooling_device0/type", "cpufreq-cpu0"),

@@ -104,7 +104,7 @@ impl Mock {
             MODEM,
             [
                 ("Manufacturer", "Quectel".into()),
-                ("DeviceIdentifier", "b1946ac92492d2347c6235b4d2611184".into()),
+                ("Device", "/sys/devices/usb1/1-2".into()),
                 ("Ports", ports.into()),
                 ("Bearers", bearers.into()),
             ],

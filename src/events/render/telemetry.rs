@@ -209,7 +209,7 @@ mod tests {
 
     fn quectel() -> ModemSnapshot {
         ModemSnapshot {
-            id: "b1946ac92492d2347c6235b4d2611184".into(),
+            id: "/sys/devices/usb1/1-2".into(),
             model: "Quectel RM520N-GL".into(),
             interface: Some("wwan0".into()),
             state: ModemState::Connected,

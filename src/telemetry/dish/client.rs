@@ -102,7 +102,8 @@ impl Connection {
 
     async fn status(&mut self) -> Result<Status, String> {
         let refused = |status: tonic::Status| format!("{} ({})", status.message(), status.code());
-        self.grpc.ready().await.map_err(|e| e.to_string())?;
+        let ended = "the connection has ended: it has closed it, or does not speak HTTP/2";
+        self.grpc.ready().await.map_err(|_| ended)?;
         let request = tonic::Request::new(Request { get_status: Some(GetStatus {}) });
         let path = hyper::http::uri::PathAndQuery::from_static(PATH);
         let codec = ProstCodec::<Request, Response>::default();

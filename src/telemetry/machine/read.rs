@@ -20,6 +20,9 @@ const MOST: usize = 64;
 /// Readings outside of these are broken thermometers, °C.
 const SENSE: std::ops::RangeInclusive<f64> = -60.0..=200.0;
 
+/// Trips below this are switched off, or the firmware's invention, °C.
+const LEAST_TRIP: f64 = 40.0;
+
 /// `get_throttled` of the Raspberry Pi's firmware: the bits that say what is so now.
 const PI_UNDER_VOLTAGE: u64 = 1;
 const PI_SLOWED: [(u64, &str); 3] = [
@@ -76,9 +79,8 @@ fn zones(thermal: &Path) -> Vec<(ZoneSnapshot, Option<String>)> {
             let kind = word(&zone.join(format!("trip_point_{n}_type")))?;
             Some((kind, degrees(&zone.join(format!("trip_point_{n}_temp")))))
         });
-        // A trip that is switched off has no sensible temperature.
         let throttles_at =
-            passive.filter(|(kind, _)| kind == "passive").filter_map(|(_, at)| at).filter(|at| *at > 0.0);
+            passive.filter(|(kind, _)| kind == "passive").filter_map(|(_, at)| at).filter(|at| *at >= LEAST_TRIP);
         let throttles_at = throttles_at.reduce(f64::min);
         let slows = throttles_at.filter(|at| celsius >= *at);
         let why = slows.map(|at| format!("{name} has {celsius:.0} °C, and the kernel slows down from {at:.0} °C"));

@@ -135,7 +135,7 @@ async fn ask(
     let objects = sorted(manager.get_managed_objects().await?);
     let mut modems = Vec::new();
     for (path, interfaces) in objects.iter().take(MOST) {
-        let Some(mut modem) = facts::modem(path, interfaces) else { continue };
+        let Some(mut modem) = facts::modem(interfaces) else { continue };
         measuring.begin(connection, path, interfaces).await;
         for bearer in facts::bearer_paths(interfaces).into_iter().take(MOST) {
             // Bearers go while they are asked for.

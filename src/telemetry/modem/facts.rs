@@ -15,24 +15,28 @@ const GPP: &str = "org.freedesktop.ModemManager1.Modem.Modem3gpp";
 
 /// Longest name that is kept, characters.
 const LONGEST: usize = 64;
+/// Longest name of a device, bytes: cut, it could be another's.
+const LONGEST_ID: usize = 512;
 
 /// The properties of one interface of one object.
 pub(super) type Properties = HashMap<String, OwnedVariant>;
 /// All interfaces of one object.
 pub(super) type Interfaces = BTreeMap<String, Properties>;
 
-/// The object at `path`, if it is a modem; without its bearers.
-pub(super) fn modem(path: &str, interfaces: &Interfaces) -> Option<ModemSnapshot> {
+/// The object with these interfaces, if it is a modem that has got its name; without its bearers.
+pub(super) fn modem(interfaces: &Interfaces) -> Option<ModemSnapshot> {
     let modem = interfaces.get(MODEM)?;
+    // The device is there from the beginning and the same after a restart of ModemManager; paths are not.
+    let name = |of| get::<String>(modem, of).filter(|name| (1..=LONGEST_ID).contains(&name.len()));
+    let id = name("Device").or_else(|| name("DeviceIdentifier"))?;
     let none = Properties::new();
     let gpp = interfaces.get(GPP).unwrap_or(&none);
     let signal = interfaces.get(SIGNAL).unwrap_or(&none);
     let state = state(integer(modem, "State"));
-    let id = text(modem, "DeviceIdentifier").or_else(|| text(modem, "Device"));
     let maker = text(modem, "Manufacturer").unwrap_or_default();
     let model = text(modem, "Model").unwrap_or_else(|| "modem".to_owned());
     Some(ModemSnapshot {
-        id: id.unwrap_or_else(|| path.to_owned()),
+        id,
         model: format!("{maker} {model}").trim().to_owned(),
         interface: network_port(modem),
         state,
@@ -199,9 +203,10 @@ mod tests {
     }
 
     fn read(modem_has: &[(&str, Variant<'_>)]) -> ModemSnapshot {
-        let list = modem_has.iter().map(|(name, value)| (*name, value.try_clone().unwrap()));
+        let device = [("Device", "/sys/devices/usb1/1-2".into())];
+        let list = modem_has.iter().map(|(name, value)| (*name, value.try_clone().unwrap())).chain(device);
         let interfaces = Interfaces::from([(MODEM.to_owned(), properties(list))]);
-        modem("/org/freedesktop/ModemManager1/Modem/0", &interfaces).unwrap()
+        modem(&interfaces).unwrap()
     }
 
     #[test]
