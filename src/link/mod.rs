@@ -6,8 +6,8 @@
 //!   sysfs ──────► hardware ──► identity, class ─┘
 //! ```
 //!
-//! [`udp`] has the sockets that carry SRT. [`health`] judges links and chooses between them for RTMP; so far only its
-//! simulation drives it.
+//! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers. [`health`]
+//! judges links by that and more, and chooses between them for RTMP.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
 //! asking it holds up nobody who sends.
@@ -23,6 +23,7 @@ mod links;
 mod monitor;
 mod netlink;
 mod network;
+pub mod probe;
 mod told;
 pub mod udp;
 

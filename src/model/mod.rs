@@ -13,6 +13,7 @@ mod codec;
 mod grid;
 mod id;
 mod key_length;
+mod target;
 mod time;
 mod unit;
 
@@ -20,5 +21,6 @@ pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
 pub use key_length::KeyLength;
+pub use target::{ProbeKind, ProbeTarget};
 pub use time::{Media, Wall};
 pub use unit::{AccessUnit, Track};
