@@ -23,6 +23,7 @@ mod links;
 mod monitor;
 mod netlink;
 mod network;
+mod outlet;
 pub mod probe;
 mod told;
 pub mod udp;
@@ -36,6 +37,7 @@ pub use fact::{LinkState, Mac, Rule};
 pub use identity::Identity;
 pub use links::{CARRIER_POLL, Knowledge, Link, Links};
 pub use monitor::{Monitor, Options, Return, look, watch, watch_returns};
+pub use outlet::Outlet;
 pub use told::{TELL_EVERY, Telling, Use};
 
 /// What those are given who have no monitor: nothing is known, and nothing ever will be.

@@ -68,7 +68,8 @@ impl Bucket {
     fn take(&mut self, rate: u32, burst: u32, now: Instant) -> bool {
         let since = u64::try_from(now.saturating_duration_since(self.at).as_micros()).unwrap_or(u64::MAX);
         self.level = self.level.saturating_add(since.saturating_mul(u64::from(rate))).min(u64::from(burst) * WHOLE);
-        self.at = self.at.max(now);
+        // What is less than a microsecond counts the next time.
+        self.at += Duration::from_micros(since);
         let left = self.level.checked_sub(WHOLE);
         self.level = left.unwrap_or(self.level);
         left.is_some()

@@ -7,16 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
 use super::names::{Names, written_address};
 use super::prober::{ProbeCounts, Prober, Transmit};
 use crate::clock;
-use crate::link::health::Observation;
 use crate::link::udp::{Binding, Inbox, Outbox, Route, UdpSocket};
-use crate::link::{Knowledge, Links};
+use crate::link::{Knowledge, Links, Outlet};
 use crate::model::ProbeTarget;
 
 /// A socket that could not be made is tried again after this time.
@@ -33,7 +32,7 @@ const BATCHES: usize = 2;
 pub type Lookup = Rc<dyn Fn(String, u16) -> Pin<Box<dyn Future<Output = Vec<SocketAddr>>>>>;
 
 /// What a prober is to do, and for whom.
-pub struct Assignment {
+pub struct Assignment<T> {
     /// The interface, by the kernel's name.
     pub link: Arc<str>,
     /// Who is asked. Whenever it changes, those that are in the old list and the new one go on as they were.
@@ -43,7 +42,7 @@ pub struct Assignment {
     /// How names are looked up.
     pub lookup: Lookup,
     /// Who is told what was seen. Observations for which there is no room are counted and lost.
-    pub observations: mpsc::Sender<(Arc<str>, Observation)>,
+    pub observations: Outlet<T>,
     /// For people; what was counted so far.
     pub counts: watch::Sender<ProbeCounts>,
     /// 64 bits that nobody can guess.
@@ -51,7 +50,7 @@ pub struct Assignment {
 }
 
 /// Probes one link until nobody wants to hear of it. On the current single-threaded runtime (inside a `LocalSet`).
-pub async fn run(assignment: Assignment) {
+pub async fn run<T>(assignment: Assignment<T>) {
     let Assignment { link, mut targets, links, lookup, observations, counts, seed } = assignment;
     let mut links = Some(links);
     let mut prober = Prober::new(seed, clock::now());
@@ -84,7 +83,7 @@ pub async fn run(assignment: Assignment) {
             }
         }
         while let Some(observation) = prober.poll_observation() {
-            if observations.try_send((link.clone(), observation)).is_err() {
+            if !observations.tell(observation) {
                 prober.unheard();
             }
         }

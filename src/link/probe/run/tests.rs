@@ -1,10 +1,11 @@
 //! Probers and responders on loopback.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::link::health::TargetId;
+use crate::link::health::{Observation, TargetId};
 use crate::link::probe::EchoPort;
 use crate::link::unknown;
 use crate::model::ProbeKind;
@@ -35,6 +36,7 @@ fn lookup() -> Lookup {
 
 fn probe(link: &str, list: &[ProbeTarget], room: usize) -> Bench {
     let (observations, seen) = mpsc::channel(room);
+    let named: Arc<str> = Arc::from(link);
     let (targets, watched) = watch::channel(Arc::from(list));
     let (told, counts) = watch::channel(ProbeCounts::default());
     let assignment = Assignment {
@@ -42,7 +44,7 @@ fn probe(link: &str, list: &[ProbeTarget], room: usize) -> Bench {
         targets: watched,
         links: unknown(),
         lookup: lookup(),
-        observations,
+        observations: Outlet::new(observations, move |what| (named.clone(), what)),
         counts: told,
         seed: 5,
     };
