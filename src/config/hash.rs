@@ -12,7 +12,7 @@ impl Settings {
     ///
     /// - a worker on its own input, the frame rate and the renditions;
     /// - the data plane on the box's name, the inputs' names and order, the frame rate, the slate, the renditions, the
-    ///   destinations with their keys and the recordings;
+    ///   destinations with their keys, the recordings and what links are asked;
     /// - holdfastd on everything.
     ///
     /// A worker whose input is gone gets a hash that no running worker has. Secrets go in through SHA-256, cut to 64
@@ -55,6 +55,7 @@ impl Settings {
             hash.secret(destination.encryption.as_ref().map_or("", |e| e.passphrase.reveal()));
         }
         hash.part("recordings", &self.recordings);
+        hash.part("probe", &self.probe);
     }
 }
 

@@ -22,6 +22,8 @@ mod input;
 mod name;
 mod path;
 mod paths;
+mod probe;
+mod probe_settings;
 mod quantity;
 mod recording;
 mod relay;
@@ -43,6 +45,7 @@ mod tests;
 
 pub use file::{MAX_BYTES, parse, with_paths_from};
 pub use paths::Paths;
+pub use probe_settings::*;
 pub use relay::parse_relay;
 pub use relay_settings::*;
 pub use report::{ConfigError, ConfigErrors};

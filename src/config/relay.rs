@@ -15,7 +15,7 @@ use super::report::{Absent, Complaint, ConfigErrors, Report, Reported, quote, ve
 use super::secrets::{Found, Key, Secrets, Whose};
 use super::section::{Section, boolean, text, text_like, type_in_words};
 use super::settings::Secret;
-use super::{destination, duration, path, recording, srt};
+use super::{destination, duration, path, probe, recording, srt};
 use crate::model::{Name, RenditionId};
 
 const MOST_PROGRAMMES: usize = 256;
@@ -74,6 +74,8 @@ fn read_main(
     let name = read_relay(&mut root, report);
     let srt = read_srt(&mut root, report);
     let status = read_status(&mut root, report);
+    let arrivals = srt.as_ref().ok().map(|srt| srt.listen.as_slice());
+    let probe = probe::read_listen(&mut root, arrivals, report);
     let programmes = read_programmes(&mut root, secrets, &mut named.programmes, report);
     let context = Context { base: &base, refers_by: "programme", rendition_names: &named.programmes, renditions: &[] };
     let destinations = destination::read_all(&mut root, &context, secrets, &mut named.outputs, report);
@@ -88,6 +90,7 @@ fn read_main(
             min_latency: srt.min_latency,
             max_latency: srt.max_latency,
             status: status?,
+            probe: probe?,
             programmes: programmes?,
             destinations: destinations.rtmp,
             srt_destinations: destinations.srt,
@@ -269,7 +272,7 @@ fn sockets(value: &DeValue<'_>) -> Result<Vec<SocketAddr>, Complaint> {
     Ok(sockets)
 }
 
-fn socket(written: &str, example: &str) -> Result<SocketAddr, Complaint> {
+pub(super) fn socket(written: &str, example: &str) -> Result<SocketAddr, Complaint> {
     let remedy = format!("write an address of this machine and a port, such as \"{example}\"");
     match written.parse::<SocketAddr>() {
         Ok(address) if address.port() > 0 => Ok(address),

@@ -20,6 +20,8 @@ pub struct RelaySettings {
     pub max_latency: Duration,
     /// Where the status is served over HTTP, TCP; `None` for nowhere.
     pub status: Option<SocketAddr>,
+    /// Where probes are answered, UDP, none of `listen`; `None` for nowhere.
+    pub probe: Option<SocketAddr>,
     /// What may be sent to this relay; at least one. Names are unique, and so are stream ids.
     pub programmes: Vec<ProgrammeSettings>,
     /// RTMP destinations; the rendition of each is the name of its programme.

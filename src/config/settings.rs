@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
 use crate::model::{Codec, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub srt_destinations: Vec<SrtDestinationSettings>,
     /// Local recordings.
     pub recordings: Vec<RecordingSettings>,
+    /// How it is found out whether a link carries anything.
+    pub probe: ProbeSettings,
     /// Who is told when something happens.
     pub alerts: AlertSettings,
     /// What of itself and its uplinks the box watches.

@@ -36,6 +36,8 @@ fn the_example_says_what_its_comments_say() {
     let archive = &settings.recordings[0];
     assert_eq!((archive.max_bytes, archive.min_free_bytes), (Some(50_000_000_000), 1_000_000_000));
     assert!(settings.alerts.webhook.is_some());
+    let targets: Vec<_> = settings.probe.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(targets, ["echo://relay.example.org:9710", "stun://stun.example.net:3478"]);
     let relay = &settings.srt_destinations[0];
     assert_eq!(relay.address.to_string(), "srt://relay.example.org:9000");
     assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "st-marys");
@@ -63,6 +65,7 @@ fn the_relays_example_says_what_its_comments_say() {
     let settings = relay_example();
     assert_eq!(settings.listen, ["[::]:9000".parse().unwrap()]);
     assert_eq!(settings.status, Some("127.0.0.1:9180".parse().unwrap()));
+    assert_eq!(settings.probe, Some("[::]:9710".parse().unwrap()));
     assert_eq!((settings.min_latency, settings.max_latency), (Duration::from_millis(120), Duration::from_secs(8)));
     let [church, guest] = &settings.programmes[..] else { panic!("{:?}", settings.programmes) };
     assert_eq!(
@@ -113,6 +116,7 @@ fn the_least_configuration_gets_the_documented_defaults() {
     assert_eq!(settings.renditions[0].audio, AudioSettings { codec: Codec::Opus, bitrate: 96_000 });
     assert_eq!(settings.slate, SlateSettings::default());
     assert_eq!(settings.telemetry, TelemetrySettings::default());
+    assert_eq!(settings.probe, ProbeSettings::default(), "nobody is asked unasked");
     assert_eq!(example().telemetry, TelemetrySettings::default(), "the example shows the defaults");
 }
 
@@ -163,6 +167,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
         s.srt_destinations[0].encryption = Some(Encryption { passphrase: Secret::new("another one"), key_length });
     };
     assert_eq!(told_of(rekey), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.probe.targets.truncate(1)), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
     assert_eq!(told_of(|s| s.telemetry.hot_celsius += 1), ["supervisor"]);
 }

@@ -1,4 +1,4 @@
-//! Addresses of RTMP and SRT servers. Since operators paste stream keys into them, no message repeats one.
+//! Addresses of servers, of RTMP and SRT above all. Since operators paste stream keys into them, no message repeats one.
 
 use super::report::Complaint;
 use super::settings::RtmpUrl;
@@ -85,7 +85,7 @@ pub(super) fn read(written: &str) -> Result<RtmpUrl, Complaint> {
     Ok(RtmpUrl { tls, host, port: port.unwrap_or(if tls { 443 } else { 1935 }), app: app.to_owned() })
 }
 
-fn no_spaces(written: &str, example: &str) -> Result<(), Complaint> {
+pub(super) fn no_spaces(written: &str, example: &str) -> Result<(), Complaint> {
     if written.len() > 1024 {
         return Err(Complaint::new("is longer than 1024 characters", example));
     }
@@ -111,7 +111,11 @@ fn scheme(written: &str) -> Result<(bool, &str), Complaint> {
 }
 
 /// RFC 3986 §3.2: a name, an IPv4 address or an IPv6 address in brackets; a port from 1 to 65535.
-fn host_and_port(authority: &str, example: &str, v6_example: &str) -> Result<(String, Option<u16>), Complaint> {
+pub(super) fn host_and_port(
+    authority: &str,
+    example: &str,
+    v6_example: &str,
+) -> Result<(String, Option<u16>), Complaint> {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, after)) => {
             if address.parse::<std::net::Ipv6Addr>().is_err() {

@@ -6,8 +6,8 @@
 //!   sysfs ──────► hardware ──► identity, class ─┘
 //! ```
 //!
-//! [`udp`] has the sockets that carry SRT. [`health`] judges links and chooses between them for RTMP; so far only its
-//! simulation drives it.
+//! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers. [`health`]
+//! judges links by that and more, and chooses between them for RTMP.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
 //! asking it holds up nobody who sends.
@@ -26,6 +26,8 @@ mod links;
 mod monitor;
 mod netlink;
 mod network;
+mod outlet;
+pub mod probe;
 mod told;
 pub mod udp;
 
@@ -41,6 +43,7 @@ pub use identity::Identity;
 pub use judging::{JudgedSession, Judging, Report};
 pub use links::{CARRIER_POLL, Knowledge, Link, Links};
 pub use monitor::{Ask, Monitor, Options, Return, look, watch, watch_returns};
+pub use outlet::Outlet;
 pub use told::{TELL_EVERY, Telling, Use};
 
 /// What those are given who have no monitor: nothing is known, and nothing ever will be.

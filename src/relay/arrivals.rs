@@ -25,6 +25,7 @@ use super::status::{HandshakeSnapshot, RelaySnapshot, SocketSnapshot};
 use crate::clock;
 use crate::config::RelaySettings;
 use crate::events::{Event, EventKind, Role, Severity};
+use crate::link::probe::EchoPort;
 use crate::link::udp::{Arena, Datagram, Inbox, Port, Route};
 use crate::output::{EventSink, OutputCommand};
 use crate::srt::crypto::{Passphrase, Random};
@@ -62,6 +63,8 @@ pub(super) struct Hall {
     wake: Rc<Notify>,
     events: EventSink,
     began: Instant,
+    /// Shown beside the rest.
+    echo: Option<Rc<EchoPort>>,
 }
 
 /// One session, never used again.
@@ -82,6 +85,7 @@ impl Hall {
         programmes: Vec<Programme>,
         (events, wake): (EventSink, Rc<Notify>),
         mut random: Random,
+        echo: Option<Rc<EchoPort>>,
         now: Instant,
     ) -> Self {
         let offer = Offer {
@@ -109,6 +113,7 @@ impl Hall {
             wake,
             events,
             began: now,
+            echo,
         }
     }
 
@@ -410,6 +415,7 @@ impl Hall {
                 connections: stats.connections,
                 refused: refusals.chain(denials).collect(),
             },
+            probes: self.echo.as_deref().map(Into::into),
         }
     }
 }

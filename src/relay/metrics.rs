@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::status::{ProgrammeSnapshot, RelaySnapshot};
+use super::status::{ProbeSnapshot, ProgrammeSnapshot, RelaySnapshot};
 use crate::events::{OutputState, RecordingState, SourceOnAir};
 
 /// All of it.
@@ -11,6 +11,9 @@ pub fn text(snapshot: &RelaySnapshot) -> String {
     page.head("uptime_seconds", "gauge", "Since the relay started.");
     page.line("uptime_seconds", &[], snapshot.uptime_s);
     handshakes(&mut page, snapshot);
+    if let Some(probes) = &snapshot.probes {
+        self::probes(&mut page, probes);
+    }
     programmes(&mut page, &snapshot.programmes);
     senders(&mut page, &snapshot.programmes);
     outputs(&mut page, &snapshot.programmes);
@@ -28,6 +31,20 @@ fn handshakes(page: &mut Page, snapshot: &RelaySnapshot) {
     for socket in &snapshot.sockets {
         page.line("datagrams_lost_total", &[("socket", &socket.local)], socket.lost);
     }
+}
+
+fn probes(page: &mut Page, probes: &ProbeSnapshot) {
+    page.head("probes_total", "counter", "Datagrams to the port for probes, by what became of them.");
+    for (fate, count) in [
+        ("answered", probes.answered),
+        ("limited", probes.limited),
+        ("crowded", probes.crowded),
+        ("malformed", probes.malformed),
+    ] {
+        page.line("probes_total", &[("fate", fate)], count);
+    }
+    page.head("probe_answers_lost_total", "counter", "Answers to probes that the kernel did not take.");
+    page.line("probe_answers_lost_total", &[], probes.unsent);
 }
 
 fn programmes(page: &mut Page, programmes: &[ProgrammeSnapshot]) {
@@ -145,6 +162,8 @@ mod tests {
         let mut handshakes = HandshakeSnapshot::default();
         handshakes.refused.insert("wrong-passphrase", 3);
         let socket = SocketSnapshot { local: "[::]:9000".to_owned(), sent: 1, lost: 2 };
+        let local = "[::]:9710".to_owned();
+        let probes = ProbeSnapshot { local, answered: 4, limited: 5, crowded: 6, malformed: 7, unsent: 8 };
         let snapshot = RelaySnapshot {
             name: "a".to_owned(),
             version: "0",
@@ -153,10 +172,12 @@ mod tests {
             programmes: Vec::new(),
             sockets: vec![socket],
             handshakes,
+            probes: Some(probes),
         };
         let text = text(&snapshot);
         assert!(text.contains("holdfast_relay_refused_total{reason=\"wrong-passphrase\"} 3\n"), "{text}");
         assert!(text.contains("holdfast_relay_datagrams_lost_total{socket=\"[::]:9000\"} 2\n"), "{text}");
+        assert!(text.contains("holdfast_relay_probes_total{fate=\"malformed\"} 7\n"), "{text}");
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap_or_default();
             assert!(name.starts_with("holdfast_relay_") && value.parse::<f64>().is_ok(), "{line}");

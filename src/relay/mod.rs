@@ -6,6 +6,7 @@
 //!             ▲                               │                                                          │
 //!   sender ◄──┴───────── what we really have ─┘                     outputs ◄── Feed ◄── Stage{Switch} ◄──┘
 //!   HTTP ◄── status, metrics ◄── snapshot every half second
+//!   probes ◄──► EchoPort, on a port of its own
 //! ```
 //!
 //! One thread, one task for each UDP socket, one for the timers. A programme has one sender at a time; while it has none,
@@ -36,6 +37,7 @@ use crate::clock;
 use crate::config::RelaySettings;
 use crate::events::{EventKind, Role, Severity};
 use crate::link;
+use crate::link::probe::EchoPort;
 use crate::link::udp::{Binding, Inbox, Port};
 use crate::output::{EventSink, OutputCommand};
 use crate::srt::crypto::Random;
@@ -62,16 +64,29 @@ pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), Strin
         }
         ports.push(Rc::new(Port::new(socket)));
     }
+    let mut echo = None;
+    if let Some(address) = config.probe {
+        let (port, shortfalls) = EchoPort::open(address).map_err(|e| e.to_string())?;
+        for shortfall in shortfalls {
+            events(event(EventKind::Note, Severity::Warning, "", shortfall.to_string()));
+        }
+        echo = Some(Rc::new(port));
+    }
     let mut programmes = Vec::new();
     for settings in &config.programmes {
         let seed = u64::from(random.next_u32()) << 32 | u64::from(random.next_u32());
         programmes.push(Programme::new(settings.clone(), config.clone(), &events, seed));
     }
     let wake = Rc::new(Notify::new());
-    let mut hall = Hall::new(config.clone(), ports.clone(), programmes, (events.clone(), wake.clone()), random, now);
+    let mut hall =
+        Hall::new(config.clone(), ports.clone(), programmes, (events.clone(), wake.clone()), random, echo.clone(), now);
     let (status, published) = watch::channel(Arc::new(hall.snapshot()));
     if let Some(at) = config.status {
         tokio::task::spawn_local(http::serve(http::listen(at).await?, published));
+    }
+    if let Some(port) = echo {
+        // Ends only with the runtime.
+        tokio::task::spawn_local(async move { port.serve().await });
     }
     let hall = Rc::new(RefCell::new(hall));
     let inbox = Rc::new(RefCell::new(Inbox::new()));

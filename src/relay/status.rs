@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::stage::Formats;
 use crate::events::{OutputSnapshot, RecordingSnapshot, RenditionSnapshot, SourceOnAir};
+use crate::link::probe::{EchoPort, ResponderCounts};
 use crate::model::{Codec, Media, RenditionId, Wall};
 
 /// The relay at one moment.
@@ -27,6 +28,8 @@ pub struct RelaySnapshot {
     pub sockets: Vec<SocketSnapshot>,
     /// Handshakes.
     pub handshakes: HandshakeSnapshot,
+    /// Probes; `None` where none are answered.
+    pub probes: Option<ProbeSnapshot>,
 }
 
 /// One programme.
@@ -164,6 +167,30 @@ pub struct SocketSnapshot {
     pub sent: u64,
     /// Datagrams that could not be.
     pub lost: u64,
+}
+
+/// What the responder to probes has counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProbeSnapshot {
+    /// Its address.
+    pub local: String,
+    /// Questions that were answered.
+    pub answered: u64,
+    /// Questions beyond the allowance of their source, which were not.
+    pub limited: u64,
+    /// Questions beyond what is answered altogether.
+    pub crowded: u64,
+    /// What was no question.
+    pub malformed: u64,
+    /// Answers that the kernel did not take.
+    pub unsent: u64,
+}
+
+impl From<&EchoPort> for ProbeSnapshot {
+    fn from(port: &EchoPort) -> Self {
+        let ResponderCounts { answered, limited, crowded, malformed, unsent } = port.counts();
+        Self { local: port.local().to_string(), answered, limited, crowded, malformed, unsent }
+    }
 }
 
 /// What the listener has counted.

@@ -13,5 +13,6 @@ mod changes;
 mod codecs;
 mod groups;
 mod onward;
+mod probes;
 mod refusals;
 mod senders;

@@ -5,15 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use holdfast::link::probe::{self, Assignment, Lookup, ProbeCounts};
-use holdfast::link::{Judging, Links, Report};
+use holdfast::link::{Judging, Links, Outlet, Report};
 use holdfast::model::{InterfaceName, ProbeTarget};
 use holdfast::output::srt;
 use tokio::net::lookup_host;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_local};
-
-/// What was seen and not reported yet.
-const SEEN: usize = 256;
 
 /// The running probers.
 pub(crate) struct Probing {
@@ -57,27 +54,17 @@ impl Probing {
     }
 
     fn start(&self, link: InterfaceName) -> Running {
-        let (observations, mut seen) = mpsc::channel(SEEN);
+        let name = link.as_str().into();
         let assignment = Assignment {
-            link: link.as_str().into(),
+            link: name,
             targets: self.targets.subscribe(),
             links: self.links.clone(),
             lookup: by_the_system(),
-            observations,
+            observations: Outlet::new(self.judging.reports(), move |seen| Report::Saw(link.clone(), seen)),
             counts: watch::channel(ProbeCounts::default()).0,
             seed: unguessable(),
         };
-        let reports = self.judging.reports();
-        let prober = spawn_local(async move {
-            let reporting = async {
-                while let Some((_, observation)) = seen.recv().await {
-                    // Full: the next one says as much.
-                    let _ = reports.try_send(Report::Saw(link.clone(), observation));
-                }
-            };
-            tokio::join!(probe::run(assignment), reporting);
-        });
-        Running(prober.abort_handle())
+        Running(spawn_local(probe::run(assignment)).abort_handle())
     }
 }
 

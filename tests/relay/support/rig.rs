@@ -54,6 +54,12 @@ impl Rig {
         self
     }
 
+    /// Answers probes there.
+    pub fn probes(mut self, at: &str) -> Self {
+        write!(self.config, "\n[probe]\nlisten = \"{at}\"\n").unwrap();
+        self
+    }
+
     pub fn recording(mut self, programme: &str) -> Self {
         let directory = self.recordings(programme);
         fs::create_dir_all(&directory).unwrap();
