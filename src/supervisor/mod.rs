@@ -4,7 +4,8 @@
 //!   config_files ──► daemon ──► children ──► lifecycle (pure, one a child) ──► spawn: process | systemd
 //!                     │  ▲          ▲
 //!        event_log ◄──┤  └─ control └─ links ◄── child_link, in the children
-//!        webhook   ◄──┘     (operators)
+//!        webhook   ◄──┤     (operators)
+//!        telemetry ──►┘     (hints for the data plane, by way of its link)
 //! ```
 //!
 //! *Invariant:* nothing that happens in this room touches the picture. The data plane needs it to be started again, never

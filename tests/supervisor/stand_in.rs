@@ -81,7 +81,8 @@ fn numbers(path: &Path) -> Vec<i32> {
 
 fn note(path: &Path) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-    writeln!(file, "{}", std::process::id()).unwrap();
+    // In one piece: others write at the same time.
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).unwrap();
 }
 
 /// Not a test: the stand-in's own main.
