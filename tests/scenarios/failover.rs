@@ -143,7 +143,7 @@ fn echo(rig: &Rig) -> Program {
     let home = rig.dir().join("relay");
     fs::create_dir_all(&home).expect("our own directory");
     let config = format!(
-        "[srt]\nlisten = [\"0.0.0.0:9000\"]\n\n[probe]\nlisten = \"0.0.0.0:{ECHO}\"\n\n[[programme]]\nname = \"show\"\n"
+        "[srt]\nlisten = [\"0.0.0.0:9000\"]\n\n[probe]\nlisten = \"0.0.0.0:{ECHO}\"\n\n[[programme]]\nname = \"show\"\nopen = true\n"
     );
     fs::write(home.join("relay.toml"), config).expect("our own directory");
     let mut command = Program::new(env!("CARGO_BIN_EXE_holdfast-relay"));

@@ -214,9 +214,11 @@ impl Nginx {
         format!("rtmp://127.0.0.1:{}/live", self.port)
     }
 
-    /// All recordings, one for each session.
+    /// All recordings, one for each session that has ended. One that was refused leaves an empty file.
     pub fn recordings(&self) -> Vec<Recording> {
-        sorted_files(&self.records).iter().map(|file| Recording::read(&settled(file))).collect()
+        let mut files = sorted_files(&self.records);
+        files.retain(|file| fs::metadata(file).is_ok_and(|about| about.len() > 0));
+        files.iter().map(|file| Recording::read(&settled(file))).collect()
     }
 
     /// The recording of `key`.
