@@ -47,7 +47,7 @@ impl World {
             7 | 8 => self.figures.obstructed_now = rng.u32(..3) == 0,
             9 => {
                 let cause = "it receives nothing".to_owned();
-                self.figures.outage = (rng.u32(..3) == 0).then(|| OutageSnapshot { cause, for_ms: 1 });
+                self.figures.outage = (rng.u32(..3) == 0).then_some(OutageSnapshot { cause, for_ms: 1 });
             }
             10 => self.dish_there = rng.u32(..4) != 0,
             11 => self.machine.zones[0].celsius = 70.0 + rng.f64() * 20.0,
