@@ -8,7 +8,9 @@ use std::fs;
 use std::process::Command as Program;
 use std::time::Duration;
 
+use holdfast::clock;
 use holdfast::events::{Command, Event, EventKind};
+use holdfast::model::Media;
 use holdfast::netem::{Conditions, Testbed, Uplink};
 
 use crate::support::config::Configuration;
@@ -16,7 +18,7 @@ use crate::support::picture::{Count, Recording, count};
 use crate::support::process::Process;
 use crate::support::receiver::{Nginx, NginxSite};
 use crate::support::results::record;
-use crate::support::rig::{PATIENCE, Rig, live, repetitions};
+use crate::support::rig::{PATIENCE, Rig, live, repetitions, soaking};
 use crate::support::wait::wait_until;
 
 const FPS: u32 = 30;
@@ -105,6 +107,10 @@ impl Show {
         });
     }
 
+    fn order(&mut self, order: &str) {
+        self.bed.emulator.order(order).expect("an order it knows");
+    }
+
     /// Does `order` to the uplink in use, and waits until the stream has gone to the other one and plays there.
     fn lose(&mut self, order: &str) -> Fault {
         let before = self.rig.events().len();
@@ -122,10 +128,20 @@ impl Show {
         println!("    {}", moved.reason);
         let up = self.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing);
         self.rig.let_pass(3);
-        self.bed.emulator.order(&format!("{in_use} heal")).expect("an order it knows");
+        self.order(&format!("{in_use} heal"));
         self.wait_standby();
         self.rig.let_pass(1);
         Fault { detected: since(&dead), publishing: since(&up) }
+    }
+
+    /// What has been found or decided since the first `after` events, in words.
+    fn verdicts(&self, after: usize) -> Vec<String> {
+        let events = self.rig.events().into_iter().skip(after);
+        let matters = events.filter(|e| match e.kind {
+            EventKind::LinkJudged => e.evidence.get("verdict").is_some_and(|v| v == "dead" || v == "server"),
+            kind => kind == EventKind::RouteChanged || kind == EventKind::OutputDown,
+        });
+        matters.map(|e| e.reason).collect()
     }
 
     /// Ends the show; what the server has of every session, in the order in which they began.
@@ -136,6 +152,14 @@ impl Show {
         self.relay.signal(nix::sys::signal::Signal::SIGTERM);
         self.nginx.recordings()
     }
+}
+
+fn ip(arguments: &str) -> std::io::Result<()> {
+    let done = Program::new("ip").args(arguments.split_whitespace()).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("ip {arguments}: {}", String::from_utf8_lossy(&done.stderr))))
 }
 
 /// A relay without programmes worth the name, which answers probes.
@@ -206,6 +230,116 @@ fn a_hole_of_one_way_and_a_pulled_cable_lose_no_frame_either() {
     }
     let recordings = show.end();
     let all = judge("failover-cut", "hole forward, hole back, cut", &faults, &recordings);
+    assert!(all.is_perfect(), "{all}");
+}
+
+/// Holes of 80 to 600 ms, as a dish has them when it changes its satellite, and queues of 700 ms, as a cell has them. Neither
+/// is death: the stream stays where it is, and nothing of it is lost.
+#[test]
+fn holes_and_queues_as_radio_has_them_move_nothing() {
+    let Some(mut show) = Show::begin("failover-radio", "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"") else {
+        return;
+    };
+    // The pattern's 15 s are a matter of how long it takes to see many.
+    let (holes, apart) = if soaking() { (40, Media::from_millis(15_000)) } else { (6, Media::from_millis(3000)) };
+    let mut random = fastrand::Rng::with_seed(15);
+    let before = show.rig.events().len();
+    let in_use = show.rig.output("youtube").route.expect("a link in use");
+    let mut lengths = Vec::new();
+    for n in 0..holes {
+        let begun = clock::media();
+        if n % 3 == 2 {
+            show.order(&format!("{in_use} rate 1200k queue 700ms forward"));
+            clock::sleep_until(begun + Media::from_millis(2000));
+            show.order(&format!("{in_use} rate off forward"));
+        } else {
+            let length = random.i64(80..=600);
+            lengths.push(length);
+            show.order(&format!("{in_use} hole"));
+            clock::sleep_until(begun + Media::from_millis(length));
+            show.order(&format!("{in_use} hole off"));
+        }
+        clock::sleep_until(begun + apart);
+    }
+    let (verdicts, output) = (show.verdicts(before), show.rig.output("youtube"));
+    let recordings = show.end();
+    let (all, _) = together(&recordings);
+    record(
+        "failover-radio",
+        &[
+            ("holes_ms", format!("{lengths:?}")),
+            ("false_deaths", verdicts.len().to_string()),
+            ("frames", all.frames.to_string()),
+            ("frames_lost", all.lost.to_string()),
+        ],
+    );
+    assert_eq!(verdicts, Vec::<String>::new());
+    assert_eq!((output.sessions, output.lost), (1, 0));
+    assert!(all.is_perfect(), "{all}");
+}
+
+/// The link answers, the server does not: the other address, over the same link.
+#[test]
+fn a_server_that_hangs_behind_a_good_link_is_left_for_the_other_address() {
+    let Some(show) = Show::begin("failover-server", "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"") else {
+        return;
+    };
+    let before = show.rig.events().len();
+    let (in_use, hung) = (show.rig.output("youtube").route, clock::media());
+    show.nginx.hang();
+    let moved = show.rig.wait_event(before, "the stream to move", |e| e.kind == EventKind::RouteChanged);
+    println!("    {}", moved.reason);
+    let after = (moved.mono - hung).to_ticks(1000);
+    record("failover-server", &[("left_after_ms", after.to_string())]);
+    // The kernel of a server that hangs goes on to confirm until its buffer is full.
+    let verdicts = show.verdicts(before);
+    assert!(verdicts.iter().any(|v| v.contains("while probes have been answered")), "{verdicts:?}");
+    assert_eq!(show.rig.output("youtube").route, in_use, "the link is not to blame");
+    show.nginx.go_on();
+    show.rig.wait_publishing(&["youtube"]);
+    show.rig.let_pass(3);
+    let recordings = show.end();
+    let (all, twice) = together(&recordings);
+    println!("    {} frames, {} lost, {twice} sent again", all.frames, all.lost);
+    assert!(all.is_perfect(), "{all}");
+}
+
+/// DHCP gives the interface in use another address: whatever is bound to the old one is over.
+#[test]
+fn another_address_on_the_interface_in_use_costs_no_frame() {
+    let Some(show) = Show::begin("failover-address", "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"") else {
+        return;
+    };
+    let (mut again, mut hosts) = (Vec::new(), [1; UPLINKS.len()]);
+    for n in 1..=repetitions(2, 10) {
+        let (before, route) = (show.rig.events().len(), show.rig.output("youtube").route.expect("a link in use"));
+        let place = 1 + UPLINKS.iter().position(|(name, _)| *name == route).expect("an uplink of ours");
+        let renewed = clock::media();
+        let (old, new) = (std::mem::replace(&mut hosts[place - 1], n + 9), n + 9);
+        show.bed
+            .at_box(|| {
+                ip(&format!("addr del 10.77.{place}.{old}/24 dev {route}"))?;
+                ip(&format!("addr add 10.77.{place}.{new}/24 dev {route}"))?;
+                ip(&format!("route replace default via 10.77.{place}.2 dev {route} metric {place}"))
+            })
+            .expect("an address");
+        let up = show.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing);
+        again.push((up.mono - renewed).to_ticks(1000));
+        println!("    {:?}", show.verdicts(before));
+        show.rig.let_pass(3);
+        show.wait_standby();
+    }
+    let recordings = show.end();
+    let (all, twice) = together(&recordings);
+    record(
+        "failover-address",
+        &[
+            ("publishing_ms", format!("{again:?}")),
+            ("frames", all.frames.to_string()),
+            ("frames_lost", all.lost.to_string()),
+            ("frames_sent_again", twice.to_string()),
+        ],
+    );
     assert!(all.is_perfect(), "{all}");
 }
 

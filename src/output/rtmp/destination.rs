@@ -219,6 +219,7 @@ impl Destination {
         self.report.settle(now);
         self.report.progress(state.acknowledged, live.subscription.behind());
         live.confirmed.observe(state.unconfirmed);
+        live.note_place(now);
         if let Some(judged) = &live.judged {
             judged.saw(state.figures);
         }
@@ -231,10 +232,16 @@ impl Destination {
         }
     }
 
-    pub(super) fn lost(&mut self, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
-        self.over(&mut live.connection);
+    fn lost(&mut self, live: Live, trouble: &Trouble, now: Instant) -> Line {
         // As the kernel said at the last tick: now that the connection is broken it has forgotten what was in its queue.
-        self.resume = Some(live.confirmed.place());
+        let place = live.confirmed.place();
+        self.lost_at(place, live, trouble, now)
+    }
+
+    /// The next session goes on at `place`.
+    pub(super) fn lost_at(&mut self, place: Cursor, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
+        self.over(&mut live.connection);
+        self.resume = Some(place);
         match live.replacement.take() {
             None => self.failed(trouble, now),
             // It went before its successor was there, which is no reason not to go where it sent us.

@@ -1,7 +1,8 @@
 //! A publishing session and its place in the programme, and what a destination waits for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::{Interval, sleep_until};
@@ -13,6 +14,7 @@ use super::report::{Lag, Report};
 use super::routing::Aside;
 use crate::clock;
 use crate::config::RtmpUrl;
+use crate::distribute::Cursor;
 use crate::link::JudgedSession;
 use crate::link::health::ServerFault;
 use crate::model::{AccessUnit, Media, Track};
@@ -21,6 +23,9 @@ use crate::output::{OutputCommand, Received, Subscription};
 use crate::rtmp::policy::Progress;
 use crate::rtmp::session::SessionEvent;
 use crate::rtmp::trouble::Trouble;
+
+/// Seconds of which a session remembers where it was: about as long as a server's kernel takes in what nobody reads.
+const TRAIL: usize = 11;
 
 /// What is being done about it.
 pub(super) enum Line {
@@ -36,6 +41,9 @@ pub(super) struct Live {
     pub(super) subscription: Subscription,
     pub(super) confirmed: Confirmed,
     pub(super) progress: Progress,
+    /// Where it was at each of the last [`TRAIL`] seconds, oldest first, and when that was last noted.
+    trail: VecDeque<Cursor>,
+    noted: Instant,
     /// For the judge of its link.
     pub(super) judged: Option<JudgedSession>,
     /// Units in the outbox.
@@ -107,12 +115,35 @@ impl Live {
             connection,
             confirmed: Confirmed::new(subscription.cursor()),
             subscription,
+            trail: VecDeque::with_capacity(TRAIL),
+            noted: now,
             judged,
             progress: Progress::new(now),
             batch: 0,
             newest: Media::ZERO,
             replacement: None,
         }
+    }
+
+    /// Time has passed.
+    pub(super) fn note_place(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.noted) < Duration::from_secs(1) {
+            return;
+        }
+        self.noted = now;
+        if self.trail.len() >= TRAIL {
+            self.trail.pop_front();
+        }
+        self.trail.push_back(self.subscription.cursor());
+    }
+
+    /// From where on a server is to be sent everything again that may have read nothing for a while: its kernel confirms
+    /// until its buffer is full, which says nothing about the server. As the kernel here says if the way is to blame.
+    pub(super) fn unread_since(&mut self) -> Cursor {
+        let state = self.connection.state();
+        self.confirmed.observe(state.unconfirmed);
+        let is_full = state.figures.unacked == 0 && state.figures.queued > 0;
+        self.trail.front().filter(|_| is_full).copied().unwrap_or_else(|| self.confirmed.place())
     }
 
     /// Carries units to the socket until something else happens.

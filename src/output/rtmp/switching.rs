@@ -24,11 +24,11 @@ impl Destination {
                     }
                     line
                 }
-                Decision::Switch { to, how, .. } => self.switch(&to, how, line, now),
+                Decision::Switch { to, how, why, .. } => self.switch(&to, how, &why, line, now),
                 Decision::Reconnect { why: Why::Server(fault), .. } => match line {
-                    Line::Live(live) => {
-                        live.connection.reset_on_close();
-                        self.lost(*live, &Trouble::NoProgress(fault.silent), now)
+                    Line::Live(mut live) => {
+                        let place = live.unread_since();
+                        self.lost_at(place, *live, &Trouble::NoProgress(fault.silent), now)
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
@@ -49,22 +49,24 @@ impl Destination {
     }
 
     /// The stream goes there from here on.
-    fn switch(&mut self, to: &Route, how: How, line: Line, now: Instant) -> Line {
+    fn switch(&mut self, to: &Route, how: How, why: &Why, line: Line, now: Instant) -> Line {
         let Some(attempt) = self.policy.turn(to.ingest, now) else { return line };
         if let Line::Live(mut live) = line {
             live.written(&self.report);
-            self.resume = Some(match how {
+            self.resume = Some(match (how, why) {
                 // The old session is well, and gets everything before this keyframe.
-                How::AtKeyframe => live.subscription.cursor(),
-                How::Hot | How::Cold => {
+                (How::AtKeyframe, _) => live.subscription.cursor(),
+                (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
+                (How::Hot | How::Cold, _) => {
                     live.confirmed.observe(live.connection.state().unconfirmed);
                     live.confirmed.place()
                 }
             });
             self.over(&mut live.connection);
-            match how {
-                How::AtKeyframe => leave(live.connection),
-                How::Hot | How::Cold => live.connection.reset_on_close(),
+            match (how, why) {
+                // A server that goes on after all reads what it was sent, up to the end.
+                (How::AtKeyframe, _) | (_, Why::Server(_)) => leave(live.connection),
+                (How::Hot | How::Cold, _) => live.connection.reset_on_close(),
             }
         }
         let name = attempt.name.clone();

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::picture::Recording;
 use super::process::{Guard, Process, free_port, is_listening};
 use super::tools;
@@ -212,6 +215,24 @@ impl Nginx {
 
     pub fn url(&self) -> String {
         format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// Stops the process that serves, as a machine does that is out of memory. Its kernel goes on.
+    pub fn hang(&self) {
+        self.signal_worker(Signal::SIGSTOP);
+    }
+
+    /// Ends [`Self::hang`].
+    pub fn go_on(&self) {
+        self.signal_worker(Signal::SIGCONT);
+    }
+
+    fn signal_worker(&self, signal: Signal) {
+        let master = self.process.pid();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("it runs");
+        for child in children.split_whitespace() {
+            kill(Pid::from_raw(child.parse().expect("a process id")), signal).expect("it runs");
+        }
     }
 
     /// All recordings, one for each session that has ended. One that was refused leaves an empty file.
