@@ -75,7 +75,7 @@ pub async fn run<T>(assignment: CheckAssignment<T>) {
             if is_wanted {
                 sleep(wait).await;
             } else {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         let other_ground = async {

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn failures_are_tried_again_more_and_more_seldom_until_the_network_changes() {
         let (mut names, mut now, one) = (Names::default(), clock::now(), target("relay.example"));
-        names.set_targets(&[one.clone()], now);
+        names.set_targets(std::slice::from_ref(&one), now);
         let mut waits = Vec::new();
         for _ in 0..7 {
             assert_eq!(names.poll(now), Some(one.clone()));

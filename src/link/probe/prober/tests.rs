@@ -275,12 +275,12 @@ fn a_number_that_had_to_be_given_twice_kills_no_link() {
     // All eight numbers are used up by others that answer, and one is left that never does.
     for n in 1..MOST_TARGETS {
         let target = echo(&n.to_string());
-        bench.prober.set_targets(&[target.clone()]);
+        bench.prober.set_targets(std::slice::from_ref(&target));
         bench.prober.set_addresses(&target, &[at(RELAY)], bench.now);
         bench.run(Duration::from_secs(1));
     }
     let silent = echo("silent");
-    bench.prober.set_targets(&[silent.clone()]);
+    bench.prober.set_targets(std::slice::from_ref(&silent));
     bench.prober.set_addresses(&silent, &[at(OTHER)], bench.now);
     bench.run(Duration::from_secs(30));
     let left = bench.actions.iter().find(|(_, action)| matches!(action, Action::Leave(_)));
