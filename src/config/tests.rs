@@ -38,6 +38,11 @@ fn the_example_says_what_its_comments_say() {
     assert!(settings.alerts.webhook.is_some());
     let targets: Vec<_> = settings.probe.targets.iter().map(ToString::to_string).collect();
     assert_eq!(targets, ["echo://relay.example.org:9710", "stun://stun.example.net:3478"]);
+    let page = settings.probe.portal_check.as_ref().unwrap();
+    assert_eq!(
+        (page.to_string().as_str(), page.port, &page.expect),
+        ("http://check.example.org/generate_204", 80, &None)
+    );
     let relay = &settings.srt_destinations[0];
     assert_eq!(relay.address.to_string(), "srt://relay.example.org:9000");
     assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "st-marys");
@@ -168,6 +173,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     };
     assert_eq!(told_of(rekey), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.probe.targets.truncate(1)), ["transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.probe.portal_check = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
     assert_eq!(told_of(|s| s.telemetry.hot_celsius += 1), ["supervisor"]);
 }

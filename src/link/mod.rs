@@ -6,7 +6,8 @@
 //!   sysfs ──────► hardware ──► identity, class ─┘
 //! ```
 //!
-//! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers. [`health`]
+//! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers, [`portal`]
+//! whether a captive portal does, and [`resolve`] looks names up, each over that link and no other. [`health`]
 //! judges links by that and more, and chooses between them for RTMP.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
@@ -27,7 +28,9 @@ mod monitor;
 mod netlink;
 mod network;
 mod outlet;
+pub mod portal;
 pub mod probe;
+pub mod resolve;
 mod told;
 pub mod udp;
 

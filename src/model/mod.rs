@@ -23,6 +23,6 @@ pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
 pub use interface::InterfaceName;
 pub use key_length::KeyLength;
-pub use target::{ProbeKind, ProbeTarget};
+pub use target::{PortalCheck, ProbeKind, ProbeTarget};
 pub use time::{Media, Wall};
 pub use unit::{AccessUnit, Track};

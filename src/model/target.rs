@@ -1,4 +1,4 @@
-//! Somebody who answers probes of a link.
+//! Who is asked about a link: those who answer probes, and a page that no portal knows.
 
 use std::fmt;
 
@@ -39,5 +39,35 @@ impl fmt::Display for ProbeTarget {
             true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
             false => write!(f, "{scheme}://{}:{}", self.host, self.port),
         }
+    }
+}
+
+/// A page that tells whether a portal answers in the Internet's place: `http://host[:port]/path`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortalCheck {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port, not 0.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// What the page begins with; `None` for one that has no content (status 204).
+    pub expect: Option<String>,
+}
+
+impl PortalCheck {
+    /// Host and port as HTTP names them: without the port where it is the usual one.
+    pub fn authority(&self) -> String {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        match self.port {
+            80 => format!("{open}{}{close}", self.host),
+            port => format!("{open}{}{close}:{port}", self.host),
+        }
+    }
+}
+
+impl fmt::Display for PortalCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority(), self.path)
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, SrtDestinationSettings};
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
-use crate::link::{self, Judging, Links};
+use crate::link::{self, Links};
 use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
 use crate::output::{EventSink, Feed, OutputCommand, OutputHandle, Transport, record, rtmp, srt};
 
@@ -45,14 +45,14 @@ impl Wanted<'_> {
 pub struct Network {
     /// What the kernel says.
     pub links: watch::Receiver<Arc<Links>>,
-    /// Who says which of them carry; `None` where nobody judges.
-    pub judging: Option<Judging>,
+    /// For those that choose between interfaces; `None` where nobody judges them.
+    pub choice: Option<rtmp::Choice>,
 }
 
 impl Network {
     /// Nothing is known, and nothing ever will be.
     pub fn unknown() -> Self {
-        Self { links: link::unknown(), judging: None }
+        Self { links: link::unknown(), choice: None }
     }
 }
 
@@ -110,7 +110,7 @@ impl Outputs {
                 wanted.rate,
                 feed.clone(),
                 events,
-                self.network.judging.clone(),
+                self.network.choice.clone(),
                 seed,
             );
             self.begin(&handle, new.enabled);

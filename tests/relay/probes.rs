@@ -162,7 +162,8 @@ fn a_hole_in_one_uplink_is_found_by_probes_that_go_over_no_other() {
     println!("    {asked} questions, {wwan} packets left by wwan0, {eth} by eth0; {}", status["probes"]);
     assert!(wwan >= asked, "{wwan} packets for {asked} questions");
     assert!(eth < 50, "{eth} packets left by the other uplink");
-    assert!(status["probes"]["answered"].as_u64().unwrap() > 100, "{status}");
+    // As of the last half second.
+    assert!(status["probes"]["answered"].as_u64().unwrap() >= 45, "{status}");
     let metric = bed.at_relay(|| Ok(rig.metric("holdfast_relay_probes_total{fate=\"malformed\"}"))).unwrap();
     assert_eq!(metric, 0.0);
     // Whoever sends something else hears nothing, and is counted.

@@ -1,42 +1,57 @@
-//! A prober for each judged interface, kept in step with the settings.
+//! A prober and a check for captive portals for each judged interface, kept in step with the settings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
-use holdfast::link::probe::{self, Assignment, Lookup, ProbeCounts};
+use holdfast::config::ProbeSettings;
+use holdfast::link::portal::{self, CheckAssignment};
+use holdfast::link::probe::{self, Assignment, ProbeCounts};
+use holdfast::link::resolve::{Places, Resolver};
 use holdfast::link::{Judging, Links, Outlet, Report};
-use holdfast::model::{InterfaceName, ProbeTarget};
+use holdfast::model::{InterfaceName, PortalCheck, ProbeTarget};
 use holdfast::output::srt;
-use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_local};
 
 /// The running probers.
 pub(crate) struct Probing {
     targets: watch::Sender<Arc<[ProbeTarget]>>,
+    check: watch::Sender<Option<PortalCheck>>,
+    resolver: Resolver,
     links: watch::Receiver<Arc<Links>>,
     judging: Judging,
     running: BTreeMap<InterfaceName, Running>,
 }
 
-/// Ends its prober when dropped.
-struct Running(AbortHandle);
+/// Ends its tasks when dropped.
+struct Running([AbortHandle; 2]);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Probing {
     pub(crate) fn new(links: watch::Receiver<Arc<Links>>, judging: Judging) -> Self {
-        let targets = watch::channel(Arc::default()).0;
-        Self { targets, links, judging, running: BTreeMap::new() }
+        let (targets, check) = (watch::channel(Arc::default()).0, watch::channel(None).0);
+        let resolver = Resolver::new(Places::default());
+        Self { targets, check, resolver, links, judging, running: BTreeMap::new() }
     }
 
-    /// These interfaces are probed from here on, and these are asked.
-    pub(crate) fn apply(&mut self, links: &BTreeSet<InterfaceName>, targets: &[ProbeTarget]) {
+    /// Looks names up over each interface.
+    pub(crate) const fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// These interfaces are probed from here on, as `settings` say.
+    pub(crate) fn apply(&mut self, links: &BTreeSet<InterfaceName>, settings: &ProbeSettings) {
+        let targets = &settings.targets[..];
+        self.check.send_if_modified(|known| {
+            let differs = *known != settings.portal_check;
+            known.clone_from(&settings.portal_check);
+            differs
+        });
         self.targets.send_if_modified(|known| {
             let differs = **known != *targets;
             if differs {
@@ -44,8 +59,8 @@ impl Probing {
             }
             differs
         });
-        self.running.retain(|link, _| links.contains(link) && !targets.is_empty());
-        for link in links.iter().filter(|_| !targets.is_empty()) {
+        self.running.retain(|link, _| links.contains(link));
+        for link in links {
             if !self.running.contains_key(link) {
                 let running = self.start(link.clone());
                 self.running.insert(link.clone(), running);
@@ -54,17 +69,29 @@ impl Probing {
     }
 
     fn start(&self, link: InterfaceName) -> Running {
-        let name = link.as_str().into();
-        let assignment = Assignment {
-            link: name,
+        let name: Arc<str> = link.as_str().into();
+        let lookup = self.resolver.lookup(name.clone());
+        let outlet = || {
+            let link = link.clone();
+            Outlet::new(self.judging.reports(), move |seen| Report::Saw(link.clone(), seen))
+        };
+        let prober = probe::run(Assignment {
+            link: name.clone(),
             targets: self.targets.subscribe(),
             links: self.links.clone(),
-            lookup: by_the_system(),
-            observations: Outlet::new(self.judging.reports(), move |seen| Report::Saw(link.clone(), seen)),
+            lookup: lookup.clone(),
+            observations: outlet(),
             counts: watch::channel(ProbeCounts::default()).0,
             seed: unguessable(),
-        };
-        Running(spawn_local(probe::run(assignment)).abort_handle())
+        });
+        let check = portal::run(CheckAssignment {
+            link: name,
+            check: self.check.subscribe(),
+            links: self.links.clone(),
+            lookup,
+            observations: outlet(),
+        });
+        Running([spawn_local(prober).abort_handle(), spawn_local(check).abort_handle()])
     }
 }
 
@@ -72,11 +99,4 @@ fn unguessable() -> u64 {
     let mut seed = [0; 8];
     seed.copy_from_slice(&srt::entropy()[..8]);
     u64::from_le_bytes(seed)
-}
-
-/// Looks names up as the system does, over whatever it uses.
-fn by_the_system() -> Lookup {
-    Rc::new(|host, port| {
-        Box::pin(async move { lookup_host((host.as_str(), port)).await.map(Iterator::collect).unwrap_or_default() })
-    })
 }

@@ -8,9 +8,10 @@ use holdfast::clock;
 use holdfast::config::{Settings, SrtPath, Via};
 use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
 use holdfast::link::health::Observation;
-use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use};
+use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What};
 use holdfast::model::{InterfaceName, Media};
 use holdfast::output::EventSink;
+use holdfast::output::rtmp::Choice;
 use holdfast::programme::Network;
 use tokio::sync::{mpsc, watch};
 
@@ -56,7 +57,7 @@ impl Uplinks {
         });
         let judged: BTreeSet<InterfaceName> =
             settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
-        self.probing.apply(&judged, &settings.probe.targets);
+        self.probing.apply(&judged, &settings.probe);
         self.judged.send_if_modified(|known| {
             let differs = *known != judged;
             *known = judged;
@@ -66,12 +67,16 @@ impl Uplinks {
 
     /// For those who act on it.
     pub(crate) fn network(&self) -> Network {
-        Network { links: self.links.clone(), judging: Some(self.judging.clone()) }
+        let choice = Choice { judging: self.judging.clone(), resolver: self.probing.resolver().clone() };
+        Network { links: self.links.clone(), choice: Some(choice) }
     }
 
     /// The event that a change is worth, if it is.
     pub(crate) fn event(&mut self, change: &Change, settings: &Settings) -> Option<Event> {
         self.bind(settings);
+        if matches!(change.what, What::AddressGained(_) | What::Returned(_)) {
+            self.probing.resolver().network_changed(&change.name);
+        }
         let matters = if self.bound.borrow().contains(&change.name) { Use::Bound } else { Use::None };
         self.telling.tell(change, matters, clock::wall(), Role::Transmit)
     }

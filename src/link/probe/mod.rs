@@ -30,4 +30,4 @@ pub use prober::{
 };
 pub use respond::EchoPort;
 pub use responder::{Responder, ResponderCounts, SOURCE_BURST, SOURCE_RATE, TOTAL_RATE};
-pub use run::{Assignment, Lookup, run};
+pub use run::{Assignment, run};

@@ -1,9 +1,6 @@
 //! The prober of one link on real sockets: carries out what [`Prober`] and `names` decide.
 
-use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +11,7 @@ use tokio::time::{sleep_until, timeout};
 use super::names::{Names, written_address};
 use super::prober::{ProbeCounts, Prober, Transmit};
 use crate::clock;
+use crate::link::resolve::Lookup;
 use crate::link::udp::{Binding, Inbox, Outbox, Route, UdpSocket};
 use crate::link::{Knowledge, Links, Outlet};
 use crate::model::ProbeTarget;
@@ -26,10 +24,6 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER: usize = 64 << 10;
 /// Batches that are taken before others have a turn.
 const BATCHES: usize = 2;
-
-/// Finds out where a name is: host and port to addresses, none if that fails. Looks over the link that is probed, or
-/// wherever whoever gives it thinks right.
-pub type Lookup = Rc<dyn Fn(String, u16) -> Pin<Box<dyn Future<Output = Vec<SocketAddr>>>>>;
 
 /// What a prober is to do, and for whom.
 pub struct Assignment<T> {

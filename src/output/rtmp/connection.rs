@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::sleep_until;
 
-use super::socket::{Socket, TcpState, lost_how};
+use super::socket::{Socket, TcpState, Way, lost_how};
 use crate::clock;
-use crate::config::{InterfaceName, RtmpUrl, Secret};
+use crate::config::{RtmpUrl, Secret};
 use crate::link::health::TcpFigures;
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Attempt;
@@ -60,11 +60,11 @@ impl Connection {
         attempt: Attempt,
         facts: StreamFacts,
         ca_file: Option<&Path>,
-        interface: Option<&InterfaceName>,
+        way: Option<Way>,
         mut random: fastrand::Rng,
     ) -> Result<Self, Trouble> {
         let Attempt { url, name } = attempt;
-        let socket = Socket::connect(&url, ca_file, interface).await?;
+        let socket = Socket::connect(&url, ca_file, way).await?;
         let session = Session::new(publication(&url, name, facts), &mut random, clock::now());
         Self::new(socket, session).until(&SessionEvent::Publishing).await
     }
@@ -74,10 +74,10 @@ impl Connection {
         url: RtmpUrl,
         facts: StreamFacts,
         ca_file: Option<&Path>,
-        interface: Option<&InterfaceName>,
+        way: Option<Way>,
         mut random: fastrand::Rng,
     ) -> Result<Self, Trouble> {
-        let socket = Socket::connect(&url, ca_file, interface).await?;
+        let socket = Socket::connect(&url, ca_file, way).await?;
         // Nobody may know yet that somebody else publishes under the name.
         let session = Session::standby(publication(&url, Secret::default(), facts), &mut random, clock::now());
         Self::new(socket, session).until(&SessionEvent::Standby).await

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::Choice;
 use super::connection::Connection;
 use super::live::{Line, Live, Replacement, Woken};
 use super::report::{Report, shown};
 use super::routing::{Aside, Routing};
+use super::socket::Way;
 use crate::clock;
 use crate::config::{DestinationSettings, RtmpUrl, Via};
 use crate::distribute::Cursor;
-use crate::link::Judging;
+use crate::link::resolve::Resolver;
 use crate::model::{AccessUnit, InterfaceName};
 use crate::mux::flv::StreamFacts;
 use crate::output::{Feed, OutputCommand, Wake};
@@ -52,10 +54,10 @@ impl Destination {
         policy: Policy,
         feed: Feed,
         report: Report,
-        judging: Option<Judging>,
+        choice: Option<Choice>,
         seed: u64,
     ) -> Self {
-        let routing = Routing::new(&settings, judging);
+        let routing = Routing::new(&settings, choice);
         let random = fastrand::Rng::with_seed(seed);
         Self { settings, facts, policy, feed, report, random, routing, resume: None }
     }
@@ -171,8 +173,13 @@ impl Destination {
 
     pub(super) fn open(&mut self, attempt: Attempt) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        let interface = self.interface();
-        Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), interface.as_ref(), random).await })
+        let way = self.interface().map(|link| Way { link, resolver: self.resolver() });
+        Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), way, random).await })
+    }
+
+    /// Who looks names up over the interface that is chosen.
+    pub(super) fn resolver(&self) -> Option<Resolver> {
+        self.routing.as_ref().map(|routing| routing.resolver().clone())
     }
 
     /// What sessions are bound to.

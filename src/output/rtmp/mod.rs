@@ -38,6 +38,7 @@ use crate::clock;
 use crate::config::{DestinationSettings, RenditionSettings};
 use crate::events::OutputSnapshot;
 use crate::link::Judging;
+use crate::link::resolve::Resolver;
 use crate::model::{AudioFormat, AudioGrid, Codec, FrameRate, VideoFormat};
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Policy;
@@ -48,10 +49,19 @@ use report::Report;
 /// Commands waiting for a destination; it takes them between any two system calls.
 const COMMANDS: usize = 8;
 
+/// What a destination needs that chooses between interfaces.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Who says which of them carry.
+    pub judging: Judging,
+    /// Who looks names up over each.
+    pub resolver: Resolver,
+}
+
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for
 /// [`super::OutputCommand::Start`]; a destination that is not enabled ignores it.
 ///
-/// `rendition` is the one named by `settings`, `rate` the programme's frame rate; without `judging` a destination is bound
+/// `rendition` is the one named by `settings`, `rate` the programme's frame rate; without a `choice` a destination is bound
 /// to the interface it is pinned to, and nobody notices when that is dead; `seed` makes its back-off differ from
 /// its neighbours'.
 pub fn spawn(
@@ -60,14 +70,14 @@ pub fn spawn(
     rate: FrameRate,
     feed: Feed,
     events: EventSink,
-    judging: Option<Judging>,
+    choice: Option<Choice>,
     seed: u64,
 ) -> OutputHandle<OutputSnapshot> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (report, snapshot): (Report, watch::Receiver<OutputSnapshot>) = Report::new(&settings, events);
     let policy = Policy::new(&settings, seed, first_priority());
     let facts = stream_facts(rendition, rate);
-    tokio::task::spawn_local(Destination::new(settings, facts, policy, feed, report, judging, seed).run(inbox));
+    tokio::task::spawn_local(Destination::new(settings, facts, policy, feed, report, choice, seed).run(inbox));
     OutputHandle { commands, snapshot }
 }
 

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
+use super::Choice;
 use super::connection::Connection;
 use super::destination::Opening;
 use crate::config::{DestinationSettings, Takeover, Via};
 use crate::link::health::ServerFault;
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::{Decision, Elsewhere, Input, Path, Route, Rule, Spares};
+use crate::link::resolve::Resolver;
 use crate::link::{Judging, Standings};
 use crate::rtmp::trouble::Trouble;
 
@@ -26,6 +28,8 @@ pub(super) struct Routing {
     elsewhere: Elsewhere,
     addresses: usize,
     judging: Judging,
+    resolver: Resolver,
+    hosts: Vec<String>,
     standings: watch::Receiver<std::sync::Arc<Standings>>,
     path: Option<Path>,
     standby: Option<Standby>,
@@ -66,8 +70,8 @@ pub(super) enum Aside {
 
 impl Routing {
     /// `None` where the routing table chooses.
-    pub(super) fn new(settings: &DestinationSettings, judging: Option<Judging>) -> Option<Self> {
-        let judging = judging?;
+    pub(super) fn new(settings: &DestinationSettings, choice: Option<Choice>) -> Option<Self> {
+        let Choice { judging, resolver } = choice?;
         let rule = match &settings.via {
             Via::Routing => return None,
             Via::Pinned(link) => Rule::Pinned(link.clone()),
@@ -81,7 +85,11 @@ impl Routing {
             }
         };
         let standings = judging.standings();
-        Some(Self { rule, elsewhere, addresses, judging, standings, path: None, standby: None })
+        let mut hosts = vec![settings.url.host.clone()];
+        if let Takeover::BackupUrl(backup) = &settings.takeover {
+            hosts.push(backup.host.clone());
+        }
+        Some(Self { rule, elsewhere, addresses, judging, resolver, hosts, standings, path: None, standby: None })
     }
 
     /// The destination is wanted.
@@ -89,7 +97,19 @@ impl Routing {
         if self.path.is_none() {
             let path = Path::new(self.rule.clone(), Spares::Always, self.addresses, now);
             self.path = Some(path.beginning(self.elsewhere));
+            self.look_up();
             self.judged(now);
+        }
+    }
+
+    /// So that nobody waits for a name when a link is dead.
+    fn look_up(&self) {
+        let links = match &self.rule {
+            Rule::Pinned(link) => std::slice::from_ref(link),
+            Rule::Failover(links) | Rule::Best(links) => links,
+        };
+        for (link, host) in links.iter().flat_map(|link| self.hosts.iter().map(move |host| (link, host))) {
+            self.resolver.prefetch(link.as_str(), host);
         }
     }
 
@@ -113,6 +133,10 @@ impl Routing {
 
     pub(super) const fn judging(&self) -> &Judging {
         &self.judging
+    }
+
+    pub(super) const fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// What the policy wants next.

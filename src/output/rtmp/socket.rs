@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::tls;
 use crate::config::{InterfaceName, RtmpUrl};
 use crate::link::health::TcpFigures;
+use crate::link::resolve::{Resolver, Unresolved};
 use crate::rtmp::trouble::Trouble;
 
 /// How long a name look-up may take.
@@ -40,6 +41,13 @@ const USER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The interface that is to carry a connection, and who looks names up over it; `None` for the system.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) link: InterfaceName,
+    pub(super) resolver: Option<Resolver>,
 }
 
 /// What the kernel knows about a connection.
@@ -65,17 +73,11 @@ const UNKNOWN: TcpState = TcpState {
 
 impl Socket {
     /// Looks the name up, connects, and negotiates TLS where the address asks for it.
-    /// With `interface`, nothing but that interface carries the connection (SO_BINDTODEVICE).
-    pub(super) async fn connect(
-        url: &RtmpUrl,
-        ca_file: Option<&Path>,
-        interface: Option<&InterfaceName>,
-    ) -> Result<Self, Trouble> {
+    /// With a `way`, nothing but that interface carries the connection (SO_BINDTODEVICE).
+    pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>, way: Option<Way>) -> Result<Self, Trouble> {
         let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
-        let addresses = match timeout(LOOKUP_TIMEOUT, lookup_host((url.host.as_str(), url.port))).await {
-            Ok(Ok(addresses)) => alternating(addresses.collect()),
-            Ok(Err(_)) | Err(_) => return Err(Trouble::NameLookup),
-        };
+        let found = timeout(LOOKUP_TIMEOUT, look_up(url, way.as_ref())).await.unwrap_or(Err(Trouble::NameLookup))?;
+        let (addresses, interface) = (alternating(found), way.as_ref().map(|way| &way.link));
         let stream =
             timeout(CONNECT_TIMEOUT, race(addresses, interface)).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
         match config {
@@ -181,6 +183,20 @@ impl Socket {
         // A socket that cannot say has confirmed nothing.
         if done == 0 { u64::try_from(bytes).unwrap_or(u64::MAX) } else { u64::MAX }
     }
+}
+
+/// Over the interface that is to carry the connection, where there is somebody to ask over it. A name that its servers do not
+/// know may be one that only this machine knows (`/etc/hosts`).
+async fn look_up(url: &RtmpUrl, way: Option<&Way>) -> Result<Vec<SocketAddr>, Trouble> {
+    if let Some(Way { link, resolver: Some(resolver) }) = way {
+        match resolver.resolve(link.as_str(), &url.host, url.port).await {
+            Ok(addresses) => return Ok(addresses),
+            Err(Unresolved::NoServers(_) | Unresolved::NoSuchName) => {}
+            Err(Unresolved::NoAnswer(_)) => return Err(Trouble::NameLookup),
+        }
+    }
+    let found = lookup_host((url.host.as_str(), url.port)).await;
+    found.map(Iterator::collect).map_err(|_| Trouble::NameLookup)
 }
 
 /// One address of each family in turn, beginning with the one the resolver prefers (RFC 8305 §4).

@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::destination::{Destination, Opening, leave};
 use super::live::{Line, Live};
 use super::routing::{Aside, Routing, Stage};
+use super::socket::Way;
 use crate::link::JudgedSession;
 use crate::link::health::path::{Decision, How, Route, Why};
 use crate::model::AccessUnit;
@@ -79,8 +80,9 @@ impl Destination {
 
     fn stand_by(&mut self, route: &Route) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        let (url, link) = (self.policy.address(route.ingest).clone(), route.link.clone());
-        Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(&link), random).await })
+        let url = self.policy.address(route.ingest).clone();
+        let way = Way { link: route.link.clone(), resolver: self.resolver() };
+        Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(way), random).await })
     }
 
     /// `unit` comes next, unless the stream goes over another link from it on.

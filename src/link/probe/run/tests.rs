@@ -1,6 +1,8 @@
 //! Probers and responders on loopback.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::rc::Rc;
+
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
