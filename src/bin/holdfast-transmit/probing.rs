@@ -62,13 +62,13 @@ impl Probing {
         self.running.retain(|link, _| links.contains(link));
         for link in links {
             if !self.running.contains_key(link) {
-                let running = self.start(link.clone());
+                let running = self.start(link);
                 self.running.insert(link.clone(), running);
             }
         }
     }
 
-    fn start(&self, link: InterfaceName) -> Running {
+    fn start(&self, link: &InterfaceName) -> Running {
         let name: Arc<str> = link.as_str().into();
         let lookup = self.resolver.lookup(name.clone());
         let outlet = || {
