@@ -46,7 +46,7 @@ impl Case {
         let refresh = if self.refreshes && sends { format!("--refresh {REFRESH}") } else { String::new() };
         let named =
             if calls && !self.stream_id.is_empty() { format!("--stream-id {}", self.stream_id) } else { String::new() };
-        format!("{verb} {role} --type none --latency 300 {keys} {refresh} {named}")
+        format!("{verb} {role} --type none --latency 1000 {keys} {refresh} {named}")
     }
 
     fn carry(&self) -> Row {
