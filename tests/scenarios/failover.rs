@@ -137,9 +137,10 @@ impl Show {
     /// What has been found or decided since the first `after` events, in words.
     fn verdicts(&self, after: usize) -> Vec<String> {
         let events = self.rig.events().into_iter().skip(after);
-        let matters = events.filter(|e| match e.kind {
-            EventKind::LinkJudged => e.evidence.get("verdict").is_some_and(|v| v == "dead" || v == "server"),
-            kind => kind == EventKind::RouteChanged || kind == EventKind::OutputDown,
+        let matters = events.filter(|e| {
+            let is_bad = e.evidence.get("verdict").is_some_and(|v| v == "dead" || v == "server");
+            matches!(e.kind, EventKind::RouteChanged | EventKind::OutputDown)
+                || (e.kind == EventKind::LinkJudged && is_bad)
         });
         matters.map(|e| e.reason).collect()
     }
