@@ -51,6 +51,11 @@ struct Fault {
 impl Show {
     /// `None` where there are no namespaces.
     fn begin(name: &'static str, takeover: &str) -> Option<Self> {
+        Self::begin_with(name, takeover, &format!("[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]"))
+    }
+
+    /// With this section about probes, and a standby before the show if there are any.
+    fn begin_with(name: &'static str, takeover: &str, probe: &str) -> Option<Self> {
         let uplinks = UPLINKS.map(|(name, delay)| Uplink {
             name: name.to_owned(),
             conditions: Conditions::delayed(Duration::from_millis(delay)),
@@ -75,7 +80,7 @@ impl Show {
         let takeover = takeover.replace("BACKUP", &server("backup"));
         rig.configure(
             &Configuration::new(FPS)
-                .section(&format!("[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]"))
+                .section(probe)
                 .pattern("pattern")
                 .rendition("main", "h264", "640x360", "1500k", "aac")
                 .destination_with(
@@ -95,7 +100,9 @@ impl Show {
         rig.wait_for_source(&live("pattern"));
         rig.wait_publishing(&["youtube"]);
         let show = Self { rig, nginx, relay, bed };
-        show.wait_standby();
+        if !probe.is_empty() {
+            show.wait_standby();
+        }
         show.rig.let_pass(3);
         Some(show)
     }
@@ -104,6 +111,14 @@ impl Show {
         self.rig.wait("a session that stands by", |s| {
             let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "youtube")?;
             output.standby.clone()
+        });
+    }
+
+    /// Waits until what people see says so; that is brought up to date twice a second.
+    fn on_air_over(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        self.rig.wait(&format!("{what} to carry"), |s| {
+            let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "youtube")?;
+            output.route.as_deref().filter(|link| is_it(link)).map(|_| ())
         });
     }
 
@@ -341,6 +356,49 @@ fn another_address_on_the_interface_in_use_costs_no_frame() {
             ("frames_sent_again", twice.to_string()),
         ],
     );
+    assert!(all.is_perfect(), "{all}");
+}
+
+/// A link that has failed is returned to when it has been clean for its probation, from one picture to the next.
+#[test]
+fn the_first_uplink_is_returned_to_at_a_keyframe_when_it_has_proved_itself() {
+    let Some(mut show) = Show::begin("failover-return", "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"") else {
+        return;
+    };
+    let first = show.rig.output("youtube").route.expect("a link in use");
+    show.lose("cut");
+    let before = show.rig.events().len();
+    show.rig.let_pass(50);
+    assert_eq!(show.verdicts(before), Vec::<String>::new(), "not before it has proved itself");
+    let back = show.rig.wait_event(before, "the stream to return", |e| e.kind == EventKind::RouteChanged);
+    println!("    {}", back.reason);
+    assert!(back.reason.contains("at a keyframe"), "{}", back.reason);
+    show.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing && e.mono > back.mono);
+    show.on_air_over("the first uplink", |link| link == first);
+    show.rig.let_pass(3);
+    let recordings = show.end();
+    let (all, twice) = together(&recordings);
+    println!("    {} frames, {} lost, {twice} sent again", all.frames, all.lost);
+    assert!(all.is_perfect(), "{all}");
+}
+
+/// Nobody is asked: then only what TCP repeats in vain tells of a dead link, later, and no session stands by.
+#[test]
+fn without_probes_a_black_hole_is_left_all_the_same() {
+    let takeover = "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"";
+    let Some(mut show) = Show::begin_with("failover-unprobed", takeover, "") else { return };
+    let before = show.rig.events().len();
+    let in_use = show.rig.output("youtube").route.expect("a link in use");
+    show.order(&format!("{in_use} hole"));
+    let hole = clock::media();
+    let up = show.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing);
+    println!("    {:?}", show.verdicts(before));
+    record("failover-unprobed", &[("publishing_ms", (up.mono - hole).to_ticks(1000).to_string())]);
+    show.on_air_over("the other uplink", |link| link != in_use);
+    show.rig.let_pass(3);
+    let recordings = show.end();
+    let (all, twice) = together(&recordings);
+    println!("    {} frames, {} lost, {twice} sent again", all.frames, all.lost);
     assert!(all.is_perfect(), "{all}");
 }
 
