@@ -142,6 +142,25 @@ impl Settings {
         all
     }
 
+    /// What is allowed and will hardly do what was meant, in words.
+    pub fn cautions(&self) -> Vec<String> {
+        let fails_over = |d: &&DestinationSettings| d.enabled && matches!(d.via, Via::Failover(_));
+        let Some(destination) = self.destinations.iter().find(fails_over) else { return Vec::new() };
+        let id = &destination.id;
+        let remedy = "name two servers or more as targets of [probe]";
+        match self.probe.targets.len() {
+            0 => vec![format!(
+                "destination \"{id}\" is to fail over, and nobody is asked whether its interfaces carry anything: a dead one is \
+                 left a second later, no session stands by, and one that was left is returned to only when the other fails; {remedy}"
+            )],
+            1 => vec![format!(
+                "destination \"{id}\" is to fail over, and only one server is asked whether its interfaces carry anything: when \
+                 that one is down, it is as if none were asked; {remedy}"
+            )],
+            _ => Vec::new(),
+        }
+    }
+
     /// The rendition of that name.
     pub fn rendition(&self, id: &RenditionId) -> Option<&RenditionSettings> {
         self.renditions.iter().find(|r| &r.id == id)

@@ -126,6 +126,18 @@ fn the_least_configuration_gets_the_documented_defaults() {
 }
 
 #[test]
+fn who_fails_over_and_asks_hardly_anybody_is_warned() {
+    let mut settings = example();
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "two are asked");
+    settings.probe.targets.truncate(1);
+    assert!(settings.cautions()[0].contains("\"youtube\"") && settings.cautions()[0].contains("only one"));
+    settings.probe.targets.clear();
+    assert!(settings.cautions()[0].contains("nobody is asked"), "{:?}", settings.cautions());
+    settings.destinations[0].enabled = false;
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "nothing fails over");
+}
+
+#[test]
 fn dishes_may_be_listed_and_a_temperature_has_its_unit() {
     let read = |keys: &str| {
         let text =

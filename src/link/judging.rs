@@ -6,8 +6,8 @@
 //!   sessions ─Report───┘                 └──► Event
 //! ```
 //!
-//! One task on the data plane's thread. *Invariant:* whoever reports never waits; what does not fit is dropped, and the
-//! next report says as much.
+//! One task on the data plane's thread. *Invariant:* whoever reports never waits. What does not fit is dropped: the next
+//! report says as much, and a session whose end is not heard is no witness any more after a third of a second.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::court::{Court, Standings};
-use super::health::{Action, Alarm, Observation, ServerFault, SessionId, TcpFigures};
+use super::health::{Action, Observation, ServerFault, SessionId, TcpFigures};
 use super::links::Links;
+use super::told::Telling;
 use crate::clock;
-use crate::events::{Event, EventKind, JudgedSnapshot, Role, Severity};
+use crate::events::{Event, JudgedSnapshot, Role};
 use crate::model::InterfaceName;
 
 /// Reports waiting to be heard.
@@ -30,16 +31,14 @@ const REPORTS: usize = 1024;
 const FAULTS: usize = 2;
 /// What people see is brought up to date so often.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
-/// Suspicions of one link are told at most this often.
-const SUSPICION_EVERY: Duration = Duration::from_secs(10);
 
 /// What is reported of a link.
 #[derive(Debug)]
 pub enum Report {
     /// Something was seen.
     Saw(InterfaceName, Observation),
-    /// A session has begun over it, and wants to know when its server is at fault.
-    Began(InterfaceName, SessionId, mpsc::Sender<ServerFault>),
+    /// A session has begun, and wants to know when its server is at fault.
+    Began(SessionId, mpsc::Sender<ServerFault>),
 }
 
 /// The way to the judges. A clone leads to the same ones.
@@ -79,7 +78,7 @@ impl Judging {
             standings,
             shown,
             faults: BTreeMap::new(),
-            suspected: BTreeMap::new(),
+            telling: Telling::default(),
             events: Box::new(events),
         };
         tokio::task::spawn_local(sitting.run(inbox));
@@ -107,7 +106,7 @@ impl Judging {
         self.sessions.set(id.0.wrapping_add(1));
         let (faults, told) = mpsc::channel(FAULTS);
         // Full: it will not hear of its server's faults, and finds them out by itself, later.
-        let _ = self.reports.try_send(Report::Began(link.clone(), id, faults));
+        let _ = self.reports.try_send(Report::Began(id, faults));
         JudgedSession { link, id, reports: self.reports.clone(), faults: told }
     }
 }
@@ -150,8 +149,7 @@ struct Sitting {
     standings: watch::Sender<Arc<Standings>>,
     shown: watch::Sender<BTreeMap<InterfaceName, JudgedSnapshot>>,
     faults: BTreeMap<SessionId, mpsc::Sender<ServerFault>>,
-    /// When a suspicion was last told.
-    suspected: BTreeMap<InterfaceName, Instant>,
+    telling: Telling,
     events: Box<dyn Fn(Event)>,
 }
 
@@ -191,7 +189,11 @@ impl Sitting {
                 }
                 self.court.observe(&link, observation, clock::now());
             }
-            Report::Began(_, session, faults) => drop(self.faults.insert(session, faults)),
+            Report::Began(session, faults) => {
+                // Those whose end did not fit among the reports.
+                self.faults.retain(|_, faults| !faults.is_closed());
+                self.faults.insert(session, faults);
+            }
         }
     }
 
@@ -204,37 +206,14 @@ impl Sitting {
                 // Full: it knows already.
                 let _ = session.try_send(fault);
             }
-            if let Some(event) = self.event(&link, &action, now) {
+            let at = (clock::wall(), clock::media());
+            if let Some(event) = self.telling.judged(&link, &action, at, Role::Transmit) {
                 (self.events)(event);
             }
         }
         if let Some(standings) = self.court.news() {
             self.standings.send_replace(standings);
         }
-    }
-
-    /// What is told of it; suspicions seldom, since radio has many.
-    fn event(&mut self, link: &InterfaceName, action: &Action, now: Instant) -> Option<Event> {
-        let (verdict, severity) = match action {
-            Action::Arm { because: Alarm::Suspect(_), .. } => {
-                let told = self.suspected.get(link);
-                if told.is_some_and(|told| now.saturating_duration_since(*told) < SUSPICION_EVERY) {
-                    return None;
-                }
-                self.suspected.insert(link.clone(), now);
-                ("suspect", Severity::Info)
-            }
-            Action::Arm { because: Alarm::Hint, .. } | Action::StandDown { .. } => return None,
-            Action::Leave(_) => ("dead", Severity::Warning),
-            Action::Returned(_) => ("probation", Severity::Info),
-            Action::Trusted { .. } => ("up", Severity::Info),
-            Action::BlameServer(_) => ("server", Severity::Warning),
-            Action::TooLossy { .. } => ("poor", Severity::Warning),
-        };
-        let at = (clock::wall(), clock::media());
-        let event =
-            Event::new(at, Role::Transmit, EventKind::LinkJudged, severity, link.to_string(), action.to_string());
-        Some(event.with("verdict", verdict))
     }
 }
 

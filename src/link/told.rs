@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::change::{Change, What};
+use super::health::{Action, Alarm};
 use crate::events::{Event, EventKind, LinkClass, Role, Severity};
-use crate::model::{Media, Wall};
+use crate::model::{InterfaceName, Media, Wall};
 
 /// The same thing about one interface is told at most this often; what is left out is counted.
 pub const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -34,12 +35,28 @@ impl Telling {
         }
         let code = change.what.code();
         let again = self.admits((change.name.clone(), code), change.at)?;
-        let mut reason = change.what.in_words();
-        if again > 0 {
-            reason += &format!(" ({again} more times since this was last told)");
-        }
+        let reason = change.what.in_words() + &more_times(again);
         let event = Event::new((wall, change.at), from, kind, severity, change.name.clone(), reason);
         Some(event.with("what", code).with("index", change.index).with("again", again))
+    }
+
+    /// The event that a judge's action is worth, if it is. Suspicions are told seldom, since radio has many.
+    pub fn judged(&mut self, link: &InterfaceName, action: &Action, at: (Wall, Media), from: Role) -> Option<Event> {
+        let (verdict, severity) = match action {
+            Action::Arm { because: Alarm::Suspect(_), .. } => ("suspect", Severity::Info),
+            Action::Arm { because: Alarm::Hint, .. } | Action::StandDown { .. } => return None,
+            Action::Leave(_) => ("dead", Severity::Warning),
+            Action::Returned(_) => ("probation", Severity::Info),
+            Action::Trusted { .. } => ("up", Severity::Info),
+            Action::BlameServer(_) => ("server", Severity::Warning),
+            Action::TooLossy { .. } => ("poor", Severity::Warning),
+        };
+        let mut reason = action.to_string();
+        if verdict == "suspect" {
+            reason += &more_times(self.admits((link.to_string(), verdict), at.1)?);
+        }
+        let event = Event::new(at, from, EventKind::LinkJudged, severity, link.to_string(), reason);
+        Some(event.with("verdict", verdict))
     }
 
     /// How often it was left out before; `None` to leave it out now.
@@ -60,6 +77,10 @@ impl Telling {
         self.told.insert(what, Told { at: now, untold: 0 });
         Some(0)
     }
+}
+
+fn more_times(again: u64) -> String {
+    if again == 0 { String::new() } else { format!(" ({again} more times since this was last told)") }
 }
 
 /// Whether a change concerns the programme.
@@ -93,6 +114,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::link::health::{Arming, Evidence};
 
     fn change(ms: i64, what: What) -> Change {
         Change { at: Media::from_millis(ms), index: 3, name: "eth0".into(), class: Some(LinkClass::Ethernet), what }
@@ -119,6 +141,23 @@ mod tests {
             (0..40).filter_map(|n| tell(&mut telling, &change(n * 300, What::CarrierLost), Use::Bound)).collect();
         assert_eq!(events.len(), 3, "12 s of it");
         assert!(events[1].reason.contains("16 more times"), "{}", events[1].reason);
+    }
+
+    #[test]
+    fn suspicions_are_counted_and_a_death_is_always_told() {
+        let (mut telling, link) = (Telling::default(), InterfaceName::new("wwan0").unwrap());
+        let evidence = Evidence::ProbesSilent { probes: Duration::from_millis(400) };
+        let suspect = Action::Arm { arming: Arming::Connect, because: Alarm::Suspect(evidence) };
+        let mut tell =
+            |ms: i64, action: &Action| telling.judged(&link, action, (Wall(0), Media::from_millis(ms)), Role::Transmit);
+        let told: Vec<Event> = (0..20).filter_map(|n| tell(n * 1000, &suspect)).collect();
+        assert_eq!(told.len(), 4, "20 s of one in a second");
+        assert!(told[1].reason.ends_with("(4 more times since this was last told)"), "{}", told[1].reason);
+        for ms in [19_500, 19_600] {
+            let dead = tell(ms, &Action::Leave(evidence)).unwrap();
+            assert_eq!((dead.severity, dead.evidence["verdict"].as_str()), (Severity::Warning, Some("dead")));
+        }
+        assert_eq!(tell(19_700, &Action::Arm { arming: Arming::Connect, because: Alarm::Hint }), None);
     }
 
     #[test]

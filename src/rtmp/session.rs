@@ -308,7 +308,8 @@ impl Session {
             kind::COMMAND => self.received_command(&message.payload, now),
             // AMF3 commands are AMF0 behind one more byte, as every implementation has it.
             kind::COMMAND_AMF3 => self.received_command(message.payload.get(1..).unwrap_or_default(), now),
-            // Acknowledgements say no more than TCP does; servers send no media to a publisher.
+            // Acknowledgements say what the server has read, but in steps of megabytes, which is too coarse to go by; servers
+            // send no media to a publisher.
             _ => {}
         }
     }

@@ -137,6 +137,12 @@ impl Trouble {
         matches!(self, Self::Refused(Refusal::NameBusy | Refusal::DroppedAtOnce))
     }
 
+    /// Whether another link or another server might do better. Whoever is refused is refused over any link, and whoever finds
+    /// the name busy has to wait for it.
+    pub const fn may_be_the_way(&self) -> bool {
+        !self.needs_operator() && !self.is_busy()
+    }
+
     /// A word for the event's evidence, stable across releases.
     pub const fn code(&self) -> &'static str {
         match self {

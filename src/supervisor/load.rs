@@ -70,6 +70,7 @@ pub fn load(main: &Path, secrets: Option<&Path>) -> Result<Loaded, LoadError> {
     let named_secrets = secret_text.as_ref().map(|(name, text)| (name.as_str(), text.reveal()));
     let settings = config::parse(base, (&main.display().to_string(), &text), named_secrets)?;
     warnings.extend(absent_files(&settings));
+    warnings.extend(settings.cautions());
     let text = config::with_paths_from(&text, base);
     Ok(Loaded { settings, text, secrets: secret_text.map(|(_, text)| text), warnings })
 }

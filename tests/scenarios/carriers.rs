@@ -16,6 +16,7 @@ use crate::support::config::Configuration;
 use crate::support::receiver::Ffmpeg;
 use crate::support::results::record;
 use crate::support::rig::{PATIENCE, Rig, repetitions};
+use crate::support::tools::ip;
 use crate::support::wait::wait_until;
 
 const FPS: u32 = 30;
@@ -26,14 +27,6 @@ const PORT: u16 = 9000;
 const UPLINKS: [(&str, u64); 2] = [("eth0", 5), ("wwan0", 25)];
 /// The one that comes and goes.
 const STICK: &str = "usb0";
-
-fn ip(arguments: &str) -> io::Result<()> {
-    let done = Program::new("ip").args(arguments.split_whitespace()).output()?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("ip {arguments}: {}", String::from_utf8_lossy(&done.stderr))))
-}
 
 /// Plugs the stick in: its far end is in the network namespace of the relay's process.
 fn plug_in(bed: &Testbed, relay: i32) -> io::Result<()> {

@@ -19,6 +19,7 @@ use crate::support::process::Process;
 use crate::support::receiver::{Nginx, NginxSite};
 use crate::support::results::record;
 use crate::support::rig::{PATIENCE, Rig, live, repetitions, soaking};
+use crate::support::tools::ip;
 use crate::support::wait::wait_until;
 
 const FPS: u32 = 30;
@@ -170,14 +171,6 @@ impl Show {
     }
 }
 
-fn ip(arguments: &str) -> std::io::Result<()> {
-    let done = Program::new("ip").args(arguments.split_whitespace()).output()?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(std::io::Error::other(format!("ip {arguments}: {}", String::from_utf8_lossy(&done.stderr))))
-}
-
 /// A relay without programmes worth the name, which answers probes.
 fn echo(rig: &Rig) -> Program {
     let home = rig.dir().join("relay");
@@ -203,7 +196,7 @@ fn together(recordings: &[Recording]) -> (Count, usize) {
 
 fn judge(name: &'static str, order: &str, faults: &[Fault], recordings: &[Recording]) -> Count {
     let (all, twice) = together(recordings);
-    let mut publishing: Vec<i64> = faults.iter().map(|fault| fault.publishing).collect();
+    let publishing: Vec<i64> = faults.iter().map(|fault| fault.publishing).collect();
     let detected: Vec<i64> = faults.iter().map(|fault| fault.detected).collect();
     record(
         name,
@@ -217,8 +210,7 @@ fn judge(name: &'static str, order: &str, faults: &[Fault], recordings: &[Record
             ("frames_sent_again", twice.to_string()),
         ],
     );
-    publishing.sort_unstable();
-    assert!(publishing[publishing.len() / 2] <= 3000, "publishing again after {publishing:?} ms");
+    assert!(publishing.iter().all(|ms| *ms <= 3000), "publishing again after {publishing:?} ms");
     all
 }
 

@@ -46,6 +46,7 @@ impl Case {
         let refresh = if self.refreshes && sends { format!("--refresh {REFRESH}") } else { String::new() };
         let named =
             if calls && !self.stream_id.is_empty() { format!("--stream-id {}", self.stream_id) } else { String::new() };
+        // What a process does not get to in this time is given up, as SRT wants it: this is not about slow machines.
         format!("{verb} {role} --type none --latency 1000 {keys} {refresh} {named}")
     }
 

@@ -60,6 +60,14 @@ pub struct TcpFigures {
     pub queued: u64,
 }
 
+impl TcpFigures {
+    /// Whether everything that was sent is confirmed, and still something waits: the far end's buffer is full, since nobody
+    /// reads it there. What it has confirmed was then not read either (RFC 9293 §3.8.6.1, a zero window).
+    pub const fn is_shut_out(&self) -> bool {
+        self.unacked == 0 && self.queued > 0
+    }
+}
+
 /// What an SRT session says of one of its paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SrtFigures {

@@ -1,5 +1,6 @@
 //! What `scripts/setup --test` has put into `.tools/`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,4 +39,13 @@ pub fn nginx() -> (Command, PathBuf) {
 /// A film of five seconds, 1280x720, with sound.
 pub fn film() -> PathBuf {
     tool("bigbuckbunny.mp4")
+}
+
+/// Runs ip(8), in the network namespace of the calling thread.
+pub fn ip(arguments: &str) -> io::Result<()> {
+    let done = Command::new("ip").args(arguments.split_whitespace()).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("ip {arguments}: {}", String::from_utf8_lossy(&done.stderr))))
 }
