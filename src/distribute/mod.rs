@@ -24,4 +24,4 @@
 
 mod ring;
 
-pub use ring::{Cursor, Held, Read, Ring};
+pub use ring::{Cursor, Held, Read, Replay, Ring};

@@ -23,9 +23,30 @@ pub struct Ring {
 }
 
 /// A reader's place: the next unit it reads. Small and free to copy: a copy kept aside is a bookmark, which is all a
-/// replay needs (see [`Ring::rewind_to_key`]).
+/// replay needs (see [`Replay`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(Place);
+
+/// From where a reader replays what an earlier reader's far end may not have got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// What would be best.
+    wished: Cursor,
+    /// What must not be missed.
+    needed: Cursor,
+}
+
+impl Replay {
+    /// Everything from `place` on.
+    pub const fn from(place: Cursor) -> Self {
+        Self { wished: place, needed: place }
+    }
+
+    /// Everything from `needed` on, and as much as is still there of what lies between `wished` and that.
+    pub const fn wishing(wished: Cursor, needed: Cursor) -> Self {
+        Self { wished, needed }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -97,13 +118,24 @@ impl Ring {
 
     /// The place from which a decoder can start and still get everything from `cursor` on: the last keyframe at or before
     /// it. Where that keyframe has left the ring, the reader's next read says what it lost.
-    pub fn rewind_to_key(&self, cursor: Cursor) -> Cursor {
+    fn rewind_to_key(&self, cursor: Cursor) -> Cursor {
         let Place::At(next) = cursor.0 else { return cursor };
         let after = self.keys.partition_point(|&key| key <= next);
         Cursor(match after.checked_sub(1).and_then(|i| self.keys.get(i)) {
             Some(&key) => Place::At(key),
             None => Place::Lost { from: next },
         })
+    }
+
+    /// Where a reader begins that replays. Where not even the keyframe before what is needed is there any more, its first
+    /// read says what it lost.
+    pub fn replay(&self, replay: Replay) -> Cursor {
+        let wished = self.rewind_to_key(replay.wished);
+        match (wished.0, self.keys.front(), replay.needed.0) {
+            (Place::Lost { .. }, Some(&oldest), Place::At(needed)) if oldest <= needed => Cursor(Place::At(oldest)),
+            (Place::Lost { .. }, ..) => self.rewind_to_key(replay.needed),
+            (Place::At(_) | Place::Joining, ..) => wished,
+        }
     }
 
     /// What is at `cursor`, which moves past it; `None` if that has yet to arrive.
@@ -429,12 +461,12 @@ mod tests {
         }
         let acknowledged = cursor;
         producer.second(&mut ring);
-        let mut replay = ring.rewind_to_key(acknowledged);
+        let mut replay = ring.replay(Replay::from(acknowledged));
         let unit = next_unit(&ring, &mut replay);
         assert!(unit.key && unit.pts == Media::ZERO, "began at {:?}", unit.pts);
         // At a keyframe already, nothing is repeated that need not be.
         let at_key = ring.join();
-        assert_eq!(ring.rewind_to_key(at_key), at_key);
+        assert_eq!(ring.replay(Replay::from(at_key)), at_key);
     }
 
     #[test]
@@ -448,9 +480,26 @@ mod tests {
         for _ in 0..5 {
             producer.second(&mut ring);
         }
-        let mut replay = ring.rewind_to_key(cursor);
+        let mut replay = ring.replay(Replay::from(cursor));
         assert!(matches!(ring.read(&mut replay), Some(Read::Skipped { units: 115 })));
         assert!(next_unit(&ring, &mut replay).key);
+    }
+
+    #[test]
+    fn what_a_replay_only_wishes_for_may_have_left_the_ring() {
+        let (mut producer, mut ring) = (Producer::new(), ring(2));
+        producer.second(&mut ring);
+        let wished = ring.join();
+        for _ in 0..4 {
+            producer.second(&mut ring);
+        }
+        let needed = ring.join();
+        let mut replay = ring.replay(Replay::wishing(wished, needed));
+        let unit = next_unit(&ring, &mut replay);
+        assert!(unit.key && unit.pts < next_unit(&ring, &mut needed.clone()).pts, "began at {:?}", unit.pts);
+        // Without such a wish, the same place is gone.
+        let mut replay = ring.replay(Replay::wishing(wished, wished));
+        assert!(matches!(ring.read(&mut replay), Some(Read::Skipped { .. })));
     }
 
     #[test]

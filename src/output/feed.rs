@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::distribute::{Cursor, Held, Read, Ring};
+use crate::distribute::{Cursor, Held, Read, Replay, Ring};
 use crate::model::{AccessUnit, Media, Track};
 
 /// How long sound waits for a picture to be sent with, in programme time.
@@ -103,10 +103,10 @@ impl Feed {
         self.subscribe_at(cursor, wake)
     }
 
-    /// A reader that begins at the last keyframe at or before `bookmark`, so that it replays what an earlier reader's far
+    /// A reader that begins at the last keyframe at or before that place, so that it replays what an earlier reader's far
     /// end may not have got. What has left the ring is reported by its first read.
-    pub fn subscribe_from(&self, bookmark: Cursor, wake: Wake) -> Subscription {
-        let cursor = self.0.borrow().ring.rewind_to_key(bookmark);
+    pub fn subscribe_from(&self, replay: Replay, wake: Wake) -> Subscription {
+        let cursor = self.0.borrow().ring.replay(replay);
         self.subscribe_at(cursor, wake)
     }
 
@@ -344,7 +344,7 @@ mod tests {
         feed.push(picture(66));
         while reader.try_next().is_some() {}
         drop(reader);
-        let mut reader = feed.subscribe_from(acknowledged, Wake::EachUnit);
+        let mut reader = feed.subscribe_from(Replay::from(acknowledged), Wake::EachUnit);
         let Some(Received::Unit(first)) = reader.try_next() else { panic!("nothing to replay") };
         assert_eq!(first.pts, Media::ZERO);
     }

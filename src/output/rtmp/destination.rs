@@ -15,7 +15,7 @@ use super::routing::{Aside, Routing};
 use super::socket::Way;
 use crate::clock;
 use crate::config::{DestinationSettings, RtmpUrl, Via};
-use crate::distribute::Cursor;
+use crate::distribute::Replay;
 use crate::link::resolve::Resolver;
 use crate::model::{AccessUnit, InterfaceName};
 use crate::mux::flv::StreamFacts;
@@ -44,7 +44,7 @@ pub(super) struct Destination {
     /// Which link it goes over; `None` if the routing table chooses, or a pin that nobody judges.
     pub(super) routing: Option<Routing>,
     /// Where the session that was cut off had come, for the one that follows it.
-    pub(super) resume: Option<Cursor>,
+    pub(super) resume: Option<Replay>,
 }
 
 impl Destination {
@@ -193,7 +193,7 @@ impl Destination {
 
     fn publishing(&mut self, mut connection: Connection, now: Instant) -> Line {
         let subscription = match self.resume.take() {
-            Some(place) => self.feed.subscribe_from(place, Wake::EachPicture),
+            Some(replay) => self.feed.subscribe_from(replay, Wake::EachPicture),
             None => self.feed.subscribe(Wake::EachPicture),
         };
         if let Phase::Publishing { url, .. } = self.policy.phase() {
@@ -242,13 +242,13 @@ impl Destination {
     fn lost(&mut self, live: Live, trouble: &Trouble, now: Instant) -> Line {
         // As the kernel said at the last tick: now that the connection is broken it has forgotten what was in its queue.
         let place = live.confirmed.place();
-        self.lost_at(place, live, trouble, now)
+        self.lost_at(Replay::from(place), live, trouble, now)
     }
 
-    /// The next session goes on at `place`.
-    pub(super) fn lost_at(&mut self, place: Cursor, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
+    /// The next session goes on there.
+    pub(super) fn lost_at(&mut self, resume: Replay, mut live: Live, trouble: &Trouble, now: Instant) -> Line {
         self.over(&mut live.connection);
-        self.resume = Some(place);
+        self.resume = Some(resume);
         match live.replacement.take() {
             None => self.failed(trouble, now),
             // It went before its successor was there, which is no reason not to go where it sent us.
@@ -287,7 +287,7 @@ impl Destination {
         // Old and new share one list of names: the old session has to go first.
         let Live { mut connection, confirmed, .. } = *live;
         self.over(&mut connection);
-        self.resume = Some(confirmed.place());
+        self.resume = Some(Replay::from(confirmed.place()));
         leave(connection);
         self.policy.moving(url.clone(), now);
         let attempt = Attempt { url, name: self.policy.name() };

@@ -14,7 +14,7 @@ use super::report::{Lag, Report};
 use super::routing::Aside;
 use crate::clock;
 use crate::config::RtmpUrl;
-use crate::distribute::Cursor;
+use crate::distribute::{Cursor, Replay};
 use crate::link::JudgedSession;
 use crate::link::health::ServerFault;
 use crate::model::{AccessUnit, Media, Track};
@@ -139,11 +139,12 @@ impl Live {
 
     /// From where on a server is to be sent everything again that may have read nothing for a while: its kernel confirms
     /// until its buffer is full, which says nothing about the server. As the kernel here says if the way is to blame.
-    pub(super) fn unread_since(&mut self) -> Cursor {
+    pub(super) fn unread_since(&mut self) -> Replay {
         let state = self.connection.state();
         self.confirmed.observe(state.unconfirmed);
-        let is_full = state.figures.unacked == 0 && state.figures.queued > 0;
-        self.trail.front().filter(|_| is_full).copied().unwrap_or_else(|| self.confirmed.place())
+        let unread = state.figures.is_shut_out();
+        let place = self.confirmed.place();
+        Replay::wishing(self.trail.front().filter(|_| unread).copied().unwrap_or(place), place)
     }
 
     /// Carries units to the socket until something else happens.

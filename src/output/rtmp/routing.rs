@@ -162,9 +162,7 @@ impl Routing {
 
     /// The publishing session could not be had, or was lost.
     pub(super) fn failed(&mut self, trouble: &Trouble, now: Instant) {
-        // Whoever is refused is refused over any link; whoever finds the name busy has to wait for it.
-        if !trouble.needs_operator()
-            && !trouble.is_busy()
+        if trouble.may_be_the_way()
             && let Some(route) = self.route().cloned()
         {
             self.hear(Input::Failed(route), now);

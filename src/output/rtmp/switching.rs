@@ -7,6 +7,7 @@ use super::destination::{Destination, Opening, leave};
 use super::live::{Line, Live};
 use super::routing::{Aside, Routing, Stage};
 use super::socket::Way;
+use crate::distribute::Replay;
 use crate::link::JudgedSession;
 use crate::link::health::path::{Decision, How, Route, Why};
 use crate::model::AccessUnit;
@@ -28,8 +29,8 @@ impl Destination {
                 Decision::Switch { to, how, why, .. } => self.switch(&to, how, &why, line, now),
                 Decision::Reconnect { why: Why::Server(fault), .. } => match line {
                     Line::Live(mut live) => {
-                        let place = live.unread_since();
-                        self.lost_at(place, *live, &Trouble::NoProgress(fault.silent), now)
+                        let unread = live.unread_since();
+                        self.lost_at(unread, *live, &Trouble::NoProgress(fault.silent), now)
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
@@ -56,11 +57,11 @@ impl Destination {
             live.written(&self.report);
             self.resume = Some(match (how, why) {
                 // The old session is well, and gets everything before this keyframe.
-                (How::AtKeyframe, _) => live.subscription.cursor(),
+                (How::AtKeyframe, _) => Replay::from(live.subscription.cursor()),
                 (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
                 (How::Hot | How::Cold, _) => {
                     live.confirmed.observe(live.connection.state().unconfirmed);
-                    live.confirmed.place()
+                    Replay::from(live.confirmed.place())
                 }
             });
             self.over(&mut live.connection);
