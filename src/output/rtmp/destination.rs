@@ -247,6 +247,12 @@ impl Destination {
         live.note_place(now);
         if let Some(judged) = &live.judged {
             judged.saw(state.figures);
+            // A session that gets nothing through never comes to the keyframe with which another link could begin.
+            if live.subscription.is_a_group_behind()
+                && let Some(routing) = &mut self.routing
+            {
+                routing.keyframe(now);
+            }
         }
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
@@ -264,7 +270,7 @@ impl Destination {
         match live.connection.own_address() {
             Some(own) if !own.is_loopback() && is_gone(own) => {
                 live.connection.reset_on_close();
-                self.lost(*live, &Trouble::ConnectionLost { how: "this box has its address no more" }, now)
+                self.lost(*live, &Trouble::Uprooted, now)
             }
             Some(_) | None => Line::Live(live),
         }

@@ -179,7 +179,8 @@ impl Routing {
         if trouble.may_be_the_way()
             && let Some(route) = self.route().cloned()
         {
-            self.hear(Input::Failed(route), now);
+            let is_uprooted = matches!(trouble, Trouble::Uprooted);
+            self.hear(if is_uprooted { Input::Uprooted(route) } else { Input::Failed(route) }, now);
         }
     }
 

@@ -67,9 +67,11 @@ impl Destination {
             live.written(&self.report);
             self.resume = Some(match (how, why) {
                 // The old session is well, and gets everything before this keyframe.
-                (How::AtKeyframe, _) => Replay::from(live.subscription.cursor()),
+                (How::AtKeyframe, why) if !matches!(why, Why::Poor(_)) && !live.subscription.is_a_group_behind() => {
+                    Replay::from(live.subscription.cursor())
+                }
                 (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
-                (How::Hot | How::Cold, _) => {
+                (How::Hot | How::Cold | How::AtKeyframe, _) => {
                     live.confirmed.observe(live.connection.state().unconfirmed);
                     Replay::from(live.confirmed.place())
                 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::action::{Outlook, Standing};
 use super::super::budget::Allowance;
-use super::super::evidence::{Evidence, Health, ServerFault};
+use super::super::evidence::{Evidence, Health, Probation, ServerFault, Unclean};
 use super::super::planted::{Bug, planted};
 use super::super::score::Score;
 use super::bucket::{Bucket, KEPT_FOR_NEED};
@@ -70,6 +70,8 @@ pub enum Input {
     Ready(Route),
     /// No session could be had there, or it was lost.
     Failed(Route),
+    /// The session there is over, because its interface has another address now.
+    Uprooted(Route),
     /// The server of the present session is silent, the link is not.
     ServerFault(ServerFault),
     /// The next access unit begins with a keyframe.
@@ -190,6 +192,12 @@ impl Path {
                     self.standby = None;
                 } else if self.route.as_ref() == Some(&route) {
                     self.fault = Some(Why::Refused);
+                }
+            }
+            // Nobody there is to blame.
+            Input::Uprooted(route) => {
+                if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Uprooted(route.link));
                 }
             }
             Input::ServerFault(fault) => {
@@ -358,6 +366,9 @@ impl Path {
         if let Some(to) = self.clearly_better(route, now) {
             return self.change(to, Why::Poor(route.link.clone()), now);
         }
+        if let (Why::Uprooted(_), Some(to)) = (&why, self.ready(now)) {
+            return self.change(to, why, now);
+        }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
         let to = same_link.or_else(|| match self.rule {
             Rule::Pinned(_) => None,
@@ -381,6 +392,12 @@ impl Path {
         let to = self.best_other(Some(&route.link), Tier::Good, false, now)?;
         let ahead = self.score(&to.link).0 >= self.score(&route.link).0.saturating_add(SHAKEN_MARGIN);
         (ahead || self.tier(&route.link, now) > Tier::Good).then_some(to)
+    }
+
+    /// The standby, if it could carry at once and is any good.
+    fn ready(&self, now: Instant) -> Option<Route> {
+        let standby = self.standby.as_ref().filter(|standby| standby.readiness >= Readiness::Ready)?;
+        (self.tier(&standby.route.link, now) <= Tier::Proving).then(|| standby.route.clone())
     }
 
     /// At once, if there is a token.
@@ -514,7 +531,11 @@ impl Path {
     fn activate(&mut self, route: &Route) {
         let Some(known) = self.standing(&route.link) else { return };
         let health = known.health;
-        let lost = matches!(health, Health::Suspect { evidence: Evidence::NoCarrier { .. }, .. });
+        let lost = matches!(
+            health,
+            Health::Suspect { evidence: Evidence::NoCarrier { .. }, .. }
+                | Health::Probation(Probation { unclean: Unclean::NoCarrier, .. })
+        );
         let Some(standby) = &mut self.standby else { return };
         match (lost, standby.readiness) {
             (true, Readiness::Ready) => {
