@@ -503,6 +503,11 @@ impl Path {
         let Some(standby) = &self.standby else { return self.ask(best, Purpose::Spare, now) };
         if standby.route.link == best.link {
             self.better_spare = None;
+            // It went to the address that is in use, since its own could not be had, which the far end may hold.
+            let is_makeshift = standby.route.ingest != best.ingest && best.ingest == self.first_address(&best.link);
+            if is_makeshift && standby.readiness < Readiness::Carrying {
+                self.ask(best, Purpose::Spare, now);
+            }
             return;
         }
         let works = self.tier(&standby.route.link, now) <= Tier::Doubtful;

@@ -273,7 +273,23 @@ fn a_session_whose_address_is_gone_goes_to_the_standby_and_blames_nobody() {
     // It may be returned to as soon as there is a session.
     let made = desk.passes(1);
     assert!(
-        left.iter().chain(&made).any(|told| matches!(told, Decision::Prepare { route: to, .. } if *to == route("eth", 0))),
+        left.iter()
+            .chain(&made)
+            .any(|told| matches!(told, Decision::Prepare { route: to, .. } if *to == route("eth", 0))),
         "{left:?} {made:?}"
     );
+}
+
+#[test]
+fn a_standby_goes_to_the_address_it_should_have_as_soon_as_that_can_be_had() {
+    let mut desk = Desk::new(failover(), 2);
+    desk.path = Path::new(failover(), Spares::Always, 2, desk.now).beginning(Elsewhere::NextAddress);
+    for link in ["eth", "lte", "sat"] {
+        desk.link(link, desk.up());
+    }
+    let made = desk.hear(Input::Failed(route("lte", 1)));
+    assert_eq!(made, [Decision::Prepare { route: route("lte", 0), purpose: Purpose::Spare }], "better than nothing");
+    assert_eq!(desk.hear(Input::Ready(route("lte", 0))), []);
+    assert_eq!(desk.passes(4), []);
+    assert_eq!(desk.passes(2), [Decision::Prepare { route: route("lte", 1), purpose: Purpose::Spare }]);
 }
