@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Role;
-use crate::model::{Codec, FrameRate, InputId, InterfaceName};
+use crate::model::{AtCap, Codec, FrameRate, InputId, InterfaceName, ShowEnd};
 
 fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
@@ -43,6 +43,10 @@ fn the_example_says_what_its_comments_say() {
         (page.to_string().as_str(), page.port, &page.expect),
         ("http://check.example.org/generate_204", 80, &None)
     );
+    let plan = &settings.plans[&InterfaceName::new("wwan0").unwrap()];
+    assert_eq!((plan.cap, plan.at_cap, plan.period_starts), (Some(20_000_000_000), AtCap::LastResort, Some(1)));
+    assert_eq!(plan.price.as_ref().map(|price| price.of(2_000_000_000)), Some("9.00 EUR".to_owned()));
+    assert_eq!(settings.show, Some(ShowEnd::At { hour: 18, minute: 30 }));
     let relay = &settings.srt_destinations[0];
     assert_eq!(relay.address.to_string(), "srt://relay.example.org:9000");
     assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "st-marys");

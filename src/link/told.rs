@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::change::{Change, What};
+use super::health::budget::{Allowance, Figures};
 use super::health::{Action, Alarm};
+use super::ledger::News;
 use crate::events::{Event, EventKind, LinkClass, Role, Severity};
 use crate::model::{InterfaceName, Media, Wall};
 
@@ -77,6 +79,28 @@ impl Telling {
         self.told.insert(what, Told { at: now, untold: 0 });
         Some(0)
     }
+}
+
+/// The event that news of a data plan is. A cap that will be reached goes to the telephone, since something can be done
+/// about it only before.
+pub(super) fn budget(link: &InterfaceName, news: &News, at: (Wall, Media), from: Role) -> Event {
+    let (severity, what, figures) = match news {
+        News::NewPeriod { figures, .. } => (Severity::Info, "new-period", figures),
+        News::Budget(notice) => {
+            let (severity, what) = match notice.allowance {
+                Allowance::Free => (Severity::Info, "free"),
+                Allowance::Warned if notice.before > Allowance::Warned => (Severity::Info, "free-again"),
+                Allowance::Warned => (Severity::Alert, "warned"),
+                Allowance::Spent => (Severity::Alert, "spent"),
+                Allowance::Barred => (Severity::Alert, "barred"),
+            };
+            (severity, what, &notice.figures)
+        }
+    };
+    let Figures { plan, used, forecast, .. } = figures;
+    let event = Event::new(at, from, EventKind::BudgetChanged, severity, link.to_string(), news.to_string());
+    let forecast = forecast.as_ref().map(|(bytes, _)| *bytes);
+    event.with("budget", what).with("used", *used).with("cap", plan.cap).with("forecast", forecast)
 }
 
 fn more_times(again: u64) -> String {

@@ -55,8 +55,12 @@ impl Show {
         Self::begin_with(name, takeover, &format!("[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]"))
     }
 
-    /// With this section about probes, and a standby before the show if there are any.
+    /// With these sections, probes among them, and a standby before the show if there are any.
     fn begin_with(name: &'static str, takeover: &str, probe: &str) -> Option<Self> {
+        Self::begin_over(name, "interfaces = [\"eth0\", \"wwan0\"]", takeover, probe)
+    }
+
+    fn begin_over(name: &'static str, over: &str, takeover: &str, probe: &str) -> Option<Self> {
         let uplinks = UPLINKS.map(|(name, delay)| Uplink {
             name: name.to_owned(),
             conditions: Conditions::delayed(Duration::from_millis(delay)),
@@ -84,13 +88,7 @@ impl Show {
                 .section(probe)
                 .pattern("pattern")
                 .rendition("main", "h264", "640x360", "1500k", "aac")
-                .destination_with(
-                    "youtube",
-                    "main",
-                    &server("live"),
-                    "key",
-                    &format!("interfaces = [\"eth0\", \"wwan0\"]\n{takeover}"),
-                ),
+                .destination_with("youtube", "main", &server("live"), "key", &format!("{over}\n{takeover}")),
         );
         let mut command = rig.daemon_command();
         let guard = &rig.guard;
@@ -101,7 +99,7 @@ impl Show {
         rig.wait_for_source(&live("pattern"));
         rig.wait_publishing(&["youtube"]);
         let show = Self { rig, nginx, relay, bed };
-        if !probe.is_empty() {
+        if !probe.is_empty() && over.contains("interfaces") {
             show.wait_standby();
         }
         show.rig.let_pass(3);
@@ -416,4 +414,158 @@ fn where_the_server_holds_the_key_the_stream_waits_for_it_and_says_what_that_cos
     // It lets go after 2 s of silence, and is asked again every second at least; the ring holds more than that.
     assert!(all.is_perfect() && lost == 0, "{all}; {lost} units beyond the ring");
     assert!(publishing.iter().all(|ms| *ms <= 6000), "publishing again after {publishing:?} ms");
+}
+
+/// What `holdfastd` has said about the data cap of `link` since the first `after` events: `warned`, `spent`, …
+fn budgets(show: &Show, after: usize) -> Vec<String> {
+    let events = show.rig.events().into_iter().skip(after);
+    let about = events.filter(|e| e.kind == EventKind::BudgetChanged);
+    about.filter_map(|e| e.evidence.get("budget")?.as_str().map(str::to_owned)).collect()
+}
+
+/// The first uplink is paid for by the megabyte. It is counted, warned of, and left when its cap is reached, from one picture
+/// to the next; and nothing goes back to it, though it works.
+#[test]
+fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to() {
+    let sections = format!(
+        "[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]\n\n[show]\nlasts = \"30m\"\n\n\
+         [[link]]\ninterface = \"eth0\"\ndata_cap = \"16M\"\ncost_per_gb = \"4.50 EUR\"\nperiod_starts = 1"
+    );
+    let takeover = "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"";
+    let Some(mut show) = Show::begin_with("failover-cap", takeover, &sections) else { return };
+    show.on_air_over("the first uplink", |link| link == "eth0");
+    let warned = show.rig.wait_event(0, "a warning of the cap", |e| {
+        e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "warned")
+    });
+    println!("    {}: {}", warned.subject, warned.reason);
+    let spent = show.rig.wait_event(0, "the cap to be reached", |e| {
+        e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "spent")
+    });
+    println!("    {}: {}", spent.subject, spent.reason);
+    let moved = show.rig.wait_event(0, "the stream to move", |e| {
+        e.kind == EventKind::RouteChanged && e.evidence.get("to").is_some_and(|to| to == "wwan0")
+    });
+    println!("    {}", moved.reason);
+    assert!(moved.reason.contains("at a keyframe") && moved.reason.contains("data cap"), "{}", moved.reason);
+    assert_eq!((warned.subject.as_str(), spent.subject.as_str()), ("eth0", "eth0"));
+    show.on_air_over("the other uplink", |link| link == "wwan0");
+    let used = |event: &Event| event.evidence.get("used").and_then(serde_json::Value::as_u64).expect("bytes");
+    let at_cap = used(&spent);
+    let moved_after = (moved.mono - spent.mono).to_ticks(1000);
+
+    // What people see.
+    let page = String::from_utf8_lossy(&show.rig.holdfast(&["status"]).stdout).into_owned();
+    assert!(page.contains("DATA") && page.contains("last resort") && page.contains("EUR"), "{page}");
+    let page = String::from_utf8_lossy(&show.rig.holdfast(&["links"]).stdout).into_owned();
+    assert!(page.contains("its data cap is reached: used only if nothing else works"), "{page}");
+
+    let before = show.rig.events().len();
+    show.rig.let_pass(20);
+    let after = show.rig.wait("the account of eth0", |s| {
+        s.plane.as_ref()?.links.as_ref()?.iter().find(|link| link.name == "eth0")?.budget.clone()
+    });
+    // A session stands by there, and probes go on.
+    assert!(after.used >= at_cap && after.used < at_cap + 4_000_000, "{at_cap} at the cap, {} now", after.used);
+    let returned = show
+        .rig
+        .events()
+        .into_iter()
+        .skip(before)
+        .any(|e| e.kind == EventKind::RouteChanged && e.evidence.get("to").is_some_and(|to| to == "eth0"));
+    assert!(!returned, "{:?}", show.verdicts(before));
+
+    // More is bought: it comes first again.
+    let before = show.rig.events().len();
+    let config = fs::read_to_string(show.rig.config_file()).expect("our own file");
+    fs::write(show.rig.config_file(), config.replace("\"16M\"", "\"16G\"")).expect("our own file");
+    show.rig.wait_event(before, "the cap to be raised", |e| {
+        e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "free")
+    });
+    show.on_air_over("the first uplink", |link| link == "eth0");
+    show.rig.let_pass(3);
+    let told = budgets(&show, 0);
+    let recordings = show.end();
+    let (all, twice) = together(&recordings);
+    record(
+        "failover-cap",
+        &[
+            ("cap_bytes", "16000000".to_owned()),
+            ("used_when_told", at_cap.to_string()),
+            ("left_after_ms", moved_after.to_string()),
+            ("used_at_the_end", after.used.to_string()),
+            ("frames", all.frames.to_string()),
+            ("frames_lost", all.lost.to_string()),
+            ("frames_sent_again", twice.to_string()),
+        ],
+    );
+    assert!(all.is_perfect(), "{all}");
+    assert_eq!(told, ["warned", "spent", "free"]);
+    assert!(at_cap >= 16_000_000 && at_cap < 18_000_000, "counted once a second: {at_cap}");
+}
+
+/// Its operator has said that the only uplink is not to be used beyond its cap: it is not, and the operator is told what to do.
+#[test]
+fn where_the_only_uplink_is_barred_at_its_cap_nothing_is_sent_until_more_is_bought() {
+    let sections = format!(
+        "[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]\n\n\
+         [[link]]\ninterface = \"eth0\"\ndata_cap = \"6M\"\nat_cap = \"bar\""
+    );
+    let over = "interface = \"eth0\"";
+    let Some(show) = Show::begin_over("failover-bar", over, "takeover = \"retry-until-free\"", &sections) else {
+        return;
+    };
+    let barred = show.rig.wait_event(0, "the cap to be reached", |e| {
+        e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "barred")
+    });
+    println!("    {}: {}", barred.subject, barred.reason);
+    let down = show.rig.wait_event(0, "the destination to be told of", |e| {
+        e.kind == EventKind::OutputDown && e.evidence.get("trouble").is_some_and(|t| t == "data-cap")
+    });
+    println!("    {}: {}", down.subject, down.reason);
+    assert_eq!(down.severity, holdfast::events::Severity::Alert);
+    assert!(down.reason.contains("raise data_cap"), "{}", down.reason);
+    let account = || {
+        show.rig.wait("the account of eth0", |s| {
+            s.plane.as_ref()?.links.as_ref()?.iter().find(|link| link.name == "eth0")?.budget.clone()
+        })
+    };
+    show.rig.let_pass(3);
+    let stopped = account().used;
+    show.rig.let_pass(10);
+    let later = account().used;
+    // Ten questions of some 100 bytes a second, and what ARP has to ask.
+    assert!(later - stopped < 100_000, "{stopped} bytes when nothing was to be sent, {later} ten seconds later");
+
+    // The account is not forgotten when the process that sends dies, nor does it count anything twice.
+    let before = show.rig.events().len();
+    let pid = nix::unistd::Pid::from_raw(show.rig.transmit_pid());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    show.rig.wait_event(before, "the cap to be known again", |e| {
+        e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "barred")
+    });
+    show.rig.wait_event(before, "the destination to be told of", |e| {
+        e.kind == EventKind::OutputDown && e.evidence.get("trouble").is_some_and(|t| t == "data-cap")
+    });
+    show.rig.let_pass(5);
+    let known_again = account().used;
+    assert!(
+        known_again >= later && known_again - later < 100_000,
+        "{later} before the restart, {known_again} after it"
+    );
+    assert_eq!(show.rig.output("youtube").sessions, 0, "nothing is begun over what is barred");
+
+    let before = show.rig.events().len();
+    let config = fs::read_to_string(show.rig.config_file()).expect("our own file");
+    fs::write(show.rig.config_file(), config.replace("\"6M\"", "\"6G\"")).expect("our own file");
+    show.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing);
+    show.rig.let_pass(3);
+    record(
+        "failover-bar",
+        &[
+            ("used_when_barred", stopped.to_string()),
+            ("more_ten_seconds_later", (later - stopped).to_string()),
+            ("more_after_a_restart", (known_again - later).to_string()),
+        ],
+    );
+    show.end();
 }

@@ -251,6 +251,7 @@ impl Report {
             Decision::Switch { .. } => (Severity::Alert, "switch"),
             Decision::Stays { .. } => (Severity::Alert, "stays"),
             Decision::Stranded { .. } => (Severity::Alert, "stranded"),
+            Decision::Halt { .. } => (Severity::Alert, "halt"),
             Decision::PutOff { .. } => (Severity::Warning, "put-off"),
             Decision::Reconnect { .. } => (Severity::Warning, "reconnect"),
             Decision::Prepare { .. } | Decision::Activate { .. } | Decision::StandDown { .. } => return,
@@ -269,6 +270,7 @@ impl Report {
             }
             Decision::Stays { .. }
             | Decision::Stranded { .. }
+            | Decision::Halt { .. }
             | Decision::Reconnect { .. }
             | Decision::Prepare { .. }
             | Decision::Activate { .. }

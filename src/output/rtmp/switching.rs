@@ -34,6 +34,7 @@ impl Destination {
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
+                Decision::Halt { why } => self.halt(&why, line, now),
                 // Connecting again is the other policy's business, which knows how long to wait. Two sessions with one key
                 // would throw each other out, so a standby carries only when it has taken over.
                 Decision::Reconnect { .. }
@@ -77,6 +78,30 @@ impl Destination {
             Some(Stage::Opening(opening)) => Box::pin(async move { opening.await?.publish(name).await }),
             None => self.open(attempt),
         })
+    }
+
+    /// Nothing is sent from here on, until there is a route again.
+    fn halt(&mut self, why: &Why, line: Line, now: Instant) -> Line {
+        let Why::BudgetSpent(link) = why else { return line };
+        if let Some(routing) = &mut self.routing {
+            routing.halt();
+        }
+        let trouble = Trouble::DataCap(link.clone());
+        match line {
+            Line::Live(mut live) => {
+                live.written(&self.report);
+                self.resume = Some(Replay::from(live.subscription.cursor()));
+                self.over(&mut live.connection);
+                leave(live.connection);
+                self.failed(&trouble, now)
+            }
+            Line::Idle | Line::Opening(_) => {
+                // One that waits has failed without being made.
+                let _ = self.policy.attempt(now);
+                self.failed(&trouble, now)
+            }
+            line @ Line::Ending(_) => line,
+        }
     }
 
     fn stand_by(&mut self, route: &Route) -> Opening {
