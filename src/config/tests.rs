@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Role;
-use crate::model::{AtCap, Codec, FrameRate, InputId, InterfaceName, ShowEnd};
+use crate::model::{AtCap, Codec, DataPlan, FrameRate, InputId, InterfaceName, ShowEnd};
 
 fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
@@ -142,6 +142,22 @@ fn who_fails_over_and_asks_hardly_anybody_is_warned() {
 }
 
 #[test]
+fn a_cap_that_nothing_keeps_is_warned_of() {
+    let mut settings = example();
+    let plan = settings.plans.values().next().unwrap().clone();
+    settings.plans.insert(InterfaceName::new("starlink0").unwrap(), plan.clone());
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "a path of an SRT destination is bound to it");
+    settings.plans.insert(InterfaceName::new("wwan7").unwrap(), DataPlan { cap: None, ..plan.clone() });
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "it has no cap");
+    settings.plans.insert(InterfaceName::new("wwan7").unwrap(), plan);
+    assert!(
+        settings.cautions()[0].contains("\"wwan7\" has a data_cap, and no destination names"),
+        "{:?}",
+        settings.cautions()
+    );
+}
+
+#[test]
 fn dishes_may_be_listed_and_a_temperature_has_its_unit() {
     let read = |keys: &str| {
         let text =
@@ -176,7 +192,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|_| ()), [""; 0]);
     assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "transmit", "supervisor"]);
-    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern { noise: false }), ["film", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs.swap(1, 2)), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);

@@ -73,6 +73,7 @@ impl Accounting {
             shown,
             queue: None,
             saved_at: clock::now(),
+            zone: TimeZone::system(),
             is_counting: Works::Yes,
             is_writing: Works::Yes,
             events: Box::new(events),
@@ -146,6 +147,7 @@ struct Desk {
     /// To the thread that writes.
     queue: Option<std::sync::mpsc::SyncSender<String>>,
     saved_at: Instant,
+    zone: TimeZone,
     is_counting: Works,
     is_writing: Works,
     events: Box<dyn Fn(Event)>,
@@ -201,10 +203,11 @@ impl Desk {
     fn hear(&mut self, answer: Answer) {
         let now = clock::now();
         match answer {
-            Ok(there) => {
+            Ok(look) => {
                 self.is_counting = Works::Yes;
+                self.zone = look.zone;
                 self.look_at_the_clock(now);
-                self.ledger.read(&there, now);
+                self.ledger.read(&look.there, now);
                 self.pass_on(now);
                 if now.saturating_duration_since(self.saved_at) >= SAVE_EVERY {
                     self.save(now);
@@ -215,12 +218,12 @@ impl Desk {
     }
 
     fn look_at_the_clock(&mut self, now: Instant) {
-        let (wall, zone) = (clock::wall(), TimeZone::system());
-        if let Some(day) = calendar::day(wall, &zone) {
+        let wall = clock::wall();
+        if let Some(day) = calendar::day(wall, &self.zone) {
             self.ledger.today(day, now);
         }
         let show = self.wanted.show.zip(self.wanted.on_air_since);
-        let end = show.and_then(|(show, began)| calendar::end(show, began, (wall, now), &zone));
+        let end = show.and_then(|(show, began)| calendar::end(show, began, (wall, now), &self.zone));
         self.ledger.show_ends(end.as_ref(), now);
     }
 

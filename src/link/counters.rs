@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{TryStreamExt, pin_mut};
+use jiff::tz::TimeZone;
 use netlink_packet_route::link::LinkAttribute;
 use rtnetlink::new_connection;
 use tokio::sync::{mpsc, watch};
@@ -23,8 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers waiting to be heard. The next one says what one that does not fit would have said.
 const ANSWERS: usize = 4;
 
-/// What the counters say of those interfaces that are there, or why nobody knows.
-pub(super) type Answer = Result<BTreeMap<InterfaceName, Reading>, String>;
+/// What the counters say, or why nobody knows.
+pub(super) type Answer = Result<Look, String>;
+
+/// What was seen at one moment.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// What the counters say of those interfaces that are there.
+    pub(super) there: BTreeMap<InterfaceName, Reading>,
+    /// Where the box is. Looked up here, since that may take a disk.
+    pub(super) zone: TimeZone,
+}
 
 /// Reads the counters of the interfaces of these names, in the network namespace of the calling thread, until nobody wants
 /// to hear of them.
@@ -94,7 +104,7 @@ async fn ask(netlink: &mut Option<Netlink>, names: &BTreeSet<InterfaceName>) -> 
             Err(e) => return Err(e.to_string()),
         }
     }
-    Ok(there)
+    Ok(Look { there, zone: TimeZone::system() })
 }
 
 /// `None` if there is no such interface.
@@ -124,7 +134,7 @@ mod tests {
         let (lo, none) = (InterfaceName::new("lo").unwrap(), InterfaceName::new("hf-absent0").unwrap());
         let (_keep, names) = watch::channel(BTreeSet::from([lo.clone(), none]));
         let mut answers = read(names).unwrap();
-        let first = answers.recv().await.unwrap().unwrap();
+        let first = answers.recv().await.unwrap().unwrap().there;
         assert_eq!(first.keys().collect::<Vec<_>>(), [&lo]);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut last = first[&lo];
@@ -132,7 +142,7 @@ mod tests {
         while last.received < begun.received + 10_000 || last.sent < begun.sent + 10_000 {
             socket.send_to(&[0; 1000], socket.local_addr().unwrap()).unwrap();
             if let Ok(answer) = answers.try_recv() {
-                last = answer.unwrap()[&lo];
+                last = answer.unwrap().there[&lo];
             }
             tokio::task::yield_now().await;
         }

@@ -138,7 +138,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::link::health::budget::Notice;
     use crate::link::health::{Arming, Evidence};
+    use crate::model::DataPlan;
 
     fn change(ms: i64, what: What) -> Change {
         Change { at: Media::from_millis(ms), index: 3, name: "eth0".into(), class: Some(LinkClass::Ethernet), what }
@@ -182,6 +184,34 @@ mod tests {
             assert_eq!((dead.severity, dead.evidence["verdict"].as_str()), (Severity::Warning, Some("dead")));
         }
         assert_eq!(tell(19_700, &Action::Arm { arming: Arming::Connect, because: Alarm::Hint }), None);
+    }
+
+    #[test]
+    fn what_is_to_be_done_about_a_cap_rings_and_that_it_binds_no_more_is_for_the_record() {
+        let link = InterfaceName::new("wwan0").unwrap();
+        let plan = DataPlan { cap: Some(20_000_000_000), ..DataPlan::default() };
+        let figures =
+            Figures { plan, used: 16_200_000_000, forecast: Some((24_000_000_000, "18:30".into())), lasts: None };
+        let told = |before, allowance| {
+            let news = News::Budget(Notice { before, allowance, figures: figures.clone() });
+            let event = budget(&link, &news, (Wall(0), Media::ZERO), Role::Transmit);
+            assert_eq!((event.kind, event.subject.as_str()), (EventKind::BudgetChanged, "wwan0"));
+            assert_eq!(
+                (&event.evidence["used"], &event.evidence["forecast"]),
+                (&16_200_000_000_u64.into(), &24_000_000_000_u64.into())
+            );
+            assert!(
+                event.reason.ends_with("it has carried 16.2 GB of 20 GB; at this rate 24 GB by 18:30"),
+                "{}",
+                event.reason
+            );
+            (event.evidence["budget"].as_str().unwrap().to_owned(), event.severity)
+        };
+        assert_eq!(told(Allowance::Free, Allowance::Warned), ("warned".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Warned, Allowance::Spent), ("spent".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Free, Allowance::Barred), ("barred".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Spent, Allowance::Warned), ("free-again".into(), Severity::Info));
+        assert_eq!(told(Allowance::Warned, Allowance::Free), ("free".into(), Severity::Info));
     }
 
     #[test]

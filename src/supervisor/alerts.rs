@@ -50,6 +50,7 @@ fn matter(kind: EventKind) -> Matter {
         | EventKind::SenderGone
         | EventKind::CallerRefused
         | EventKind::FormatChanged
+        | EventKind::BitrateChanged
         | EventKind::Note => Matter::Other,
     }
 }
@@ -76,6 +77,7 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::InputChanged
         | EventKind::OutputDown
         | EventKind::OutputLagged
+        | EventKind::BitrateChanged
         | EventKind::PathDown
         | EventKind::PathSwitched
         | EventKind::PathDoubted

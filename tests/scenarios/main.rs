@@ -9,11 +9,14 @@
 mod support;
 
 mod carriers;
+mod data;
 mod destinations;
 mod failover;
 mod faults;
 mod hostile;
 mod instruments;
+mod narrow;
+mod networks;
 mod recordings;
 mod servers;
 mod time;

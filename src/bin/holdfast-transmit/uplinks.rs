@@ -75,11 +75,9 @@ impl Uplinks {
 
     /// For those who act on it.
     pub(crate) fn network(&self) -> Network {
-        let choice = Choice {
-            judging: self.judging.clone(),
-            resolver: self.probing.resolver().clone(),
-            allowances: self.accounting.allowances(),
-        };
+        let (judging, resolver) = (self.judging.clone(), self.probing.resolver().clone());
+        let (links, allowances) = (self.links.clone(), self.accounting.allowances());
+        let choice = Choice { judging, resolver, links, allowances };
         Network { links: self.links.clone(), choice: Some(choice) }
     }
 
