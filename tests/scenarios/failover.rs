@@ -194,7 +194,10 @@ fn the_first_uplink_is_returned_to_at_a_keyframe_when_it_has_proved_itself() {
 /// Nobody is asked: then only what TCP repeats in vain tells of a dead link, later, and no session stands by.
 #[test]
 fn without_probes_a_black_hole_is_left_all_the_same() {
-    let Some(mut show) = Show::of(&Plan { probe: String::new(), ..Plan::new("failover-unprobed") }) else { return };
+    let Some(mut show) = Show::of(&Plan { probe: String::new(), has_standby: false, ..Plan::new("failover-unprobed") })
+    else {
+        return;
+    };
     let before = show.rig.events().len();
     let in_use = show.rig.output("youtube").route.expect("a link in use");
     show.order(&format!("{in_use} hole"));

@@ -19,6 +19,7 @@ fn plan(name: &'static str) -> Plan {
         is_noisy: true,
         bitrate: "1500k",
         rendition: "bitrate_floor = \"300k\"",
+        has_standby: false,
         ..Plan::new(name)
     }
 }

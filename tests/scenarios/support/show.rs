@@ -45,6 +45,8 @@ pub struct Plan {
     pub rendition: &'static str,
     /// Whether its address is a name, which a name server behind the uplinks knows.
     pub is_named: bool,
+    /// Whether a standby is waited for before the show.
+    pub has_standby: bool,
     /// What does not get through over the first uplink, from the beginning.
     pub barred: &'static [&'static str],
 }
@@ -61,6 +63,7 @@ impl Plan {
             bitrate: "1500k",
             rendition: "",
             is_named: false,
+            has_standby: true,
             barred: &[],
         }
     }
@@ -115,7 +118,7 @@ impl Show {
         });
         let name_server = plan.is_named.then(|| bed.at_relay(|| Ok(name_server(guard))).expect("dnsmasq starts"));
         for what in plan.barred {
-            bed.at_relay(|| bar(what)).expect("a rule");
+            bed.at_relay(|| barred("add", 1, what)).expect("a rule");
         }
         let host = if plan.is_named { NAME } else { SERVER };
         let server = |application: &str| format!("rtmp://{host}:{}/{application}", nginx.port);
@@ -147,20 +150,20 @@ impl Show {
         rig.wait_for_source(&live("pattern"));
         rig.wait_publishing(&["youtube"]);
         let show = Self { rig, nginx, relay, _name_server: name_server, bed };
-        if !plan.probe.is_empty() && plan.interfaces.contains(',') {
+        if plan.has_standby {
             show.wait_standby();
         }
         show.rig.let_pass(3);
         Some(show)
     }
 
-    /// What the far end sends over the first uplink and fits `what` does not get there.
-    pub fn bar(&self, what: &str) {
-        self.bed.at_relay(|| bar(what)).expect("a rule");
+    /// What the far end sends over this uplink, from 1, and fits `what` does not get there.
+    pub fn bar(&self, uplink: u8, what: &str) {
+        self.bed.at_relay(|| barred("add", uplink, what)).expect("a rule");
     }
 
-    pub fn unbar(&self, what: &str) {
-        self.bed.at_relay(|| ip(&format!("rule del to 10.77.1.0/24 {what} blackhole"))).expect("a rule");
+    pub fn unbar(&self, uplink: u8, what: &str) {
+        self.bed.at_relay(|| barred("del", uplink, what)).expect("a rule");
     }
 
     pub fn wait_standby(&self) {
@@ -249,9 +252,8 @@ pub fn together(recordings: &[Recording]) -> (Count, usize) {
     (count(times.into_keys().map(Some)), twice)
 }
 
-/// What the far end sends over the first uplink and fits `what` does not get there.
-fn bar(what: &str) -> io::Result<()> {
-    ip(&format!("rule add to 10.77.1.0/24 {what} blackhole"))
+fn barred(verb: &str, uplink: u8, what: &str) -> io::Result<()> {
+    ip(&format!("rule {verb} to 10.77.{uplink}.0/24 {what} blackhole"))
 }
 
 /// The only name server there is.
