@@ -87,6 +87,8 @@ pub enum EventKind {
     LinkChanged,
     /// A link was found suspect, dead, answering again or trustworthy, or a server silent behind a good link.
     LinkJudged,
+    /// A link's data cap will be reached, is reached, or binds no more; or a month of its data plan begins.
+    BudgetChanged,
     /// A destination's stream takes another link or address, or cannot although it should.
     RouteChanged,
     /// A modem came or went, or its network, signal or SIM is another.

@@ -133,6 +133,7 @@ impl Link {
             carrier_changes: self.carrier_changes,
             used_by,
             judged: None,
+            budget: None,
             expected_trouble: None,
             history: self
                 .history

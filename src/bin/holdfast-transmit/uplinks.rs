@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holdfast::clock;
-use holdfast::config::{Settings, SrtPath, Via};
+use holdfast::config::{Paths, Settings, SrtPath, Via};
 use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
 use holdfast::link::health::Observation;
-use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What};
-use holdfast::model::{InterfaceName, Media};
+use holdfast::link::{
+    self, Accounting, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What,
+};
+use holdfast::model::{InterfaceName, Media, Wall};
 use holdfast::output::EventSink;
 use holdfast::output::rtmp::Choice;
 use holdfast::programme::Network;
 use tokio::sync::{mpsc, watch};
 
+use crate::keeper;
 use crate::probing::Probing;
 
 /// What the monitor says, and what was said of it.
@@ -26,6 +29,7 @@ pub(crate) struct Uplinks {
     judged: watch::Sender<BTreeSet<InterfaceName>>,
     judging: Judging,
     probing: Probing,
+    accounting: Accounting,
     telling: Telling,
     hints: Hints,
 }
@@ -33,7 +37,7 @@ pub(crate) struct Uplinks {
 impl Uplinks {
     /// Begins to watch and to judge. What happens is heard from the channel; without a monitor, for the reason that is
     /// returned, nothing is.
-    pub(crate) fn watch(events: EventSink) -> (Self, mpsc::Receiver<Change>, Option<std::io::Error>) {
+    pub(crate) fn watch(paths: &Paths, events: EventSink) -> (Self, mpsc::Receiver<Change>, Option<std::io::Error>) {
         let (bound, names) = watch::channel(BTreeSet::new());
         let (monitor, trouble) = match link::watch(link::Options { ask: Ask::These(names), ..link::Options::default() })
         {
@@ -41,10 +45,13 @@ impl Uplinks {
             Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
         };
         let (judged, names) = watch::channel(BTreeSet::new());
-        let judging = Judging::start(monitor.links.clone(), names, move |event| events(event));
+        let told = events.clone();
+        let judging = Judging::start(monitor.links.clone(), names, move |event| told(event));
+        let accounting = Accounting::start(paths.link_accounts(), keeper::boot_id(), move |event| events(event));
         let (telling, hints) = (Telling::default(), Hints::default());
         let probing = Probing::new(monitor.links.clone(), judging.clone());
-        (Self { links: monitor.links, bound, judged, judging, probing, telling, hints }, monitor.changes, trouble)
+        let links = monitor.links;
+        (Self { links, bound, judged, judging, probing, accounting, telling, hints }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
@@ -58,6 +65,7 @@ impl Uplinks {
         let judged: BTreeSet<InterfaceName> =
             settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
         self.probing.apply(&judged, &settings.probe);
+        self.accounting.apply(&settings.plans, settings.show);
         self.judged.send_if_modified(|known| {
             let differs = *known != judged;
             *known = judged;
@@ -68,8 +76,19 @@ impl Uplinks {
     /// For those who act on it.
     pub(crate) fn network(&self) -> Network {
         let (judging, resolver) = (self.judging.clone(), self.probing.resolver().clone());
-        let choice = Choice { judging, resolver, links: self.links.clone() };
+        let (links, allowances) = (self.links.clone(), self.accounting.allowances());
+        let choice = Choice { judging, resolver, links, allowances };
         Network { links: self.links.clone(), choice: Some(choice) }
+    }
+
+    /// The show began then; `None` while there is none.
+    pub(crate) fn on_air(&self, since: Option<Wall>) {
+        self.accounting.on_air(since);
+    }
+
+    /// Remembers what has to be remembered.
+    pub(crate) async fn finish(&self) {
+        self.accounting.finish().await;
     }
 
     /// The event that a change is worth, if it is.
@@ -98,11 +117,13 @@ impl Uplinks {
         outputs: &[OutputSnapshot],
         now: Media,
     ) -> Option<Vec<LinkSnapshot>> {
-        let (links, judged) = (self.links.borrow().clone(), self.judging.shown());
+        let (links, judged, budgets) = (self.links.borrow().clone(), self.judging.shown(), self.accounting.shown());
         let shown = |link: &Link| {
-            let judged = InterfaceName::new(&link.name).and_then(|name| judged.get(&name).cloned());
+            let name = InterfaceName::new(&link.name);
+            let judged = name.as_ref().and_then(|name| judged.get(name).cloned());
+            let budget = name.and_then(|name| budgets.get(&name).cloned());
             let expected_trouble = self.hints.because(&link.name, clock::now()).map(str::to_owned);
-            LinkSnapshot { judged, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
+            LinkSnapshot { judged, budget, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
         };
         (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }

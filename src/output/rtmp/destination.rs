@@ -225,7 +225,7 @@ impl Destination {
         Line::Live(live)
     }
 
-    fn failed(&mut self, trouble: &Trouble, now: Instant) -> Line {
+    pub(super) fn failed(&mut self, trouble: &Trouble, now: Instant) -> Line {
         let url = match self.policy.phase() {
             Phase::Attempting { url, .. } | Phase::Publishing { url, .. } => url.clone(),
             Phase::Off | Phase::Waiting { .. } | Phase::Ending => self.settings.url.clone(),

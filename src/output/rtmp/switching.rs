@@ -35,6 +35,7 @@ impl Destination {
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
+                Decision::Halt { why } => self.halt(&why, line, now),
                 Decision::Activate { ref route, .. } => {
                     if self.activate(route, &mut line) {
                         self.report.note(decision.to_string());
@@ -99,6 +100,30 @@ impl Destination {
             Some(Stage::Publishing(opening, _)) => opening,
             Some(Stage::Carrying(_)) | None => self.open(attempt),
         })
+    }
+
+    /// Nothing is sent from here on, until there is a route again.
+    fn halt(&mut self, why: &Why, line: Line, now: Instant) -> Line {
+        let Why::BudgetSpent(link) = why else { return line };
+        if let Some(routing) = &mut self.routing {
+            routing.halt();
+        }
+        let trouble = Trouble::DataCap(link.clone());
+        match line {
+            Line::Live(mut live) => {
+                live.written(&self.report);
+                self.resume = Some(Replay::from(live.subscription.cursor()));
+                self.over(&mut live.connection);
+                leave(live.connection);
+                self.failed(&trouble, now)
+            }
+            Line::Idle | Line::Opening(_) => {
+                // One that waits has failed without being made.
+                let _ = self.policy.attempt(now);
+                self.failed(&trouble, now)
+            }
+            line @ Line::Ending(_) => line,
+        }
     }
 
     /// The standby there carries too, until it is known what becomes of the publishing session; whether it does.

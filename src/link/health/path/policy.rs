@@ -249,6 +249,10 @@ impl Path {
         self.links.get(link).map_or(Tier::Out, |known| known.tier(now))
     }
 
+    fn is_barred(&self, link: &InterfaceName) -> bool {
+        self.links.get(link).is_some_and(|known| known.allowance == Allowance::Barred)
+    }
+
     fn standing(&self, link: &InterfaceName) -> Option<&Standing> {
         self.links.get(link)?.standing.as_ref()
     }
@@ -323,14 +327,19 @@ impl Path {
     fn begin(&mut self, now: Instant) {
         // Until every link has been heard of, only one that is trusted will do.
         let all = self.links().iter().all(|link| self.links.contains_key(link));
-        if let (Rule::Pinned(link), true) = (&self.rule, all) {
+        let barred = self.links().iter().find(|link| self.is_barred(link)).cloned();
+        if let (Rule::Pinned(link), true, None) = (&self.rule, all, &barred) {
             // There is nothing else to wait for.
             return self.switch(Route { link: link.clone(), ingest: 0 }, Why::Start, now);
         }
         let least = if all { Tier::LastResort } else { Tier::Good };
         match self.best_other(None, least, true, now) {
             Some(to) => self.switch(to, Why::Start, now),
-            None if all => self.tell(Told::Stranded, Decision::Stranded { why: Why::NoLink }),
+            None if all => {
+                let stranded = Decision::Stranded { why: Why::NoLink };
+                let halt = |link| Decision::Halt { why: Why::BudgetSpent(link) };
+                self.tell(Told::Stranded, barred.map_or(stranded, halt));
+            }
             None => {}
         }
     }
@@ -352,10 +361,16 @@ impl Path {
     }
 
     fn leave(&mut self, route: &Route, why: Why, now: Instant) {
+        let other = self.best_other(Some(&route.link), Tier::LastResort, true, now);
+        if let (true, None) = (self.is_barred(&route.link), &other) {
+            (self.route, self.standby, self.fault, self.better) = (None, None, None, None);
+            self.told = Told::Stranded;
+            return self.push(Decision::Halt { why });
+        }
         if matches!(self.rule, Rule::Pinned(_)) {
             return self.tell(Told::Stays, Decision::Stays { route: route.clone(), why });
         }
-        match self.best_other(Some(&route.link), Tier::LastResort, true, now) {
+        match other {
             Some(to) => self.change(to, why, now),
             None => self.tell(Told::Stranded, Decision::Stranded { why }),
         }
@@ -435,8 +450,11 @@ impl Path {
     fn better(&mut self, route: &Route, now: Instant) -> Option<(Route, Why)> {
         let tier = self.tier(&route.link, now);
         let fair = |standing: &Standing| standing.outlook == Outlook::Fair;
+        // Whatever works is better than what costs.
+        let least = if tier == Tier::LastResort { Tier::Poor } else { Tier::Good };
         let candidate = self
-            .best_other(Some(&route.link), Tier::Good, false, now)
+            .best_other(Some(&route.link), least, false, now)
+            .filter(|to| matches!(self.tier(&to.link, now), Tier::Good | Tier::Poor))
             .filter(|to| self.standing(&to.link).is_some_and(fair));
         let Some(to) = candidate.filter(|_| !matches!(self.rule, Rule::Pinned(_))) else {
             self.better = None;
