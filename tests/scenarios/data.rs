@@ -103,7 +103,7 @@ fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to
     );
     assert!(all.is_perfect(), "{all}");
     assert_eq!(told, ["warned", "spent", "free"]);
-    assert!(at_cap >= 10_000_000 && at_cap < 12_000_000, "counted once a second: {at_cap}");
+    assert!((10_000_000..12_000_000).contains(&at_cap), "counted once a second: {at_cap}");
 }
 
 /// Its operator has said that the only uplink is not to be used beyond its cap: it is not, and the operator is told what to do.

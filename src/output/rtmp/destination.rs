@@ -47,7 +47,7 @@ pub(super) struct Destination {
     /// Which link it goes over; `None` if the routing table chooses, or a pin that nobody judges.
     pub(super) routing: Option<Routing>,
     /// What the kernel says of interfaces; `None` where nobody listens to it, or it says no more.
-    links: Option<watch::Receiver<Arc<Links>>>,
+    pub(super) links: Option<watch::Receiver<Arc<Links>>>,
     /// Where the session that was cut off had come, for the one that follows it.
     pub(super) resume: Option<Replay>,
 }
@@ -191,7 +191,7 @@ impl Destination {
 
     pub(super) fn open(&mut self, attempt: Attempt) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        let way = self.interface().map(|link| Way { link, resolver: self.resolver() });
+        let way = self.interface().map(|link| Way { link, resolver: self.resolver(), links: self.links.clone() });
         Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), way, random).await })
     }
 

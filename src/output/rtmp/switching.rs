@@ -153,7 +153,7 @@ impl Destination {
     fn stand_by(&mut self, route: &Route) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
         let url = self.policy.address(route.ingest).clone();
-        let way = Way { link: route.link.clone(), resolver: self.resolver() };
+        let way = Way { link: route.link.clone(), resolver: self.resolver(), links: self.links.clone() };
         Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(way), random).await })
     }
 

@@ -70,6 +70,8 @@ pub enum Input {
     Ready(Route),
     /// No session could be had there, or it was lost.
     Failed(Route),
+    /// The interface has no way there for the moment: no address, no route.
+    Unreachable(Route),
     /// The session there is over, because its interface has another address now.
     Uprooted(Route),
     /// The server of the present session is silent, the link is not.
@@ -191,6 +193,13 @@ impl Path {
                 if self.standby.as_ref().is_some_and(|standby| standby.route == route) {
                     self.standby = None;
                 } else if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Refused);
+                }
+            }
+            Input::Unreachable(route) => {
+                self.faults.note_link(&route, self.ingests, now);
+                self.standby.take_if(|standby| standby.route == route);
+                if self.route.as_ref() == Some(&route) {
                     self.fault = Some(Why::Refused);
                 }
             }
