@@ -10,6 +10,7 @@ mod support;
 
 mod carriers;
 mod data;
+mod demo;
 mod destinations;
 mod failover;
 mod faults;
