@@ -249,7 +249,10 @@ impl Show {
         let Some(at) = self.at else { return Err("ended before anything happened to the uplink".to_owned()) };
         let course = Course::read(&self.seen, self.fault.link(), at);
         let mut text = format!("\n WHAT HAPPENED TO {}, AND WHAT THE BOX DID (ms since it began)\n", self.fault.link());
-        for event in self.seen.iter().filter(|event| event.mono >= at) {
+        let mut since: Vec<&Event> = self.seen.iter().filter(|event| event.mono >= at).collect();
+        // What this demonstration does is known here before the box has told what came first.
+        since.sort_by_key(|event| event.mono);
+        for event in since {
             let after = (event.mono - at).to_ticks(1000);
             text.push_str(&format!("   {after:>7}  {:<10} {}\n", event.subject, event.reason));
         }
