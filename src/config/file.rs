@@ -12,7 +12,7 @@ use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
 use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
 use super::settings::{AlertSettings, Settings, SlateSettings};
-use super::{destination, frame_rate, input, path, probe, recording, rendition, telemetry};
+use super::{destination, frame_rate, input, network, path, probe, recording, rendition, telemetry};
 use crate::model::FrameRate;
 
 /// Longest text that is looked at, bytes.
@@ -156,6 +156,7 @@ fn read_main(
     let recordings = recording::read_all(&mut root, &context, &mut outputs, report);
     let telemetry = telemetry::read(&mut root, report);
     let probe = probe::read(&mut root, report);
+    let network = network::read(&mut root, report);
     read_alerts(&mut root, report);
     root.finish(report);
 
@@ -171,6 +172,7 @@ fn read_main(
             srt_destinations: destinations.srt,
             recordings: recordings?,
             probe: probe?,
+            network: network?,
             alerts: AlertSettings { webhook: secrets.and_then(|(secrets, _)| secrets.webhook.clone()) },
             telemetry: telemetry?,
         })

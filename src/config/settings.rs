@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub recordings: Vec<RecordingSettings>,
     /// How it is found out whether a link carries anything.
     pub probe: ProbeSettings,
+    /// What Holdfast may do to the machine's network.
+    pub network: NetworkSettings,
     /// Who is told when something happens.
     pub alerts: AlertSettings,
     /// What of itself and its uplinks the box watches.

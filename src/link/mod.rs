@@ -7,8 +7,9 @@
 //! ```
 //!
 //! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers, [`portal`]
-//! whether a captive portal does, and [`resolve`] looks names up, each over that link and no other. [`health`]
-//! judges links by that and more, and chooses between them for RTMP.
+//! whether a captive portal does, and [`resolve`] looks names up, each over that link and no other. [`pinning`] finds
+//! out whether what is bound to a link leaves by it at all, and [`tables`] gives each a routing table. [`health`] judges links by that and more, and chooses between
+//! them for RTMP.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
 //! asking it holds up nobody who sends.
@@ -27,10 +28,13 @@ mod links;
 mod monitor;
 mod netlink;
 mod network;
+pub mod networkd;
 mod outlet;
+pub mod pinning;
 pub mod portal;
 pub mod probe;
 pub mod resolve;
+pub mod tables;
 mod told;
 pub mod udp;
 
@@ -44,7 +48,7 @@ pub use fact::{LinkState, Mac, Rule};
 pub use hints::Hints;
 pub use identity::Identity;
 pub use judging::{JudgedSession, Judging, Report};
-pub use links::{CARRIER_POLL, Knowledge, Link, Links};
+pub use links::{CARRIER_POLL, DefaultRoute, Knowledge, Link, Links};
 pub use monitor::{Ask, Monitor, Options, Return, look, watch, watch_returns};
 pub use outlet::Outlet;
 pub use told::{TELL_EVERY, Telling, Use};

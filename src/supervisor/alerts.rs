@@ -48,6 +48,8 @@ fn matter(kind: EventKind) -> Matter {
         | EventKind::SenderGone
         | EventKind::CallerRefused
         | EventKind::FormatChanged
+        | EventKind::PinChecked
+        | EventKind::TablesChanged
         | EventKind::Note => Matter::Other,
     }
 }
@@ -91,6 +93,8 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::SlateChanged
         | EventKind::NetworkReturned
         | EventKind::CommandTaken
+        | EventKind::PinChecked
+        | EventKind::TablesChanged
         | EventKind::Note => false,
     }
 }

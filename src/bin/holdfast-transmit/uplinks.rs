@@ -8,6 +8,7 @@ use holdfast::clock;
 use holdfast::config::{Settings, SrtPath, Via};
 use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
 use holdfast::link::health::Observation;
+use holdfast::link::pinning::{self, CheckedPins, PinCheck};
 use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What};
 use holdfast::model::{InterfaceName, Media};
 use holdfast::output::EventSink;
@@ -28,6 +29,8 @@ pub(crate) struct Uplinks {
     probing: Probing,
     telling: Telling,
     hints: Hints,
+    /// Whether what is bound to each leaves by it.
+    pins: watch::Receiver<CheckedPins>,
 }
 
 impl Uplinks {
@@ -41,10 +44,15 @@ impl Uplinks {
             Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
         };
         let (judged, names) = watch::channel(BTreeSet::new());
-        let judging = Judging::start(monitor.links.clone(), names, move |event| events(event));
+        let tell = events.clone();
+        let judging = Judging::start(monitor.links.clone(), names, move |event| tell(event));
+        let (found, pins) = watch::channel(CheckedPins::new());
+        let checking =
+            pinning::run(bound.subscribe(), monitor.links.clone(), found, Role::Transmit, move |event| events(event));
+        tokio::task::spawn_local(checking);
         let (telling, hints) = (Telling::default(), Hints::default());
         let probing = Probing::new(monitor.links.clone(), judging.clone());
-        (Self { links: monitor.links, bound, judged, judging, probing, telling, hints }, monitor.changes, trouble)
+        (Self { links: monitor.links, bound, judged, judging, probing, telling, hints, pins }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
@@ -101,7 +109,8 @@ impl Uplinks {
         let shown = |link: &Link| {
             let judged = InterfaceName::new(&link.name).and_then(|name| judged.get(&name).cloned());
             let expected_trouble = self.hints.because(&link.name, clock::now()).map(str::to_owned);
-            LinkSnapshot { judged, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
+            let pin = self.pins.borrow().get(&link.name).map(PinCheck::shown);
+            LinkSnapshot { judged, pin, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
         };
         (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }
