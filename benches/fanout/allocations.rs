@@ -145,6 +145,7 @@ fn destination(i: usize, port: u16) -> DestinationSettings {
         ca_file: None,
         backup_key: None,
         via: Via::Routing,
+        lowers_bitrate: true,
         enabled: true,
     }
 }

@@ -2,6 +2,8 @@
 //! shifted frame can be measured at the far end.
 //!
 //! - the grid frame number as a [`blockcode`] along the bottom edge, and in digits;
+//! - where it is asked for, a band of noise, other with every frame: plain bars and a box need so few bits that they say
+//!   nothing of what an uplink bears;
 //! - a white box that sweeps across once every four seconds;
 //! - on the first places of each whole second of the grid a white flash, and from exactly that second a 1 kHz beep of
 //!   60 ms, over a quiet 440 Hz tone that never stops.
@@ -35,17 +37,18 @@ pub struct Pattern {
     width: usize,
     height: usize,
     grid: VideoGrid,
+    noise: bool,
     /// One line of the bars in each plane; every line above the band is the same.
     bars: [Vec<u8>; 3],
 }
 
 impl Pattern {
     /// The picture for `width` x `height`, both even.
-    pub fn new(width: u32, height: u32, grid: VideoGrid) -> Self {
+    pub fn new(width: u32, height: u32, grid: VideoGrid, noise: bool) -> Self {
         let (width, height) = (width as usize, height as usize);
         let line = |plane: usize, length: usize| (0..length).map(|x| BARS[x * BARS.len() / length][plane]).collect();
         let chroma = width.div_ceil(2);
-        Self { width, height, grid, bars: [line(0, width), line(1, chroma), line(2, chroma)] }
+        Self { width, height, grid, noise, bars: [line(0, width), line(1, chroma), line(2, chroma)] }
     }
 
     /// Draws the picture of grid place `n`, every pixel of it.
@@ -59,6 +62,9 @@ impl Pattern {
             for line in plane.chunks_mut(stride).skip(band.div_ceil(2)) {
                 line.fill(128);
             }
+        }
+        if self.noise {
+            draw_noise(n, luma, stride, band / 2..band * 3 / 4);
         }
         self.draw_box(n, luma, stride, band);
         self.draw_number(n, luma, stride, band);
@@ -95,6 +101,21 @@ impl Pattern {
             for dot_at in (0..15).filter(|at| bits >> (14 - at) & 1 == 1) {
                 let (column, row) = (dot_at % 3, dot_at / 3);
                 rectangle(luma, stride, (left + dot * (4 * i + column), top + dot * row), (dot, dot), 235);
+            }
+        }
+    }
+}
+
+/// Fills these lines with noise that is a function of `n` (xorshift64, Marsaglia 2003), within the limited range.
+fn draw_noise(n: i64, luma: &mut [u8], stride: usize, band: std::ops::Range<usize>) {
+    let mut state = n.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for line in luma.chunks_mut(stride).take(band.end).skip(band.start) {
+        for eight in line.chunks_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            for (pixel, random) in eight.iter_mut().zip(state.to_le_bytes()) {
+                *pixel = 16 + random % 220;
             }
         }
     }
@@ -156,7 +177,7 @@ mod tests {
         let (mut y, mut u, mut v) = (vec![1; w * h], vec![1; w * h / 4], vec![1; w * h / 4]);
         let (width, height) = (u32::try_from(w).unwrap(), u32::try_from(h).unwrap());
         let mut canvas = Canvas { planes: [&mut y, &mut u, &mut v], strides: [w, w / 2, w / 2] };
-        Pattern::new(width, height, grid).draw(n, &mut canvas);
+        Pattern::new(width, height, grid, false).draw(n, &mut canvas);
         assert!(y.iter().chain(&u).chain(&v).all(|&p| p != 1), "a pixel was not drawn");
         y
     }
@@ -170,6 +191,22 @@ mod tests {
                 assert_eq!(blockcode::read(&luma, w, w, h), Some(n.unsigned_abs()), "{n} at {w}x{h}");
             }
         }
+    }
+
+    #[test]
+    fn noise_is_another_with_each_frame_and_leaves_the_number_alone() {
+        let (w, h) = (640, 360);
+        let draw = |n| {
+            let (mut y, mut u, mut v) = (vec![0; w * h], vec![0; w * h / 4], vec![0; w * h / 4]);
+            let mut canvas = Canvas { planes: [&mut y, &mut u, &mut v], strides: [w, w / 2, w / 2] };
+            Pattern::new(640, 360, VideoGrid(FrameRate::whole(30)), true).draw(n, &mut canvas);
+            y
+        };
+        let (one, other) = (draw(41), draw(42));
+        assert_eq!(blockcode::read(&one, w, w, h), Some(41));
+        assert_eq!(one, draw(41), "a function of the place");
+        let differing = one.iter().zip(&other).filter(|(a, b)| a != b).count();
+        assert!(differing > w * h / 5, "{differing}");
     }
 
     #[test]

@@ -59,9 +59,10 @@ impl Source {
     pub fn open(settings: &config::Source, canvas: VideoFormat) -> Result<Self, SourceError> {
         let (say, notices) = sync_channel(NOTICES);
         let (kind, description) = match settings {
-            config::Source::Pattern => {
-                (Kind::Pattern(PatternSource::new(canvas)?), describe(Some(&video_caps(canvas, true)), "pattern"))
-            }
+            config::Source::Pattern { noise } => (
+                Kind::Pattern(PatternSource::new(canvas, *noise)?),
+                describe(Some(&video_caps(canvas, true)), "pattern"),
+            ),
             config::Source::File { path } => {
                 (Kind::File(FileSource::open(path, canvas, say)), format!("file {}", path.display()))
             }
@@ -133,7 +134,7 @@ struct PatternSource {
 }
 
 impl PatternSource {
-    fn new(canvas: VideoFormat) -> Result<Self, SourceError> {
+    fn new(canvas: VideoFormat, noise: bool) -> Result<Self, SourceError> {
         let info = video_info(canvas).ok_or(SourceError::Missing("I420 video".to_owned()))?;
         let pool = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
         let mut config = pool.config();
@@ -141,7 +142,7 @@ impl PatternSource {
         config.set_params(Some(&video_caps(canvas, true)), size, 0, 0);
         pool.set_config(config).map_err(|_| SourceError::Missing("buffer pool".to_owned()))?;
         pool.set_active(true).map_err(|_| SourceError::Missing("buffer pool".to_owned()))?;
-        let pattern = Pattern::new(canvas.width, canvas.height, VideoGrid(canvas.rate));
+        let pattern = Pattern::new(canvas.width, canvas.height, VideoGrid(canvas.rate), noise);
         Ok(Self { pattern, tone: Tone::default(), info, pool, shown: None })
     }
 

@@ -159,6 +159,7 @@ fn read_rtmp(
             _ => Ok(file),
         });
     let via = read_via(section);
+    let lowers_bitrate = read_lowers_bitrate(section, context);
     let key = match &name {
         Ok(name) => read_key(section, name.as_str(), enabled, secrets),
         Err(Reported) => Err(Reported),
@@ -176,6 +177,7 @@ fn read_rtmp(
         ca_file: ca_file?,
         backup_key: backup_key?,
         via: via?,
+        lowers_bitrate: lowers_bitrate?,
         enabled: enabled?,
     }))
 }
@@ -190,7 +192,7 @@ fn read_srt(
     secrets: Option<&(Secrets, &str)>,
 ) -> Result<Destination, Reported> {
     let complaint = Complaint::new("is for rtmp:// addresses", "remove it, or write rtmps://host/app");
-    section.refuse(&["takeover", "backup_url", "ca_file"], &complaint);
+    section.refuse(&["takeover", "backup_url", "ca_file", "lowers_bitrate"], &complaint);
     let complaint = Complaint::new("is for rtmp:// addresses", "write paths = [{ interface = \"eth0\" }]");
     section.refuse(&["interface", "interfaces"], &complaint);
     let found = match (&name, secrets) {
@@ -270,6 +272,15 @@ fn read_takeover(section: &mut Section<'_>, url: Option<&RtmpUrl>) -> Result<Tak
         (Strategy::ServerOverrides, None) => Ok(Takeover::ServerOverrides),
         (Strategy::RetryUntilFree, None) => Ok(Takeover::RetryUntilFree),
     }
+}
+
+/// A relay has no encoder that could be told.
+fn read_lowers_bitrate(section: &mut Section<'_>, context: &Context<'_>) -> Result<bool, Reported> {
+    if context.refers_by != "rendition" {
+        section.refuse(&["lowers_bitrate"], &Complaint::new("is for a box, which encodes", "remove it"));
+        return Ok(false);
+    }
+    section.or("lowers_bitrate", true, boolean)
 }
 
 /// `interface = "eth0"` pins, `interfaces = ["eth0", "wwan0"]` fails over.

@@ -145,7 +145,7 @@ fn read_main(
     let frame_rate = read_programme(&mut root, report);
     let inputs = input::read_all(&mut root, &base, report);
     let slate = read_slate(&mut root, &base, report);
-    let (renditions, rendition_names) = rendition::read_all(&mut root, report);
+    let (renditions, floors, rendition_names) = rendition::read_all(&mut root, report);
     let context = Context {
         base: &base,
         refers_by: "rendition",
@@ -168,6 +168,7 @@ fn read_main(
             inputs: inputs?,
             slate: slate?,
             renditions: renditions?,
+            floors,
             destinations: destinations.rtmp,
             srt_destinations: destinations.srt,
             recordings: recordings?,

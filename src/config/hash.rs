@@ -45,6 +45,7 @@ impl Settings {
     fn hash_outputs(&self, hash: &mut Hash) {
         hash.part("box", &self.box_name);
         hash.part("slate", &self.slate);
+        hash.part("floors", &self.floors);
         hash.part("destinations", &self.destinations);
         for destination in &self.destinations {
             hash.secret(destination.key.reveal());

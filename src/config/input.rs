@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::name::Names;
 use super::path;
 use super::report::{Absent, Complaint, Report, Reported, nearest, quote};
-use super::section::{Section, choice, text};
+use super::section::{Section, boolean, choice, text};
 use super::settings::{AudioSource, InputSettings, Source};
 use crate::model::InputId;
 
@@ -69,17 +69,17 @@ fn read(
     let source = match kind {
         Ok(Kind::V4l2) => read_v4l2(section, devices),
         Ok(Kind::File) => {
-            not_for(section, "file", &["device", "audio"]);
+            not_for(section, "file", &["device", "audio", "noise"]);
             section
                 .required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base))
                 .map(|path| Source::File { path })
         }
         Ok(Kind::Pattern) => {
             not_for(section, "pattern", &["device", "audio", "path"]);
-            Ok(Source::Pattern)
+            section.or("noise", false, boolean).map(|noise| Source::Pattern { noise })
         }
         Err(Reported) => {
-            section.pass_over(&["device", "audio", "path"]);
+            section.pass_over(&["device", "audio", "path", "noise"]);
             Err(Reported)
         }
     };
@@ -87,7 +87,7 @@ fn read(
 }
 
 fn read_v4l2(section: &mut Section<'_>, devices: &mut BTreeSet<PathBuf>) -> Result<Source, Reported> {
-    not_for(section, "v4l2", &["path"]);
+    not_for(section, "v4l2", &["path", "noise"]);
     let device = section
         .required("device", "device = \"/dev/video0\", or better its name under /dev/v4l/by-path", |v| {
             path::read_absolute(text(v)?, "\"/dev/video0\", or better its name under /dev/v4l/by-path")

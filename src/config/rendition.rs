@@ -1,5 +1,6 @@
 //! `[[rendition]]`.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -32,12 +33,12 @@ const VIDEO_ALIASES: [(&str, &str); 9] = [
 const AUDIO: [(&str, Codec); 2] = [("aac", Codec::Aac), ("opus", Codec::Opus)];
 const AUDIO_ALIASES: [(&str, &str); 3] = [("aac-lc", "aac"), ("mp4a", "aac"), ("m4a", "aac")];
 
-/// The renditions, at least one, and their names, including those of renditions that are wrong otherwise.
+/// The renditions, at least one, the floors of those whose bit rate may go down, and their names, including those of renditions that are wrong otherwise.
 pub(super) fn read_all(
     root: &mut Section<'_>,
     report: &mut Report<'_>,
-) -> (Result<Vec<RenditionSettings>, Reported>, Names) {
-    let mut names = Names::new();
+) -> (Result<Vec<RenditionSettings>, Reported>, BTreeMap<RenditionId, u32>, Names) {
+    let (mut names, mut floors) = (Names::new(), BTreeMap::new());
     let sections = root.tables("rendition");
     if sections.is_empty() {
         names.complete = false;
@@ -50,21 +51,27 @@ pub(super) fn read_all(
                 ),
             );
         }
-        return (Err(Reported), names);
+        return (Err(Reported), floors, names);
     }
     if sections.len() > MOST {
         let problem = format!("has {} renditions", sections.len());
         root.complain("rendition", &Complaint::new(problem, format!("keep at most {MOST}")));
         names.complete = false;
-        return (Err(Reported), names);
+        return (Err(Reported), floors, names);
     }
     let mut renditions = Vec::new();
     for mut section in sections {
-        let rendition = read(&mut section, &mut names, report);
+        let rendition = read(&mut section, &mut names, report).and_then(|rendition| {
+            let floor = read_floor(&mut section, rendition.bitrate)?;
+            floors.extend(floor.map(|floor| (rendition.id.clone(), floor)));
+            Ok(rendition)
+        });
+        // Where there is no rendition, its floor has nothing to be compared with.
+        section.pass_over(&["bitrate_floor"]);
         section.finish(report);
         renditions.push(rendition);
     }
-    (renditions.into_iter().collect(), names)
+    (renditions.into_iter().collect(), floors, names)
 }
 
 fn read(section: &mut Section<'_>, names: &mut Names, report: &mut Report<'_>) -> Result<RenditionSettings, Reported> {
@@ -97,6 +104,18 @@ fn read(section: &mut Section<'_>, names: &mut Names, report: &mut Report<'_>) -
         encoder: encoder?,
         audio: audio?,
     })
+}
+
+/// How far the bit rate may go down.
+fn read_floor(section: &mut Section<'_>, bitrate: u32) -> Result<Option<u32>, Reported> {
+    match section.optional("bitrate_floor", |v| bitrate::read(v, &VIDEO_BITRATE))? {
+        Some(floor) if floor > bitrate => {
+            let complaint =
+                Complaint::new("is above bitrate", "write the least that is still worth sending, or remove it");
+            Err(section.complain("bitrate_floor", &complaint))
+        }
+        floor => Ok(floor),
+    }
 }
 
 /// AAC at 128 kbit/s, Opus at 96 kbit/s; Opus goes with AV1 unless something else is asked for.

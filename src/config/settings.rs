@@ -1,5 +1,6 @@
 //! What a box can be told to do, as types in which every value is legal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub slate: SlateSettings,
     /// Video encodes; at least one. Names are unique and differ from every audio rendition's.
     pub renditions: Vec<RenditionSettings>,
+    /// Renditions whose bit rate may go down to so much, bit/s, where an uplink bears no more. The others' is fixed.
+    pub floors: BTreeMap<RenditionId, u32>,
     /// RTMP destinations.
     pub destinations: Vec<DestinationSettings>,
     /// SRT destinations. Names are unique among all destinations and recordings.
@@ -64,7 +67,10 @@ pub enum Source {
         path: PathBuf,
     },
     /// A moving test picture with a machine-readable frame number, and a tone.
-    Pattern,
+    Pattern {
+        /// Whether a part of it is noise, so that an encoder has to spend its whole bit rate on it.
+        noise: bool,
+    },
 }
 
 /// Where a capture device's sound comes from.
@@ -189,6 +195,8 @@ pub struct DestinationSettings {
     pub backup_key: Option<Secret>,
     /// Which interfaces carry it.
     pub via: Via,
+    /// Whether its rendition's bit rate goes down, for everybody who gets it, where this destination bears no more.
+    pub lowers_bitrate: bool,
     /// Whether it is used. A disabled destination stays configured.
     pub enabled: bool,
 }

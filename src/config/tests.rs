@@ -180,7 +180,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|_| ()), [""; 0]);
     assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "transmit", "supervisor"]);
-    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern { noise: false }), ["film", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs.swap(1, 2)), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);

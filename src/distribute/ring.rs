@@ -138,6 +138,17 @@ impl Ring {
         }
     }
 
+    /// Moves `cursor` to the newest keyframe, if that is ahead, and says how many units that leaves out.
+    pub fn skip_ahead(&self, cursor: &mut Cursor) -> u64 {
+        match (cursor.0, self.keys.back()) {
+            (Place::At(next), Some(&key)) if key > next => {
+                cursor.0 = Place::At(key);
+                key - next
+            }
+            (Place::At(_) | Place::Joining | Place::Lost { .. }, _) => 0,
+        }
+    }
+
     /// What is at `cursor`, which moves past it; `None` if that has yet to arrive.
     pub fn read(&self, cursor: &mut Cursor) -> Option<Read<'_>> {
         let lost_from = match cursor.0 {
@@ -500,6 +511,25 @@ mod tests {
         // Without such a wish, the same place is gone.
         let mut replay = ring.replay(Replay::wishing(wished, wished));
         assert!(matches!(ring.read(&mut replay), Some(Read::Skipped { .. })));
+    }
+
+    #[test]
+    fn skipping_ahead_leaves_out_whole_groups_and_counts_them() {
+        let (mut producer, mut ring) = (Producer::new(), ring(10));
+        producer.second(&mut ring);
+        let mut cursor = ring.join();
+        let first = next_unit(&ring, &mut cursor);
+        assert_eq!(ring.skip_ahead(&mut cursor), 0, "the newest group is read already");
+        for _ in 0..3 {
+            producer.second(&mut ring);
+        }
+        let left_out = ring.skip_ahead(&mut cursor);
+        let mut whole = ring.replay(Replay::from(cursor));
+        assert_eq!(whole, cursor, "at a keyframe");
+        let unit = next_unit(&ring, &mut whole);
+        assert_eq!(unit.pts - first.pts, Media::from_millis(3000));
+        // Each second has as many units as the others; one of the first was read.
+        assert_eq!(left_out % 3, 2, "{left_out}");
     }
 
     #[test]

@@ -39,6 +39,9 @@ mod trial;
 // What is sent when there is no picture.
 pub mod slate;
 
+// How high the picture's bit rate is.                                                             pure
+pub mod bitrate;
+
 // How units get to the data plane.                                                                pure
 pub mod protocol;
 pub mod session;

@@ -37,6 +37,8 @@ pub enum EventKind {
     OutputDown,
     /// A destination could not keep up and skipped to a keyframe.
     OutputLagged,
+    /// A rendition has another bit rate than was configured, or that again.
+    BitrateChanged,
     /// A path of an SRT destination is connected.
     PathUp,
     /// A path of an SRT destination is not connected any more, or could not be.

@@ -130,6 +130,9 @@ pub struct RenditionSnapshot {
     pub late: u64,
     /// Bit/s over the last second.
     pub bitrate: u32,
+    /// Bit/s of the picture that its encoder is asked for, where that is less than was configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<u32>,
 }
 
 /// How a destination is. Three words, never mixed: *connected* is a session, *acknowledged* is bytes the far end
@@ -175,7 +178,7 @@ pub struct OutputSnapshot {
     pub bytes: u64,
     /// Bytes the far end confirmed: its TCP, or its SRT of those it was given.
     pub acknowledged: u64,
-    /// Milliseconds of programme waiting for this destination.
+    /// Milliseconds of programme that its far end has not confirmed.
     pub behind_ms: u64,
     /// The interface that carries it, where the box chooses one; `None` if the routing table does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -184,6 +184,16 @@ impl Subscription {
         self.core.borrow().ring.behind(self.cursor)
     }
 
+    /// Programme time from `place`, which this or an earlier reader was at, to the newest unit.
+    pub fn waiting_from(&self, place: Cursor) -> Duration {
+        self.core.borrow().ring.behind(place)
+    }
+
+    /// Goes on at the newest keyframe, if that is ahead, and says how many units that leaves out.
+    pub fn skip_ahead(&mut self) -> u64 {
+        self.core.borrow().ring.skip_ahead(&mut self.cursor)
+    }
+
     /// A bookmark: the place of the unit that comes next. Costs the ring nothing; what it points at may be evicted.
     pub fn cursor(&self) -> Cursor {
         self.cursor

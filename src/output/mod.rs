@@ -32,6 +32,9 @@ pub enum OutputCommand {
     RetryNow,
     /// An interface came back: try now, and begin the back-off from its start.
     NetworkReturned,
+    /// The link does not bear even the least bit rate: leave out whole groups and go on at the newest keyframe. For
+    /// those that read the programme unit by unit; others drop by themselves what is too late.
+    SkipAhead,
 }
 
 /// Where outputs report what happened. Never blocks.

@@ -19,6 +19,7 @@ pub use outputs::{END_WITHIN, Network, Outputs, Wanted};
 
 use crate::clock;
 use crate::config::RenditionSettings;
+use crate::encode::bitrate::Load;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
 use crate::model::{AccessUnit, InputId, Media, OutputId, RenditionId, Track, Wall};
 use crate::mux::ts;
@@ -233,6 +234,11 @@ impl Programme {
     /// Tells one output, or all of them.
     pub fn tell(&self, id: Option<&OutputId>, command: OutputCommand) {
         self.outputs.tell(id, command);
+    }
+
+    /// How those of these destinations do that publish.
+    pub fn loads(&self, of: &[OutputId]) -> Vec<Load> {
+        self.outputs.loads(of)
     }
 
     /// The latest of every destination, by name.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, SrtDestinationSettings};
+use crate::encode::bitrate::Load;
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
 use crate::link::{self, Links};
 use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
@@ -166,6 +167,21 @@ impl Outputs {
         tell_some(&self.rtmp, id, command);
         tell_some(&self.srt, id, command);
         tell_some(&self.recordings, id, command);
+    }
+
+    /// How those of these destinations do that publish.
+    pub fn loads(&self, of: &[OutputId]) -> Vec<Load> {
+        let running = of.iter().filter_map(|id| self.rtmp.get(id));
+        let load = |running: &Running<DestinationSettings, OutputSnapshot>| {
+            let now = running.handle.snapshot.borrow();
+            (now.state == OutputState::Publishing).then(|| Load {
+                output: now.id.clone(),
+                session: now.sessions,
+                waiting: Duration::from_millis(now.behind_ms),
+                confirmed: now.acknowledged,
+            })
+        };
+        running.filter_map(load).collect()
     }
 
     /// The latest of every destination, by name.

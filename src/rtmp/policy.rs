@@ -326,8 +326,13 @@ impl Policy {
 
     /// The stream name of the next session.
     pub fn name(&mut self) -> Secret {
+        self.name_at(self.ingest)
+    }
+
+    /// The stream name of a session at this address.
+    pub fn name_at(&mut self, ingest: usize) -> Secret {
         if self.takeover != Takeover::PriorityQuery {
-            let backup_key = self.backup_key.as_ref().filter(|_| self.ingest == 1);
+            let backup_key = self.backup_key.as_ref().filter(|_| ingest == 1);
             return backup_key.unwrap_or(&self.key).clone();
         }
         let key = self.key.reveal();

@@ -50,6 +50,7 @@ fn matter(kind: EventKind) -> Matter {
         | EventKind::FormatChanged
         | EventKind::PinChecked
         | EventKind::TablesChanged
+        | EventKind::BitrateChanged
         | EventKind::Note => Matter::Other,
     }
 }
@@ -75,6 +76,7 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::InputChanged
         | EventKind::OutputDown
         | EventKind::OutputLagged
+        | EventKind::BitrateChanged
         | EventKind::PathDown
         | EventKind::PathSwitched
         | EventKind::PathDoubted

@@ -354,7 +354,16 @@ impl Stream {
     pub(super) fn snapshot(&self, now: Media) -> RenditionSnapshot {
         let Counts { live, slate, missing, late } = self.counts;
         let bitrate = self.rate.bits_per_second(now);
-        RenditionSnapshot { id: self.rendition.clone(), codec: self.codec, live, slate, missing, late, bitrate }
+        RenditionSnapshot {
+            id: self.rendition.clone(),
+            codec: self.codec,
+            live,
+            slate,
+            missing,
+            late,
+            bitrate,
+            lowered: None,
+        }
     }
 
     /// How long after a place's time the slate sends it.

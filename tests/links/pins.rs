@@ -142,7 +142,8 @@ impl Plane {
         feed.push(picture(0));
         let last = Rc::new(Cell::new(None));
         let events: EventSink = Arc::new(|event| println!("    {}", event.reason));
-        let choice = Choice { judging: self.judging.clone(), resolver: self.resolver.clone() };
+        let (judging, resolver) = (self.judging.clone(), self.resolver.clone());
+        let choice = Choice { judging, resolver, links: self.links.clone() };
         let mut out = rtmp::spawn(settings, &rendition, FrameRate::whole(25), feed.clone(), events, Some(choice), 1);
         out.commands.send(OutputCommand::Start).await.unwrap();
         let began = out.snapshot.wait_for(|s| s.state == OutputState::Publishing);

@@ -1,198 +1,15 @@
 //! A box that publishes over RTMP and loses the uplink under it: real kernel routing, a real server that records what it
 //! gets, and a relay that answers probes.
-//!
-//! Box and servers are in network namespaces of their own; the two uplinks are TAP devices through the emulator.
-
-use std::collections::BTreeMap;
-use std::fs;
-use std::process::Command as Program;
-use std::time::Duration;
 
 use holdfast::clock;
-use holdfast::events::{Command, Event, EventKind};
+use holdfast::events::EventKind;
 use holdfast::model::Media;
-use holdfast::netem::{Conditions, Testbed, Uplink};
 
-use crate::support::config::Configuration;
-use crate::support::picture::{Count, Recording, count};
-use crate::support::process::Process;
-use crate::support::receiver::{Nginx, NginxSite};
+use crate::support::picture::{Count, Recording};
 use crate::support::results::record;
-use crate::support::rig::{PATIENCE, Rig, live, repetitions, soaking};
+use crate::support::rig::{repetitions, soaking};
+use crate::support::show::{Fault, Plan, Show, UPLINKS, together};
 use crate::support::tools::ip;
-use crate::support::wait::wait_until;
-
-const FPS: u32 = 30;
-/// Name and one-way delay, ms.
-const UPLINKS: [(&str, u64); 2] = [("eth0", 20), ("wwan0", 30)];
-/// Where the server is, over either.
-const SERVER: &str = "10.77.255.1";
-const ECHO: u16 = 9710;
-/// What nginx does to a publisher of which nothing comes any more.
-const IDLE: &str = "drop_idle_publisher 2s;";
-
-/// A box on air over one of two uplinks.
-struct Show {
-    // Dropped in this order: the processes before their network.
-    rig: Rig,
-    nginx: Nginx,
-    relay: Process,
-    bed: Testbed,
-}
-
-/// What one fault did.
-#[derive(Debug)]
-struct Fault {
-    /// From the fault to the verdict, ms.
-    detected: i64,
-    /// From the fault to publishing over the other uplink, ms.
-    publishing: i64,
-}
-
-impl Show {
-    /// `None` where there are no namespaces.
-    fn begin(name: &'static str, takeover: &str) -> Option<Self> {
-        Self::begin_with(name, takeover, &format!("[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]"))
-    }
-
-    /// With this section about probes, and a standby before the show if there are any.
-    fn begin_with(name: &'static str, takeover: &str, probe: &str) -> Option<Self> {
-        let uplinks = UPLINKS.map(|(name, delay)| Uplink {
-            name: name.to_owned(),
-            conditions: Conditions::delayed(Duration::from_millis(delay)),
-        });
-        let bed = match Testbed::with_namespaces(&uplinks, 1) {
-            Ok(bed) => bed,
-            Err(why) => {
-                println!("skipped: there are no namespaces with devices here ({why})");
-                return None;
-            }
-        };
-        let mut rig = Rig::new(name);
-        let (guard, dir) = (&rig.guard, rig.dir().to_owned());
-        let site = NginxSite { address: "0.0.0.0", applications: &["live", "backup"], extra: IDLE };
-        let nginx = bed.at_relay(|| Ok(Nginx::serve(guard, &dir, "nginx", &site))).expect("nginx starts");
-        let mut command = echo(&rig);
-        let relay = bed.at_relay(|| Ok(guard.spawn("relay", &mut command))).expect("the relay starts");
-        wait_until("the relay to answer probes", PATIENCE, || {
-            bed.at_relay(|| Ok(std::net::UdpSocket::bind(("0.0.0.0", ECHO)).is_err())).unwrap_or(false)
-        });
-        let server = |application: &str| format!("rtmp://{SERVER}:{}/{application}", nginx.port);
-        let takeover = takeover.replace("BACKUP", &server("backup"));
-        rig.configure(
-            &Configuration::new(FPS)
-                .section(probe)
-                .pattern("pattern")
-                .rendition("main", "h264", "640x360", "1500k", "aac")
-                .destination_with(
-                    "youtube",
-                    "main",
-                    &server("live"),
-                    "key",
-                    &format!("interfaces = [\"eth0\", \"wwan0\"]\n{takeover}"),
-                ),
-        );
-        let mut command = rig.daemon_command();
-        let guard = &rig.guard;
-        let daemon = bed.at_box(|| Ok(guard.spawn("holdfastd", &mut command))).expect("holdfastd starts");
-        rig.adopt_daemon(daemon);
-        rig.wait_delivering();
-        rig.order(Command::Start);
-        rig.wait_for_source(&live("pattern"));
-        rig.wait_publishing(&["youtube"]);
-        let show = Self { rig, nginx, relay, bed };
-        if !probe.is_empty() {
-            show.wait_standby();
-        }
-        show.rig.let_pass(3);
-        Some(show)
-    }
-
-    fn wait_standby(&self) {
-        self.rig.wait("a session that stands by", |s| {
-            let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "youtube")?;
-            output.standby.clone()
-        });
-    }
-
-    /// Waits until what people see says so; that is brought up to date twice a second.
-    fn on_air_over(&self, what: &str, is_it: impl Fn(&str) -> bool) {
-        self.rig.wait(&format!("{what} to carry"), |s| {
-            let output = s.plane.as_ref()?.outputs.iter().find(|o| o.id.as_str() == "youtube")?;
-            output.route.as_deref().filter(|link| is_it(link)).map(|_| ())
-        });
-    }
-
-    fn order(&mut self, order: &str) {
-        self.bed.emulator.order(order).expect("an order it knows");
-    }
-
-    /// Does `order` to the uplink in use, and waits until the stream has gone to the other one and plays there.
-    fn lose(&mut self, order: &str) -> Fault {
-        let before = self.rig.events().len();
-        let in_use = self.rig.output("youtube").route.expect("a link in use");
-        let begun = self.bed.emulator.order_at(&format!("{in_use} {order}")).expect("an order it knows");
-        let begun = i64::try_from(begun).expect("microseconds");
-        let since = |event: &Event| (event.mono.as_nanos() / 1000 - begun) / 1000;
-        let dead = self.rig.wait_event(before, "the link to be found dead", |e| {
-            e.kind == EventKind::LinkJudged
-                && e.subject == in_use
-                && e.evidence.get("verdict").is_some_and(|v| v == "dead")
-        });
-        println!("    {in_use} {order}: {}", dead.reason);
-        let moved = self.rig.wait_event(before, "the stream to move", |e| e.kind == EventKind::RouteChanged);
-        println!("    {}", moved.reason);
-        let up = self.rig.wait_event(before, "it to publish again", |e| e.kind == EventKind::OutputPublishing);
-        self.rig.let_pass(3);
-        self.order(&format!("{in_use} heal"));
-        self.wait_standby();
-        self.rig.let_pass(1);
-        Fault { detected: since(&dead), publishing: since(&up) }
-    }
-
-    /// What has been found or decided since the first `after` events, in words.
-    fn verdicts(&self, after: usize) -> Vec<String> {
-        let events = self.rig.events().into_iter().skip(after);
-        let matters = events.filter(|e| {
-            let is_bad = e.evidence.get("verdict").is_some_and(|v| v == "dead" || v == "server");
-            matches!(e.kind, EventKind::RouteChanged | EventKind::OutputDown)
-                || (e.kind == EventKind::LinkJudged && is_bad)
-        });
-        matters.map(|e| e.reason).collect()
-    }
-
-    /// Ends the show; what the server has of every session, in the order in which they began.
-    fn end(mut self) -> Vec<Recording> {
-        println!("{}", String::from_utf8_lossy(&self.rig.holdfast(&["status"]).stdout));
-        println!("{}", String::from_utf8_lossy(&self.rig.holdfast(&["links"]).stdout));
-        self.rig.shut_down();
-        self.relay.signal(nix::sys::signal::Signal::SIGTERM);
-        self.nginx.recordings()
-    }
-}
-
-/// A relay without programmes worth the name, which answers probes.
-fn echo(rig: &Rig) -> Program {
-    let home = rig.dir().join("relay");
-    fs::create_dir_all(&home).expect("our own directory");
-    let config = format!(
-        "[srt]\nlisten = [\"0.0.0.0:9000\"]\n\n[probe]\nlisten = \"0.0.0.0:{ECHO}\"\n\n[[programme]]\nname = \"show\"\nopen = true\n"
-    );
-    fs::write(home.join("relay.toml"), config).expect("our own directory");
-    let mut command = Program::new(env!("CARGO_BIN_EXE_holdfast-relay"));
-    command.arg("--config").arg(home.join("relay.toml"));
-    command
-}
-
-/// All sessions together: which frames nobody got, and how many were sent again.
-fn together(recordings: &[Recording]) -> (Count, usize) {
-    let mut times = BTreeMap::new();
-    for code in recordings.iter().flat_map(|r| &r.pictures).filter_map(|p| p.code) {
-        *times.entry(code).or_insert(0_usize) += 1;
-    }
-    let twice = times.values().map(|n| n - 1).sum();
-    (count(times.into_keys().map(Some)), twice)
-}
 
 fn judge(name: &'static str, order: &str, faults: &[Fault], recordings: &[Recording]) -> Count {
     let (all, twice) = together(recordings);
@@ -377,8 +194,10 @@ fn the_first_uplink_is_returned_to_at_a_keyframe_when_it_has_proved_itself() {
 /// Nobody is asked: then only what TCP repeats in vain tells of a dead link, later, and no session stands by.
 #[test]
 fn without_probes_a_black_hole_is_left_all_the_same() {
-    let takeover = "takeover = \"backup-url\"\nbackup_url = \"BACKUP\"";
-    let Some(mut show) = Show::begin_with("failover-unprobed", takeover, "") else { return };
+    let Some(mut show) = Show::of(&Plan { probe: String::new(), has_standby: false, ..Plan::new("failover-unprobed") })
+    else {
+        return;
+    };
     let before = show.rig.events().len();
     let in_use = show.rig.output("youtube").route.expect("a link in use");
     show.order(&format!("{in_use} hole"));

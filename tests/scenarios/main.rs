@@ -14,6 +14,8 @@ mod failover;
 mod faults;
 mod hostile;
 mod instruments;
+mod narrow;
+mod networks;
 mod recordings;
 mod servers;
 mod time;

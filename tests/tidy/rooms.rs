@@ -48,9 +48,9 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "programme",
         pure: false,
-        knows: &["model", "switch", "mux", "output", "events", "config", "clock", "link"],
+        knows: &["model", "switch", "mux", "output", "events", "config", "clock", "link", "encode"],
         because: "carries units from the switch to the outputs, which it keeps in step with the settings, and which hear \
-                  of the interfaces under them",
+                  of the interfaces under them; says how they do in the words of those who decide on bit rates",
     },
     Room {
         name: "rtmp",
@@ -127,6 +127,9 @@ pub const PURE_FILES: &[&str] = &[
     "src/capture/pace.rs",
     "src/capture/pattern.rs",
     "src/capture/tape.rs",
+    "src/encode/bitrate/asker.rs",
+    "src/encode/bitrate/mod.rs",
+    "src/encode/bitrate/simulation.rs",
     "src/encode/protocol.rs",
     "src/encode/session.rs",
     "src/encode/slate/card.rs",

@@ -1,6 +1,7 @@
 //! `holdfast-transmit`, the data plane: takes access units from the encode workers, decides what is on air, and owns
 //! every media socket and every recording. One thread (recordings and the saved programme time write on their own).
 
+mod bitrates;
 mod intake;
 mod keeper;
 mod plane;

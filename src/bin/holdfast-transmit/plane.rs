@@ -28,6 +28,7 @@ use holdfast::switch::{Epoch, How, Input, SavedTime, SlateClip};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::bitrates::{Bitrates, Outcome};
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::slates::{self, Awaited, Meanwhile};
@@ -41,6 +42,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 const BEAT: Duration = Duration::from_millis(100);
 /// Reports to holdfastd, in beats.
 const REPORT_EVERY: u32 = 5;
+/// Looking at how destinations do, in beats.
+const ADAPT_EVERY: u32 = 5;
 /// Looking for slates that were not there yet, in beats.
 const SLATES_EVERY: u32 = 5;
 
@@ -114,6 +117,7 @@ struct Plane {
     keeper: Keeper,
     link: ChildSender,
     uplinks: Uplinks,
+    bitrates: Bitrates,
     events: EventSink,
     beats: u32,
     on_air: bool,
@@ -152,6 +156,7 @@ impl Plane {
             keeper,
             link,
             uplinks,
+            bitrates: Bitrates::default(),
             events,
             beats: 0,
             on_air: false,
@@ -164,6 +169,7 @@ impl Plane {
         // Before anything is sent: whoever comes after must not go back behind it.
         plane.save_time();
         plane.uplinks.bind(&plane.settings);
+        plane.bitrates.apply(&plane.settings);
         plane.look_for_slates();
         plane
     }
@@ -202,6 +208,9 @@ impl Plane {
                     // Dropping the sender ends the writer; the worker's next look at the configuration ends the worker.
                     let _ = wishes.try_send(ToWorker::Refused { reason: format!("there is no input {input}") });
                     return;
+                }
+                for wish in self.bitrates.lowered() {
+                    let _ = wishes.try_send(wish);
                 }
                 self.workers.insert(input.clone(), Worker { connection, wishes });
                 self.switch_input(Input::Connected { input });
@@ -242,9 +251,8 @@ impl Plane {
                 }
             }
             ChildCommand::SetBitrate { rendition, bitrate } => {
-                for input in self.workers.keys() {
-                    self.wish(input, ToWorker::SetBitrate { rendition: rendition.clone(), bitrate });
-                }
+                let outcomes = self.bitrates.limit(&rendition, bitrate, clock::now());
+                self.adapt(outcomes);
             }
             // Kept until it expires, for whoever judges links, and shown beside them.
             ChildCommand::Hint { link, expected } => self.uplinks.hint(&link, expected, clock::now()),
@@ -280,6 +288,7 @@ impl Plane {
             self.switch_input(Input::Inputs(inputs(&self.settings)));
         }
         self.uplinks.bind(&self.settings);
+        self.bitrates.apply(&self.settings);
         self.look_for_slates();
         self.link.settings(self.settings.hash_for(&Role::Transmit));
         self.report();
@@ -371,10 +380,25 @@ impl Plane {
         if self.beats.is_multiple_of(SLATES_EVERY) {
             self.load_slates();
         }
+        if self.beats.is_multiple_of(ADAPT_EVERY) {
+            let outcomes = self.bitrates.observe(&self.programme, clock::now());
+            self.adapt(outcomes);
+        }
         if self.beats.is_multiple_of(REPORT_EVERY) || self.programme.take_news() {
             self.report();
         }
         self.save_time();
+    }
+
+    /// Tells whoever has to know of other bit rates.
+    fn adapt(&self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Wish(wish) => self.workers.keys().for_each(|input| self.wish(input, wish.clone())),
+                Outcome::Tell(output, command) => self.programme.tell(Some(&output), command),
+                Outcome::Say(kind, severity, rendition, text) => self.say(kind, severity, rendition.as_str(), text),
+            }
+        }
     }
 
     /// Remembers, once a second, how far programme time has got.
@@ -391,7 +415,8 @@ impl Plane {
 
     fn report(&self) {
         let now = clock::media();
-        let state = self.programme.snapshot(now);
+        let mut state = self.programme.snapshot(now);
+        self.bitrates.show(&mut state.renditions);
         let outputs = self.programme.destinations();
         let links = self.uplinks.shown(&self.settings, &outputs, now);
         self.link.send(ChildMessage::Plane(PlaneSnapshot {

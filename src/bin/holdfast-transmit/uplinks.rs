@@ -75,7 +75,8 @@ impl Uplinks {
 
     /// For those who act on it.
     pub(crate) fn network(&self) -> Network {
-        let choice = Choice { judging: self.judging.clone(), resolver: self.probing.resolver().clone() };
+        let (judging, resolver) = (self.judging.clone(), self.probing.resolver().clone());
+        let choice = Choice { judging, resolver, links: self.links.clone() };
         Network { links: self.links.clone(), choice: Some(choice) }
     }
 

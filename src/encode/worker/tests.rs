@@ -218,7 +218,7 @@ fn every_place_of_the_grid_is_encoded_once_and_shows_its_own_number() {
         AudioSettings { codec: Codec::Aac, bitrate: 96_000 },
         AudioSettings { codec: Codec::Opus, bitrate: 64_000 },
     ];
-    let rig = Rig::start(Source::Pattern, renditions, audio);
+    let rig = Rig::start(Source::Pattern { noise: false }, renditions, audio);
     let mut plane = rig.accept();
 
     let units = plane.until(|u| u.len() == 4 && u.values().all(|u| u.len() >= 100));
@@ -347,7 +347,7 @@ fn every_codec_begins_with_a_keyframe_and_makes_another_when_asked() {
         RenditionSettings { codec, keyframe_interval: Duration::from_secs(600), ..rendition(&name, (160, 90), 100_000) }
     };
     let renditions = [Codec::H264, Codec::Hevc, Codec::Av1].map(of);
-    let rig = Rig::start(Source::Pattern, renditions.to_vec(), Vec::new());
+    let rig = Rig::start(Source::Pattern { noise: false }, renditions.to_vec(), Vec::new());
     let mut plane = rig.accept();
     let first = plane.until(|u| u.len() == 3 && u.values().all(|u| u.len() >= 15));
     let mut wish = BytesMut::new();

@@ -212,6 +212,10 @@ fn renditions(page: &mut Page, plane: &PlaneSnapshot) {
             words::bit_rate(rendition.bitrate)
         );
         page.line(&[(Tone::Plain, &text)]);
+        if let Some(lowered) = rendition.lowered {
+            let text = format!("no more than {} asked for, as its destinations bear it", words::bit_rate(lowered));
+            detail(page, Tone::Busy, &text);
+        }
     }
 }
 

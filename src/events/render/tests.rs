@@ -50,6 +50,7 @@ fn plane() -> PlaneSnapshot {
             missing: 0,
             late: 3,
             bitrate: 3_912_000,
+            lowered: None,
         }],
         outputs: vec![output("youtube", OutputState::Publishing, 1), output("twitch", waiting, 7)],
         recordings: vec![RecordingSnapshot {

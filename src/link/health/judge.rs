@@ -136,7 +136,10 @@ impl Judge {
                 self.hint = Some(until.min(now + HINT_MOST)).filter(|until| *until > now);
             }
             Observation::Hint(Hint::Clear) => self.hint = None,
-            Observation::Portal(portal) => self.portal = Some((portal, now)),
+            Observation::Portal(portal) => {
+                self.portal = Some((portal, now));
+                self.explain(now);
+            }
         }
         self.judge(now);
     }
@@ -284,6 +287,17 @@ impl Judge {
             (None, Health::Up { since }) => Health::Up { since },
             (None, _) => Health::Up { since: now },
         };
+    }
+
+    /// A link that fell silent has a portal, which somebody can do something about: that has to be said.
+    fn explain(&mut self, now: Instant) {
+        if let Health::Dead { since, evidence } = self.health
+            && evidence != Evidence::Captive
+            && self.is_captive(now)
+        {
+            self.health = Health::Dead { since, evidence: Evidence::Captive };
+            self.push(Action::Leave(Evidence::Captive));
+        }
     }
 
     fn die(&mut self, evidence: Evidence, now: Instant) {

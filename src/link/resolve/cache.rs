@@ -82,6 +82,14 @@ impl Cache {
         }
     }
 
+    /// The newest answer that any other link has had.
+    pub(super) fn elsewhere(&self, link: &str, name: &str, now: Instant) -> Option<Vec<IpAddr>> {
+        let others = self.entries.iter().filter(|((of, its), _)| of != link && its == name);
+        let found = others.filter_map(|(_, entry)| entry.found.as_ref());
+        let good = found.filter(|(_, at)| now.saturating_duration_since(*at) < KEPT);
+        good.max_by_key(|(_, at)| *at).map(|(addresses, _)| addresses.clone())
+    }
+
     /// The names that were ever wanted of a link: those to ask for again when it has changed.
     pub(super) fn names(&self, link: &str) -> Vec<String> {
         self.entries.keys().filter(|(of, _)| of == link).map(|(_, name)| name.clone()).collect()
@@ -179,6 +187,21 @@ mod tests {
             (known(1, true), known(2, false))
         );
         assert!(cache.want("a", "other.example", false, now).ask);
+    }
+
+    #[test]
+    fn what_another_link_was_told_last_can_be_had() {
+        let (mut cache, now) = (Cache::default(), clock::now());
+        assert_eq!(cache.elsewhere("a", NAME, now), None);
+        for (link, last, after) in [("a", 1, 0), ("b", 2, 2), ("c", 3, 1)] {
+            let at = now + Duration::from_secs(after);
+            cache.want(link, NAME, true, at);
+            cache.done(link, NAME, Some(ip(last)), at);
+        }
+        assert_eq!(cache.elsewhere("a", NAME, now + FRESH), Some(ip(2)));
+        assert_eq!(cache.elsewhere("b", NAME, now + FRESH), Some(ip(3)));
+        assert_eq!(cache.elsewhere("a", "other.example", now), None);
+        assert_eq!(cache.elsewhere("a", NAME, now + KEPT * 2), None, "not for ever");
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //! each of them others, the nearest. With the preferred interface black, the system's look-up failed after 1.6 s while that
 //! of another interface took 65 ms.
 //!
+//! Where the servers of an interface say nothing, what another interface was told is better than nothing: the same service
+//! is there, though perhaps not its nearest machine.
+//!
 //! *Invariant:* no question leaves by another interface, and who has been answered once does not wait again.
 
 mod cache;
@@ -37,6 +40,8 @@ pub use self::servers::{Source, servers};
 
 /// How long a look-up may take altogether.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(6);
+/// After this time an answer that another interface was given will do.
+const BORROWS_AFTER: Duration = Duration::from_millis(700);
 /// Bytes of a file with servers that are looked at.
 const MOST_BYTES: u64 = 64 << 10;
 
@@ -121,7 +126,7 @@ impl Resolver {
     }
 
     /// The addresses of `host` as `interface` is told them, with `port`. Waits only if there never was an answer; one that
-    /// is not fresh is asked for again meanwhile.
+    /// is not fresh is asked for again meanwhile. Where no server answers, those that another interface was told.
     ///
     /// # Errors
     /// Why there are none.
@@ -136,9 +141,20 @@ impl Resolver {
             known.ask.then(|| tokio::task::spawn_local(self.clone().ask(interface.to_owned(), host.to_owned())));
         match (known.addresses, asking) {
             (Some(addresses), _) => Ok(with_port(addresses)),
-            (None, Some(asking)) => {
+            (None, Some(mut asking)) => {
                 let ended = |_| Unresolved::NoAnswer("the program is ending".to_owned());
-                asking.await.map_err(ended)?.map(with_port)
+                let elsewhere = || self.shared.cache.borrow().elsewhere(interface, host, clock::now());
+                let answer = match timeout(BORROWS_AFTER, &mut asking).await {
+                    Ok(answer) => answer.map_err(ended)?,
+                    Err(_) => match elsewhere() {
+                        Some(addresses) => Ok(addresses),
+                        None => asking.await.map_err(ended)?,
+                    },
+                };
+                match answer {
+                    Err(Unresolved::NoAnswer(why)) => elsewhere().ok_or(Unresolved::NoAnswer(why)).map(with_port),
+                    answer => answer.map(with_port),
+                }
             }
             // Whoever has nothing is always told to ask.
             (None, None) => Err(Unresolved::NoAnswer("nobody was asked".to_owned())),

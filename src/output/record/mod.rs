@@ -186,7 +186,7 @@ impl Recording {
                     None => Wish::End,
                     Some(OutputCommand::Start) => Wish::Start,
                     Some(OutputCommand::Stop) => Wish::Rest,
-                    Some(OutputCommand::RetryNow | OutputCommand::NetworkReturned) => wish,
+                    Some(OutputCommand::RetryNow | OutputCommand::NetworkReturned | OutputCommand::SkipAhead) => wish,
                 };
                 Period::Closing(progress, wish)
             }

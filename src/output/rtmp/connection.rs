@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 
@@ -153,6 +154,11 @@ impl Connection {
         let waiting: usize = self.session.outbox().len();
         let figures = TcpFigures { queued: state.figures.queued + waiting as u64, ..state.figures };
         TcpState { outstanding: state.outstanding || waiting > 0, unconfirmed, figures, ..state }
+    }
+
+    /// Ours, which the connection is bound to for good; `None` where the system does not say.
+    pub(super) fn own_address(&self) -> Option<IpAddr> {
+        self.socket.own_address()
     }
 
     /// Leaves without a word, and without what has not been sent.

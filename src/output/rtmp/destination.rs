@@ -1,10 +1,12 @@
 //! One destination's task: carries out what the policy decides.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::Choice;
@@ -17,6 +19,7 @@ use crate::clock;
 use crate::config::{DestinationSettings, RtmpUrl, Via};
 use crate::distribute::Replay;
 use crate::link::resolve::Resolver;
+use crate::link::{Knowledge, Links};
 use crate::model::{AccessUnit, InterfaceName};
 use crate::mux::flv::StreamFacts;
 use crate::output::{Feed, OutputCommand, Wake};
@@ -43,6 +46,8 @@ pub(super) struct Destination {
     pub(super) random: fastrand::Rng,
     /// Which link it goes over; `None` if the routing table chooses, or a pin that nobody judges.
     pub(super) routing: Option<Routing>,
+    /// What the kernel says of interfaces; `None` where nobody listens to it, or it says no more.
+    links: Option<watch::Receiver<Arc<Links>>>,
     /// Where the session that was cut off had come, for the one that follows it.
     pub(super) resume: Option<Replay>,
 }
@@ -57,9 +62,10 @@ impl Destination {
         choice: Option<Choice>,
         seed: u64,
     ) -> Self {
+        let links = choice.as_ref().map(|choice| choice.links.clone());
         let routing = Routing::new(&settings, choice);
         let random = fastrand::Rng::with_seed(seed);
-        Self { settings, facts, policy, feed, report, random, routing, resume: None }
+        Self { settings, facts, policy, feed, report, random, routing, links, resume: None }
     }
 
     /// Runs until the other end of `commands` is dropped; the socket is then closed without a word.
@@ -82,6 +88,7 @@ impl Destination {
                 biased;
                 woken = line.woken(&mut commands, &mut tick, retry, &mut self.report) => woken,
                 aside = aside(&mut self.routing) => Woken::Aside(aside),
+                told = told(&mut self.links) => Woken::Links(told),
             };
             let Some(next) = self.react(woken, line, clock::now()) else { return };
             line = next;
@@ -111,6 +118,11 @@ impl Destination {
             (Woken::ReplacementOpened(Err(trouble), url), Line::Live(live)) => self.not_moved(live, &trouble, url, now),
             (Woken::ReplacementsTurn(unit), Line::Live(live)) => self.moved(*live, &unit, now),
             (Woken::Keyframe(unit), Line::Live(live)) => self.keyframe(live, &unit, now),
+            (Woken::Links(Err(_)), line) => {
+                self.links = None;
+                line
+            }
+            (Woken::Links(Ok(())), Line::Live(live)) => self.look_at_address(live, now),
             (Woken::Fault(fault), line) => {
                 if let Some(routing) = &mut self.routing {
                     routing.server_fault(fault, now);
@@ -132,6 +144,7 @@ impl Destination {
                 Woken::Retry
                 | Woken::Tick
                 | Woken::Session(_)
+                | Woken::Links(Ok(()))
                 | Woken::ReplacementOpened(..)
                 | Woken::ReplacementsTurn(_)
                 | Woken::Keyframe(_),
@@ -140,7 +153,7 @@ impl Destination {
         })
     }
 
-    fn command(&mut self, command: OutputCommand, line: Line, now: Instant) -> Line {
+    fn command(&mut self, command: OutputCommand, mut line: Line, now: Instant) -> Line {
         match command {
             OutputCommand::Start if self.settings.enabled => {
                 self.policy.start(now);
@@ -158,6 +171,11 @@ impl Destination {
             }
             OutputCommand::RetryNow => self.policy.retry_now(now),
             OutputCommand::NetworkReturned => self.policy.network_returned(now),
+            OutputCommand::SkipAhead => {
+                if let Line::Live(live) = &mut line {
+                    live.skip_ahead(&mut self.report, now);
+                }
+            }
         }
         match (self.policy.phase(), line) {
             (Phase::Ending, Line::Live(mut live)) => {
@@ -224,8 +242,8 @@ impl Destination {
     fn tick(&mut self, mut live: Box<Live>, now: Instant) -> Line {
         let state = live.connection.state();
         self.report.settle(now);
-        self.report.progress(state.acknowledged, live.subscription.behind());
         live.confirmed.observe(state.unconfirmed);
+        self.report.progress(state.acknowledged, live.subscription.waiting_from(live.confirmed.place()));
         live.note_place(now);
         if let Some(judged) = &live.judged {
             judged.saw(state.figures);
@@ -236,6 +254,19 @@ impl Destination {
                 live.connection.reset_on_close();
                 self.lost(*live, &trouble, now)
             }
+        }
+    }
+
+    /// A session goes on repeating itself from an address that its interface has no more, and nothing comes back to it.
+    fn look_at_address(&mut self, live: Box<Live>, now: Instant) -> Line {
+        let links = self.links.as_mut().map(|links| links.borrow_and_update().clone()).unwrap_or_default();
+        let is_gone = |own: IpAddr| links.knowledge == Knowledge::Kernel && links.with_address(own).is_none();
+        match live.connection.own_address() {
+            Some(own) if !own.is_loopback() && is_gone(own) => {
+                live.connection.reset_on_close();
+                self.lost(*live, &Trouble::ConnectionLost { how: "this box has its address no more" }, now)
+            }
+            Some(_) | None => Line::Live(live),
         }
     }
 
@@ -312,6 +343,13 @@ impl Destination {
 async fn aside(routing: &mut Option<Routing>) -> Aside {
     match routing {
         Some(routing) => routing.woken().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn told(links: &mut Option<watch::Receiver<Arc<Links>>>) -> Result<(), watch::error::RecvError> {
+    match links {
+        Some(links) => links.changed().await,
         None => std::future::pending().await,
     }
 }

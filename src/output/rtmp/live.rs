@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep_until};
 
 use super::confirmed::Confirmed;
@@ -51,6 +51,16 @@ pub(super) struct Live {
     /// Programme time of the newest unit sent.
     pub(super) newest: Media,
     pub(super) replacement: Option<Replacement>,
+    /// What it did while it carried beside another.
+    beside: Beside,
+}
+
+/// What nobody has counted yet.
+#[derive(Default)]
+struct Beside {
+    units: u64,
+    bytes: u64,
+    left_out: u64,
 }
 
 /// The session the server asked us to move to.
@@ -76,6 +86,8 @@ pub(super) enum Woken {
     Fault(ServerFault),
     /// Something beside the publishing session.
     Aside(Aside),
+    /// Interfaces are other than they were, or nobody tells any more.
+    Links(Result<(), watch::error::RecvError>),
 }
 
 impl Line {
@@ -122,6 +134,7 @@ impl Live {
             batch: 0,
             newest: Media::ZERO,
             replacement: None,
+            beside: Beside::default(),
         }
     }
 
@@ -145,6 +158,15 @@ impl Live {
         let unread = state.figures.is_shut_out();
         let place = self.confirmed.place();
         Replay::wishing(self.trail.front().filter(|_| unread).copied().unwrap_or(place), place)
+    }
+
+    /// Leaves out what cannot get through in time.
+    pub(super) fn skip_ahead(&mut self, report: &mut Report, now: Instant) {
+        let units = self.subscription.skip_ahead();
+        if units > 0 {
+            report.lagged(units, Lag::BelowFloor, now);
+            self.confirmed.skipped(self.subscription.cursor());
+        }
     }
 
     /// Carries units to the socket until something else happens.
@@ -186,9 +208,71 @@ impl Live {
         }
     }
 
+    /// Carries the programme beside another session, until the connection ends. Cancel-safe.
+    pub(super) async fn carry(&mut self) -> Trouble {
+        loop {
+            if self.connection.is_drained() {
+                let bytes = self.connection.take_written();
+                if bytes > 0 {
+                    self.confirmed.wrote(bytes, self.subscription.cursor());
+                    self.beside.bytes += bytes;
+                    self.beside.units += std::mem::take(&mut self.batch);
+                }
+                while self.batch_has_room()
+                    && let Some(received) = self.subscription.try_next()
+                {
+                    self.take_aside(received);
+                }
+            }
+            // What else it may say is for when it is the only one.
+            while let Some(event) = self.connection.session.poll_event() {
+                if let SessionEvent::Ended(trouble) = event {
+                    return trouble;
+                }
+            }
+            let is_drained = self.connection.is_drained();
+            tokio::select! {
+                biased;
+                received = self.subscription.next(), if is_drained => self.take_aside(received),
+                () = self.connection.turn() => {}
+            }
+        }
+    }
+
+    fn take_aside(&mut self, received: Received) {
+        match received {
+            Received::Unit(unit) => self.send(&unit),
+            Received::Skipped { units } => {
+                self.beside.left_out += units;
+                self.confirmed.skipped(self.subscription.cursor());
+            }
+        }
+    }
+
+    /// It is the one that publishes from here on.
+    pub(super) fn comes_forward(&mut self, report: &mut Report, judged: Option<JudgedSession>, now: Instant) {
+        (self.judged, self.noted, self.progress) = (judged, now, Progress::new(now));
+        let Beside { units, bytes, left_out } = std::mem::take(&mut self.beside);
+        report.count(units, bytes);
+        if left_out > 0 {
+            report.lagged(left_out, Lag::Away, now);
+        }
+    }
+
+    /// It carries no more: what is left of it is the end of its stream.
+    pub(super) fn stands_down(mut self, report: &Report, now: Instant) -> Connection {
+        report.count(self.beside.units, self.beside.bytes + self.connection.take_written());
+        self.connection.session.end(self.newest, now);
+        self.connection
+    }
+
+    fn batch_has_room(&mut self) -> bool {
+        self.connection.session.outbox().len() < BATCH_BYTES && self.batch < BATCH_UNITS
+    }
+
     /// Fills the batch with what the feed has.
     fn fill(&mut self, report: &mut Report) -> Option<Woken> {
-        while self.batch < BATCH_UNITS && self.connection.session.outbox().len() < BATCH_BYTES {
+        while self.batch_has_room() {
             let received = self.subscription.try_next()?;
             if let Some(woken) = self.take(received, report) {
                 return Some(woken);

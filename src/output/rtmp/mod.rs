@@ -31,14 +31,16 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, watch};
 
 use super::{EventSink, Feed, OutputHandle};
 use crate::clock;
 use crate::config::{DestinationSettings, RenditionSettings};
 use crate::events::OutputSnapshot;
-use crate::link::Judging;
 use crate::link::resolve::Resolver;
+use crate::link::{Judging, Links};
 use crate::model::{AudioFormat, AudioGrid, Codec, FrameRate, VideoFormat};
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Policy;
@@ -56,6 +58,8 @@ pub struct Choice {
     pub judging: Judging,
     /// Who looks names up over each.
     pub resolver: Resolver,
+    /// What the kernel says of them.
+    pub links: watch::Receiver<Arc<Links>>,
 }
 
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for

@@ -50,6 +50,8 @@ pub(super) enum Lag {
     Away,
     /// Its session takes less than the programme has.
     Slow,
+    /// The same, although the programme has the least bit rate it may have.
+    BelowFloor,
 }
 
 #[derive(Default)]
@@ -215,8 +217,9 @@ impl Report {
         }
         let told_lately = self.lagged.told.is_some_and(|told| now.saturating_duration_since(told) < LAG_EVERY);
         let reason = match lag {
-            Lag::Slow if told_lately => return,
+            Lag::Slow | Lag::BelowFloor if told_lately => return,
             Lag::Slow => "too slow for this bit rate: went on at a later keyframe",
+            Lag::BelowFloor => "too slow even for the lowest bit rate: left out whole groups",
             Lag::Away => AWAY,
         };
         self.lagged.told = Some(now);
@@ -253,6 +256,7 @@ impl Report {
             Decision::Stranded { .. } => (Severity::Alert, "stranded"),
             Decision::PutOff { .. } => (Severity::Warning, "put-off"),
             Decision::Reconnect { .. } => (Severity::Warning, "reconnect"),
+            // The stream is where it was.
             Decision::Prepare { .. } | Decision::Activate { .. } | Decision::StandDown { .. } => return,
         };
         let mut event = self.event(EventKind::RouteChanged, severity, decision.to_string()).with("decision", code);

@@ -11,7 +11,9 @@ use tokio::time::sleep_until;
 use super::Choice;
 use super::connection::Connection;
 use super::destination::Opening;
+use super::live::Live;
 use crate::config::{DestinationSettings, Takeover, Via};
+use crate::distribute::Replay;
 use crate::link::health::ServerFault;
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::{Decision, Elsewhere, Input, Path, Route, Rule, Spares};
@@ -44,6 +46,10 @@ pub(super) struct Standby {
 /// How far a standby is.
 pub(super) enum Stage {
     Opening(Opening),
+    /// It is about to carry beside the publishing session, from there on.
+    Publishing(Opening, Replay),
+    /// It does.
+    Carrying(Box<Live>),
     Ready {
         connection: Box<Connection>,
         since: Instant,
@@ -60,6 +66,8 @@ pub(super) enum Aside {
     Due,
     /// The standby is connected, or could not be.
     Opened(Result<Connection, Trouble>),
+    /// The standby publishes, from there on, or could not.
+    Published(Result<Connection, Trouble>, Replay),
     /// The standby's server has hung up, or sent it elsewhere.
     Lost,
     /// The standby has been one for long enough.
@@ -71,7 +79,7 @@ pub(super) enum Aside {
 impl Routing {
     /// `None` where the routing table chooses.
     pub(super) fn new(settings: &DestinationSettings, choice: Option<Choice>) -> Option<Self> {
-        let Choice { judging, resolver } = choice?;
+        let Choice { judging, resolver, .. } = choice?;
         let rule = match &settings.via {
             Via::Routing => return None,
             Via::Pinned(link) => Rule::Pinned(link.clone()),
@@ -127,8 +135,14 @@ impl Routing {
     pub(super) fn ready(&self) -> Option<&Route> {
         self.standby
             .as_ref()
-            .filter(|standby| matches!(standby.state, Stage::Ready { .. }))
+            .filter(|standby| matches!(standby.state, Stage::Ready { .. } | Stage::Carrying(_)))
             .map(|standby| &standby.route)
+    }
+
+    /// Whether two sessions of this destination can publish at once: they have addresses of their own. Where they have not,
+    /// the second would throw the first one out.
+    pub(super) fn may_carry_twice(&self) -> bool {
+        self.elsewhere == Elsewhere::NextAddress
     }
 
     pub(super) const fn judging(&self) -> &Judging {
@@ -179,6 +193,44 @@ impl Routing {
         self.standby.take_if(|standby| standby.route == *route).map(|standby| standby.state)
     }
 
+    /// The standby there begins to carry beside the publishing session, which may not have got what comes from `replay` on.
+    /// `publish` makes it publish. One that is not connected stays what it is: false.
+    pub(super) fn activate(
+        &mut self,
+        route: &Route,
+        replay: Replay,
+        publish: impl FnOnce(Box<Connection>) -> Opening,
+    ) -> bool {
+        match self.standby.take() {
+            Some(Standby { route: there, state: Stage::Ready { connection, .. } }) if there == *route => {
+                self.standby = Some(Standby { route: there, state: Stage::Publishing(publish(connection), replay) });
+                true
+            }
+            standby => {
+                self.standby = standby;
+                false
+            }
+        }
+    }
+
+    /// It carries.
+    pub(super) fn carries(&mut self, live: Live) {
+        if let Some(standby) = &mut self.standby {
+            standby.state = Stage::Carrying(Box::new(live));
+        }
+    }
+
+    /// The standby there carries no more, and `next` takes its place. What it was, if it was on its way.
+    pub(super) fn stand_down(&mut self, route: &Route, next: Opening) -> Option<Stage> {
+        let standby = self.standby.as_mut().filter(|standby| standby.route == *route)?;
+        match standby.state {
+            Stage::Publishing(..) | Stage::Carrying(_) => {
+                Some(std::mem::replace(&mut standby.state, Stage::Opening(next)))
+            }
+            Stage::Opening(_) | Stage::Ready { .. } => None,
+        }
+    }
+
     /// What happened to the standby; `next` is to take its place if it is old.
     pub(super) fn aside(&mut self, aside: Aside, next: Option<Opening>, now: Instant) {
         match (aside, self.standby.take()) {
@@ -192,7 +244,9 @@ impl Routing {
                 self.hear(Input::Ready(route), now);
             }
             // A server that asks to go elsewhere is left like one that hangs up: a standby owes it nothing.
-            (Aside::Opened(Err(_)) | Aside::Lost, Some(Standby { route, .. })) => self.hear(Input::Failed(route), now),
+            (Aside::Opened(Err(_)) | Aside::Published(Err(_), _) | Aside::Lost, Some(Standby { route, .. })) => {
+                self.hear(Input::Failed(route), now);
+            }
             (Aside::Old, Some(Standby { route, state: Stage::Ready { connection, since, next: None } })) => {
                 self.standby = Some(Standby { route, state: Stage::Ready { connection, since, next } });
             }
@@ -201,7 +255,10 @@ impl Routing {
                 let connection = renewed.map_or(connection, Box::new);
                 self.standby = Some(Standby { route, state: Stage::Ready { connection, since: now, next: None } });
             }
-            (Aside::Due | Aside::Opened(_) | Aside::Lost | Aside::Old | Aside::Renewed(_), standby) => {
+            (
+                Aside::Due | Aside::Opened(_) | Aside::Published(..) | Aside::Lost | Aside::Old | Aside::Renewed(_),
+                standby,
+            ) => {
                 self.standby = standby;
             }
         }
@@ -230,6 +287,14 @@ async fn waits(standby: &mut Option<Standby>) -> Aside {
     match standby.as_mut().map(|standby| &mut standby.state) {
         None => std::future::pending().await,
         Some(Stage::Opening(opening)) => Aside::Opened(opening.await),
+        Some(Stage::Publishing(opening, replay)) => {
+            let replay = *replay;
+            Aside::Published(opening.await, replay)
+        }
+        Some(Stage::Carrying(live)) => {
+            let _ = live.carry().await;
+            Aside::Lost
+        }
         Some(Stage::Ready { connection, since, next: None }) => tokio::select! {
             _ = connection.next_event() => Aside::Lost,
             () = at(Some(*since + RENEW_AFTER)) => Aside::Old,

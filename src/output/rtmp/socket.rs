@@ -1,7 +1,7 @@
 //! TCP and TLS sockets: making them, and reading what the kernel knows about them.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::pin::Pin;
@@ -95,6 +95,11 @@ impl Socket {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    pub(super) fn own_address(&self) -> Option<IpAddr> {
+        // An IPv4 address in an IPv6 socket is what the interface knows as IPv4.
+        self.tcp().local_addr().ok().map(|own| own.ip().to_canonical())
     }
 
     /// Whether written bytes may sit in a buffer of ours until [`Self::poll_flush`].

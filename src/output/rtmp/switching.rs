@@ -11,6 +11,7 @@ use crate::distribute::Replay;
 use crate::link::JudgedSession;
 use crate::link::health::path::{Decision, How, Route, Why};
 use crate::model::AccessUnit;
+use crate::output::Wake;
 use crate::rtmp::trouble::Trouble;
 
 impl Destination {
@@ -34,11 +35,20 @@ impl Destination {
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
-                // Connecting again is the other policy's business, which knows how long to wait. Two sessions with one key
-                // would throw each other out, so a standby carries only when it has taken over.
+                Decision::Activate { ref route, .. } => {
+                    if self.activate(route, &mut line) {
+                        self.report.note(decision.to_string());
+                    }
+                    line
+                }
+                Decision::StandDown { ref route } => {
+                    if self.stand_down(route, now) {
+                        self.report.note(decision.to_string());
+                    }
+                    line
+                }
+                // Connecting again is the other policy's business, which knows how long to wait.
                 Decision::Reconnect { .. }
-                | Decision::Activate { .. }
-                | Decision::StandDown { .. }
                 | Decision::Stays { .. }
                 | Decision::PutOff { .. }
                 | Decision::Stranded { .. } => line,
@@ -72,11 +82,45 @@ impl Destination {
             }
         }
         let name = attempt.name.clone();
-        Line::Opening(match self.routing.as_mut().and_then(|routing| routing.take(to)) {
+        let stage = self.routing.as_mut().and_then(|routing| routing.take(to));
+        if let Some(Stage::Carrying(mut live)) = stage {
+            self.policy.published(now);
+            self.report.publishing(&attempt.url, live.subscription.behind(), now);
+            let judged = self.judged();
+            live.comes_forward(&mut self.report, judged, now);
+            self.resume = None;
+            return Line::Live(live);
+        }
+        Line::Opening(match stage {
             Some(Stage::Ready { connection, .. }) => Box::pin(connection.publish(name)),
             Some(Stage::Opening(opening)) => Box::pin(async move { opening.await?.publish(name).await }),
-            None => self.open(attempt),
+            Some(Stage::Publishing(opening, _)) => opening,
+            Some(Stage::Carrying(_)) | None => self.open(attempt),
         })
+    }
+
+    /// The standby there carries too, until it is known what becomes of the publishing session; whether it does.
+    fn activate(&mut self, route: &Route, line: &mut Line) -> bool {
+        if let (Line::Live(live), Some(routing)) = (line, &mut self.routing)
+            && routing.may_carry_twice()
+        {
+            let name = self.policy.name_at(route.ingest);
+            live.confirmed.observe(live.connection.state().unconfirmed);
+            let replay = Replay::from(live.confirmed.place());
+            return routing.activate(route, replay, |connection| Box::pin(connection.publish(name)));
+        }
+        false
+    }
+
+    /// It need not any more: a new one stands by in its place. Whether it did.
+    fn stand_down(&mut self, route: &Route, now: Instant) -> bool {
+        let next = self.stand_by(route);
+        let stage = self.routing.as_mut().and_then(|routing| routing.stand_down(route, next));
+        let did = stage.is_some();
+        if let Some(Stage::Carrying(live)) = stage {
+            leave(live.stands_down(&self.report, now));
+        }
+        did
     }
 
     fn stand_by(&mut self, route: &Route) -> Opening {
@@ -101,6 +145,13 @@ impl Destination {
     }
 
     pub(super) fn aside(&mut self, aside: Aside, now: Instant) {
+        if let Aside::Published(Ok(connection), replay) = aside {
+            let subscription = self.feed.subscribe_from(replay, Wake::EachPicture);
+            if let Some(routing) = &mut self.routing {
+                routing.carries(Live::new(connection, subscription, None, now));
+            }
+            return;
+        }
         // Made here, since only the destination knows how; used only if the standby is old.
         let is_old = matches!(aside, Aside::Old);
         let ready = self.routing.as_ref().and_then(Routing::ready).filter(|_| is_old).cloned();

@@ -226,6 +226,7 @@ fn destination_on(url: RtmpUrl, ca_file: Option<PathBuf>, interface: Option<Inte
         ca_file,
         backup_key: None,
         via: interface.map_or(Via::Routing, Via::Pinned),
+        lowers_bitrate: true,
         enabled: true,
     };
     let rendition = RenditionSettings {

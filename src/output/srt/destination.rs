@@ -184,6 +184,8 @@ impl Destination {
             OutputCommand::Stop => self.stop(now),
             OutputCommand::RetryNow => self.roster.retry_now(now),
             OutputCommand::NetworkReturned => self.roster.network_returned(now),
+            // What is too late is dropped by the session itself.
+            OutputCommand::SkipAhead => {}
         }
     }
 

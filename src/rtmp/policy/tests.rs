@@ -18,6 +18,7 @@ fn settings(takeover: Takeover) -> DestinationSettings {
         ca_file: None,
         backup_key: None,
         via: Via::Routing,
+        lowers_bitrate: true,
         enabled: true,
     }
 }

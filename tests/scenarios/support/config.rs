@@ -17,7 +17,7 @@ impl Configuration {
         Self { head: format!("[box]\nname = \"Scenario\"\n\n[programme]\nframe_rate = {fps}\n"), ..Self::default() }
     }
 
-    fn add(mut self, kind: &str, name: &str, lines: &str) -> Self {
+    pub fn add(mut self, kind: &str, name: &str, lines: &str) -> Self {
         write!(self.parts, "\n[[{kind}]]\nname = \"{name}\"\n{lines}\n").expect("a string takes text");
         self
     }
@@ -38,12 +38,17 @@ impl Configuration {
 
     /// `sound` is `aac` or `opus`.
     pub fn rendition(self, name: &str, codec: &str, size: &str, bitrate: &str, sound: &str) -> Self {
+        self.rendition_with(name, codec, size, bitrate, sound, "")
+    }
+
+    /// With further lines of its section.
+    pub fn rendition_with(self, name: &str, codec: &str, size: &str, bitrate: &str, sound: &str, more: &str) -> Self {
         let audio = format!("{{ codec = \"{sound}\", bitrate = \"96k\" }}");
         self.add(
             "rendition",
             name,
             &format!(
-                "codec = \"{codec}\"\nsize = \"{size}\"\nbitrate = \"{bitrate}\"\nkeyframe_interval = \"2s\"\naudio = {audio}"
+                "codec = \"{codec}\"\nsize = \"{size}\"\nbitrate = \"{bitrate}\"\nkeyframe_interval = \"2s\"\naudio = {audio}\n{more}"
             ),
         )
     }

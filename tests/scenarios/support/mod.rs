@@ -6,5 +6,6 @@ pub mod process;
 pub mod receiver;
 pub mod results;
 pub mod rig;
+pub mod show;
 pub mod tools;
 pub mod wait;

@@ -217,6 +217,10 @@ impl Nginx {
         format!("rtmp://127.0.0.1:{}/live", self.port)
     }
 
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
     /// Stops the process that serves, as a machine does that is out of memory. Its kernel goes on.
     pub fn hang(&self) {
         self.signal_worker(Signal::SIGSTOP);

@@ -18,6 +18,8 @@ use crate::model::InterfaceName;
 pub const HOLD: Duration = Duration::from_secs(10);
 /// How many points more make a link better than one that is trusted.
 pub const MARGIN: u8 = 15;
+/// How many points more are enough where a session was lost: four per cent of the packets, say.
+const SHAKEN_MARGIN: u8 = 8;
 /// A standby that is not ready after so long has failed.
 const STANDBY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Most decisions that wait to be taken out; the oldest go. A path that is polled has fewer than five.
@@ -351,8 +353,11 @@ impl Path {
         }
     }
 
-    /// The link is well, the server is not.
+    /// The server is to blame, and not the link, unless that is doubtful as well.
     fn change_server(&mut self, route: &Route, why: Why, now: Instant) {
+        if let Some(to) = self.clearly_better(route, now) {
+            return self.change(to, Why::Poor(route.link.clone()), now);
+        }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
         let to = same_link.or_else(|| match self.rule {
             Rule::Pinned(_) => None,
@@ -365,6 +370,17 @@ impl Path {
                 self.push(Decision::Reconnect { route: route.clone(), why });
             }
         }
+    }
+
+    /// A trusted link, where the present one is not, or has fewer points: what lost a session there may well be the link,
+    /// which is judged on more evidence than has come in yet.
+    fn clearly_better(&self, route: &Route, now: Instant) -> Option<Route> {
+        if matches!(self.rule, Rule::Pinned(_)) {
+            return None;
+        }
+        let to = self.best_other(Some(&route.link), Tier::Good, false, now)?;
+        let ahead = self.score(&to.link).0 >= self.score(&route.link).0.saturating_add(SHAKEN_MARGIN);
+        (ahead || self.tier(&route.link, now) > Tier::Good).then_some(to)
     }
 
     /// At once, if there is a token.
