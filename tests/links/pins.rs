@@ -126,6 +126,7 @@ impl Plane {
             ca_file: Some(self.authority.clone()),
             backup_key: None,
             via: Via::Pinned(InterfaceName::new(PINNED).unwrap()),
+            lowers_bitrate: false,
             enabled: true,
         };
         let rendition = RenditionSettings {

@@ -140,14 +140,21 @@ fn table(route: &RouteMessage) -> u32 {
 }
 
 fn leaves(route: &RouteMessage, table: u32) -> Answer {
-    let find = |what: fn(&RouteAttribute) -> Option<IpAddr>| route.attributes.iter().find_map(what);
     let by = route.attributes.iter().find_map(|a| if let RouteAttribute::Oif(index) = a { Some(*index) } else { None });
-    let gateway = find(|a| match a {
-        RouteAttribute::Gateway(RouteAddress::Inet(v4)) => Some((*v4).into()),
-        RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => Some((*v6).into()),
-        _ => None,
-    });
+    let gateway =
+        route.attributes.iter().find_map(|a| if let RouteAttribute::Gateway(to) = a { Some(to) } else { None });
+    let gateway = gateway.and_then(ip);
     by.map_or(Answer::NoWay, |by| Answer::Leaves { by, gateway, table })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    if let RouteAddress::Inet(v4) = address {
+        Some((*v4).into())
+    } else if let RouteAddress::Inet6(v6) = address {
+        Some((*v6).into())
+    } else {
+        None
+    }
 }
 
 /// Which address a socket that is bound to the interface leaves from. Of a datagram socket connecting only fixes the ends.

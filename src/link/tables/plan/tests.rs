@@ -90,9 +90,13 @@ impl State {
         all.len()
     }
 
-    fn foreign(&self) -> (Vec<(TableRoute, u8)>, Vec<(TableRule, u8)>) {
-        let routes = self.routes.iter().filter(|one| one.1 != PROTOCOL).cloned().collect();
-        (routes, self.rules.iter().filter(|one| one.1 != PROTOCOL).cloned().collect())
+    /// What is somebody else's.
+    fn foreign(&self) -> Self {
+        Self {
+            interfaces: Vec::new(),
+            routes: self.routes.iter().filter(|one| one.1 != PROTOCOL).cloned().collect(),
+            rules: self.rules.iter().filter(|one| one.1 != PROTOCOL).cloned().collect(),
+        }
     }
 
     fn rules_in_order(&self) -> Vec<&TableRule> {
@@ -363,7 +367,7 @@ fn happen(state: &mut State, random: &mut fastrand::Rng) {
                 (false, false) => format!("10.0.{by}.0/24"),
                 (false, true) => format!("fd00:{by}::/64"),
             };
-            let gateway = random.bool().then(|| if v6 { "fe80::1" } else { "10.9.9.9" });
+            let gateway = random.bool().then_some(if v6 { "fe80::1" } else { "10.9.9.9" });
             let (mut new, protocol) = route(&to, by, gateway, random.u32(1..4) * 100);
             new.table = if random.u8(..5) == 0 { 201 } else { MAIN_TABLE };
             if !state.routes.iter().any(|(other, _)| other.place() == new.place()) {
