@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use super::decision::{Carrier, Congestion, Decision, Doubt, Evidence};
-use super::member::{congestion, is_overdue};
+use super::member::{Member, Resort, congestion, is_overdue};
 use super::{
     Bond, DEAD_AFTER, DUPLICATE_EVERY, MOST_SWITCHES, NO_CARRIER_AFTER, Policy, UNSTEADY_DOUBTS, UNSTEADY_WITHIN,
 };
@@ -246,7 +246,8 @@ impl Bond {
     /// Every so often the newest packet also takes each resting path to Holdfast.
     pub(super) fn probe_with_data(&mut self) {
         let Carrying::One { main } = self.carrying else { return };
-        for member in self.members.iter_mut().filter(|member| member.id != main) {
+        let spared = |member: &&mut Member| member.id != main && member.resort == Resort::Any;
+        for member in self.members.iter_mut().filter(spared) {
             member.since_duplicate += 1;
             if member.since_duplicate >= DUPLICATE_EVERY {
                 member.since_duplicate = 0;
@@ -448,7 +449,7 @@ impl Bond {
             if is_overdue(&evidence) || (congested && doubted.is_optional()) {
                 continue;
             }
-            ranked.push((congested, !self.is_trusted(id), Reverse(member.weight), evidence.rtt, id));
+            ranked.push((congested, !self.is_trusted(id), Reverse((member.resort, member.weight)), evidence.rtt, id));
         }
         ranked.into_iter().min().map(|(.., id)| id)
     }

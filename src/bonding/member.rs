@@ -99,12 +99,23 @@ struct Sample {
     arrived: u64,
 }
 
+/// Whether a path is to be used as its weight says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resort {
+    /// Only if no other works: what it carries costs, say.
+    #[default]
+    Last,
+    /// It is.
+    Any,
+}
+
 /// A path.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) id: PathId,
     pub(super) link: LinkId,
     pub(super) weight: u16,
+    pub(super) resort: Resort,
     pub(super) carrier: Carrier,
     samples: VecDeque<Sample>,
     /// Since when less arrives than is offered.
@@ -132,6 +143,7 @@ impl Member {
             id,
             link,
             weight,
+            resort: Resort::Any,
             carrier: Carrier::There,
             samples: VecDeque::new(),
             short_since: None,

@@ -55,6 +55,7 @@ use crate::srt::session::{
 };
 use crate::srt::wire::SeqNo;
 use backup::Carrying;
+pub use member::Resort;
 use member::{Member, Record};
 
 /// The least time that answers may be overdue before a path is doubted.
@@ -169,7 +170,8 @@ pub struct Bond {
 }
 
 impl Bond {
-    /// A bond with its first path, over `link`. The higher the weight, the rather a path carries.
+    /// A bond with its first path, over `link`. The higher the weight, the rather a path carries, unless it is kept for the last
+    /// ([`Self::set_resort`]).
     pub fn new(policy: Policy, config: SessionConfig, terms: &Terms, link: LinkId, weight: u16, now: Instant) -> Self {
         let session = Session::new(config, terms, now);
         let mut bond = Self {
@@ -264,6 +266,16 @@ impl Bond {
         let was = std::mem::replace(&mut member.carrier, carrier);
         if was != carrier && carrier == Carrier::Lost && self.policy == Policy::Backup {
             self.without_carrier(path, now);
+        }
+    }
+
+    /// Whether a path is only for when no other works. One that carries is left for any other that is trusted, without haste.
+    pub fn set_resort(&mut self, path: PathId, resort: Resort) {
+        let Some(member) = self.members.iter_mut().find(|member| member.id == path) else { return };
+        let was = std::mem::replace(&mut member.resort, resort);
+        let carries = self.carrying.paths().any(|id| id == path);
+        if was != resort && !carries && self.policy == Policy::Backup {
+            self.rest(path);
         }
     }
 
@@ -373,9 +385,10 @@ impl Bond {
         self.members.iter().find(|member| member.id == id)
     }
 
-    /// Higher is better: trusted before heavy.
-    fn rank(&self, id: PathId) -> (bool, u16) {
-        (self.is_trusted(id), self.member(id).map_or(0, |member| member.weight))
+    /// Higher is better: trusted before others, what is not kept for the last before what is, then by weight.
+    fn rank(&self, id: PathId) -> (bool, Resort, u16) {
+        let (resort, weight) = self.member(id).map_or_else(Default::default, |member| (member.resort, member.weight));
+        (self.is_trusted(id), resort, weight)
     }
 
     /// Whether a path may be switched to.
@@ -395,7 +408,8 @@ impl Bond {
 
     /// A path that does not carry may help with repairs, if it is good and the peer takes them from any path.
     fn rest(&mut self, id: PathId) {
-        let duty = if self.session.is_shared(id) && self.is_trusted(id) { Duty::Reserve } else { Duty::Rest };
+        let helps = self.is_trusted(id) && self.member(id).is_some_and(|member| member.resort == Resort::Any);
+        let duty = if self.session.is_shared(id) && helps { Duty::Reserve } else { Duty::Rest };
         self.session.set_duty(id, duty);
     }
 }

@@ -12,7 +12,7 @@ use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
 use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
 use super::settings::{AlertSettings, Settings, SlateSettings};
-use super::{destination, frame_rate, input, network, path, probe, recording, rendition, telemetry};
+use super::{destination, frame_rate, input, link, network, path, probe, recording, rendition, telemetry};
 use crate::model::FrameRate;
 
 /// Longest text that is looked at, bytes.
@@ -157,6 +157,8 @@ fn read_main(
     let telemetry = telemetry::read(&mut root, report);
     let probe = probe::read(&mut root, report);
     let network = network::read(&mut root, report);
+    let plans = link::read_all(&mut root, report);
+    let show = link::read_show(&mut root, report);
     read_alerts(&mut root, report);
     root.finish(report);
 
@@ -174,6 +176,8 @@ fn read_main(
             recordings: recordings?,
             probe: probe?,
             network: network?,
+            plans: plans?,
+            show: show?,
             alerts: AlertSettings { webhook: secrets.and_then(|(secrets, _)| secrets.webhook.clone()) },
             telemetry: telemetry?,
         })

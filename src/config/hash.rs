@@ -12,7 +12,7 @@ impl Settings {
     ///
     /// - a worker on its own input, the frame rate and the renditions;
     /// - the data plane on the box's name, the inputs' names and order, the frame rate, the slate, the renditions, the
-    ///   destinations with their keys, the recordings and what links are asked;
+    ///   destinations with their keys, the recordings, what links are asked and may carry, and when the show ends;
     /// - holdfastd on everything.
     ///
     /// A worker whose input is gone gets a hash that no running worker has. Secrets go in through SHA-256, cut to 64
@@ -58,6 +58,8 @@ impl Settings {
         }
         hash.part("recordings", &self.recordings);
         hash.part("probe", &self.probe);
+        hash.part("plans", &self.plans);
+        hash.part("show", &self.show);
     }
 }
 

@@ -19,6 +19,7 @@ mod file;
 mod frame_rate;
 mod hash;
 mod input;
+mod link;
 mod name;
 mod network;
 mod network_settings;

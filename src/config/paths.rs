@@ -64,6 +64,11 @@ impl Paths {
         self.state.join("programme-time.json")
     }
 
+    /// What links with a data plan have carried.
+    pub fn link_accounts(&self) -> PathBuf {
+        self.state.join("link-accounts.json")
+    }
+
     /// The event log, one JSON object a line, rotated.
     pub fn event_log(&self) -> PathBuf {
         self.state.join("events.jsonl")

@@ -9,7 +9,7 @@ use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
-use crate::model::{Codec, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId};
+use crate::model::{Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, ShowEnd};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,10 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// What Holdfast may do to the machine's network.
     pub network: NetworkSettings,
+    /// What links may carry, and what that costs; those that are not named may carry what they can.
+    pub plans: BTreeMap<InterfaceName, DataPlan>,
+    /// When the show ends, if that is known beforehand.
+    pub show: Option<ShowEnd>,
     /// Who is told when something happens.
     pub alerts: AlertSettings,
     /// What of itself and its uplinks the box watches.
@@ -153,21 +157,40 @@ impl Settings {
 
     /// What is allowed and will hardly do what was meant, in words.
     pub fn cautions(&self) -> Vec<String> {
+        self.unprobed().into_iter().chain(self.unbound()).collect()
+    }
+
+    fn unprobed(&self) -> Option<String> {
         let fails_over = |d: &&DestinationSettings| d.enabled && matches!(d.via, Via::Failover(_));
-        let Some(destination) = self.destinations.iter().find(fails_over) else { return Vec::new() };
-        let id = &destination.id;
+        let id = &self.destinations.iter().find(fails_over)?.id;
         let remedy = "name two servers or more as targets of [probe]";
         match self.probe.targets.len() {
-            0 => vec![format!(
+            0 => Some(format!(
                 "destination \"{id}\" is to fail over, and nobody is asked whether its interfaces carry anything: a dead one is \
                  left a second later, no session stands by, and one that was left is returned to only when the other fails; {remedy}"
-            )],
-            1 => vec![format!(
+            )),
+            1 => Some(format!(
                 "destination \"{id}\" is to fail over, and only one server is asked whether its interfaces carry anything: when \
                  that one is down, it is as if none were asked; {remedy}"
-            )],
-            _ => Vec::new(),
+            )),
+            _ => None,
         }
+    }
+
+    /// Caps of links that no destination is bound to.
+    fn unbound(&self) -> impl Iterator<Item = String> {
+        let named = |link: &InterfaceName| {
+            let paths = self.srt_destinations.iter().flat_map(|d| d.links.paths());
+            self.destinations.iter().any(|d| d.via.interfaces().contains(link))
+                || paths.into_iter().any(|path| path.interface.as_ref() == Some(link))
+        };
+        let capped = self.plans.iter().filter(|(_, plan)| plan.cap.is_some()).map(|(link, _)| link);
+        capped.filter(move |link| !named(link)).map(|link| {
+            format!(
+                "link \"{link}\" has a data_cap, and no destination names that interface: what it carries is counted and told, \
+                 but nothing leaves it when the cap is reached; name it in a destination's interface, interfaces or paths"
+            )
+        })
     }
 
     /// The rendition of that name.

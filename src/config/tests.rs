@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Role;
-use crate::model::{Codec, FrameRate, InputId, InterfaceName};
+use crate::model::{AtCap, Codec, DataPlan, FrameRate, InputId, InterfaceName, ShowEnd};
 
 fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
@@ -43,6 +43,10 @@ fn the_example_says_what_its_comments_say() {
         (page.to_string().as_str(), page.port, &page.expect),
         ("http://check.example.org/generate_204", 80, &None)
     );
+    let plan = &settings.plans[&InterfaceName::new("wwan0").unwrap()];
+    assert_eq!((plan.cap, plan.at_cap, plan.period_starts), (Some(20_000_000_000), AtCap::LastResort, Some(1)));
+    assert_eq!(plan.price.as_ref().map(|price| price.of(2_000_000_000)), Some("9.00 EUR".to_owned()));
+    assert_eq!(settings.show, Some(ShowEnd::At { hour: 18, minute: 30 }));
     let relay = &settings.srt_destinations[0];
     assert_eq!(relay.address.to_string(), "srt://relay.example.org:9000");
     assert_eq!(relay.stream_id.as_ref().unwrap().reveal(), "st-marys");
@@ -137,6 +141,22 @@ fn who_fails_over_and_asks_hardly_anybody_is_warned() {
     assert!(settings.cautions()[0].contains("nobody is asked"), "{:?}", settings.cautions());
     settings.destinations[0].enabled = false;
     assert_eq!(settings.cautions(), Vec::<String>::new(), "nothing fails over");
+}
+
+#[test]
+fn a_cap_that_nothing_keeps_is_warned_of() {
+    let mut settings = example();
+    let plan = settings.plans.values().next().unwrap().clone();
+    settings.plans.insert(InterfaceName::new("starlink0").unwrap(), plan.clone());
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "a path of an SRT destination is bound to it");
+    settings.plans.insert(InterfaceName::new("wwan7").unwrap(), DataPlan { cap: None, ..plan.clone() });
+    assert_eq!(settings.cautions(), Vec::<String>::new(), "it has no cap");
+    settings.plans.insert(InterfaceName::new("wwan7").unwrap(), plan);
+    assert!(
+        settings.cautions()[0].contains("\"wwan7\" has a data_cap, and no destination names"),
+        "{:?}",
+        settings.cautions()
+    );
 }
 
 #[test]

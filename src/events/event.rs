@@ -91,6 +91,8 @@ pub enum EventKind {
     PinChecked,
     /// Routing tables and rules of our own were laid or taken away, or could not be.
     TablesChanged,
+    /// A link's data cap will be reached, is reached, or binds no more; or a month of its data plan begins.
+    BudgetChanged,
     /// A destination's stream takes another link or address, or cannot although it should.
     RouteChanged,
     /// A modem came or went, or its network, signal or SIM is another.

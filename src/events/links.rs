@@ -94,6 +94,9 @@ pub struct LinkSnapshot {
     /// Whether what is bound to it leaves by it; `None` while nothing is, or nobody has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<PinSnapshot>,
+    /// What it has carried, out of what it may; `None` where nobody has said that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSnapshot>,
     /// Why its next seconds will be bad, as telemetry hints; `None` while nothing of the kind is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_trouble: Option<String>,
@@ -150,4 +153,35 @@ pub struct JudgedSnapshot {
     pub rtt_ms: Option<u64>,
     /// Probes lost in the last ten seconds, per cent; `None` if there were too few.
     pub loss_percent: Option<u32>,
+}
+
+/// Whether a link may carry more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BudgetState {
+    /// It may.
+    Free,
+    /// It may, but the end is in sight.
+    Warned,
+    /// Only if nothing else works.
+    Spent,
+    /// It may not.
+    Barred,
+}
+
+/// What a link has carried, out of what it may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetSnapshot {
+    /// In a word.
+    pub state: BudgetState,
+    /// With all figures and the money, in words.
+    pub words: String,
+    /// Bytes that it has carried, both ways.
+    pub used: u64,
+    /// Bytes that it may carry; `None` for as many as it can.
+    pub cap: Option<u64>,
+    /// Bytes that it will have carried at the end of the show; `None` if that is not known.
+    pub forecast: Option<u64>,
+    /// The day since when it is counted; `None` for as long as it was.
+    pub since: Option<String>,
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::change::{Change, What};
+use super::health::budget::{Allowance, Figures};
 use super::health::{Action, Alarm};
+use super::ledger::News;
 use crate::events::{Event, EventKind, LinkClass, Role, Severity};
 use crate::model::{InterfaceName, Media, Wall};
 
@@ -79,6 +81,28 @@ impl Telling {
     }
 }
 
+/// The event that news of a data plan is. A cap that will be reached goes to the telephone, since something can be done
+/// about it only before.
+pub(super) fn budget(link: &InterfaceName, news: &News, at: (Wall, Media), from: Role) -> Event {
+    let (severity, what, figures) = match news {
+        News::NewPeriod { figures, .. } => (Severity::Info, "new-period", figures),
+        News::Budget(notice) => {
+            let (severity, what) = match notice.allowance {
+                Allowance::Free => (Severity::Info, "free"),
+                Allowance::Warned if notice.before > Allowance::Warned => (Severity::Info, "free-again"),
+                Allowance::Warned => (Severity::Alert, "warned"),
+                Allowance::Spent => (Severity::Alert, "spent"),
+                Allowance::Barred => (Severity::Alert, "barred"),
+            };
+            (severity, what, &notice.figures)
+        }
+    };
+    let Figures { plan, used, forecast, .. } = figures;
+    let event = Event::new(at, from, EventKind::BudgetChanged, severity, link.to_string(), news.to_string());
+    let forecast = forecast.as_ref().map(|(bytes, _)| *bytes);
+    event.with("budget", what).with("used", *used).with("cap", plan.cap).with("forecast", forecast)
+}
+
 fn more_times(again: u64) -> String {
     if again == 0 { String::new() } else { format!(" ({again} more times since this was last told)") }
 }
@@ -114,7 +138,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::link::health::budget::Notice;
     use crate::link::health::{Arming, Evidence};
+    use crate::model::DataPlan;
 
     fn change(ms: i64, what: What) -> Change {
         Change { at: Media::from_millis(ms), index: 3, name: "eth0".into(), class: Some(LinkClass::Ethernet), what }
@@ -158,6 +184,34 @@ mod tests {
             assert_eq!((dead.severity, dead.evidence["verdict"].as_str()), (Severity::Warning, Some("dead")));
         }
         assert_eq!(tell(19_700, &Action::Arm { arming: Arming::Connect, because: Alarm::Hint }), None);
+    }
+
+    #[test]
+    fn what_is_to_be_done_about_a_cap_rings_and_that_it_binds_no_more_is_for_the_record() {
+        let link = InterfaceName::new("wwan0").unwrap();
+        let plan = DataPlan { cap: Some(20_000_000_000), ..DataPlan::default() };
+        let figures =
+            Figures { plan, used: 16_200_000_000, forecast: Some((24_000_000_000, "18:30".into())), lasts: None };
+        let told = |before, allowance| {
+            let news = News::Budget(Notice { before, allowance, figures: figures.clone() });
+            let event = budget(&link, &news, (Wall(0), Media::ZERO), Role::Transmit);
+            assert_eq!((event.kind, event.subject.as_str()), (EventKind::BudgetChanged, "wwan0"));
+            assert_eq!(
+                (&event.evidence["used"], &event.evidence["forecast"]),
+                (&16_200_000_000_u64.into(), &24_000_000_000_u64.into())
+            );
+            assert!(
+                event.reason.ends_with("it has carried 16.2 GB of 20 GB; at this rate 24 GB by 18:30"),
+                "{}",
+                event.reason
+            );
+            (event.evidence["budget"].as_str().unwrap().to_owned(), event.severity)
+        };
+        assert_eq!(told(Allowance::Free, Allowance::Warned), ("warned".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Warned, Allowance::Spent), ("spent".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Free, Allowance::Barred), ("barred".into(), Severity::Alert));
+        assert_eq!(told(Allowance::Spent, Allowance::Warned), ("free-again".into(), Severity::Info));
+        assert_eq!(told(Allowance::Warned, Allowance::Free), ("free".into(), Severity::Info));
     }
 
     #[test]

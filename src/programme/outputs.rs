@@ -123,8 +123,9 @@ impl Outputs {
                 continue;
             };
             let (events, seed) = (self.events.clone(), self.next_seed());
-            let handle =
-                srt::spawn(new.clone(), rendition, transport.clone(), events, self.network.links.clone(), seed);
+            let links = self.network.links.clone();
+            let allowances = self.network.choice.as_ref().map(|choice| choice.allowances.clone());
+            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, links, allowances, seed);
             self.begin(&handle, new.enabled);
             self.srt.insert(new.id.clone(), Running { settings: new.clone(), handle });
         }

@@ -57,6 +57,8 @@ pub enum Trouble {
     NoInterface(InterfaceName),
     /// The system does not let us pin it to this interface.
     MayNotPin(InterfaceName),
+    /// The data cap of the only interface that is left is reached, and its operator bars it then.
+    DataCap(InterfaceName),
     /// TCP did not come up in time.
     ConnectTimeout,
     /// The certificate is for another name.
@@ -92,6 +94,8 @@ pub enum Trouble {
         /// `closed by the server`, `reset`, …
         how: &'static str,
     },
+    /// This box has the address no more that the session was connected from.
+    Uprooted,
     /// The far end's TCP confirmed nothing for this long while data was waiting.
     NoProgress(Duration),
     /// The server broke the protocol.
@@ -106,7 +110,7 @@ impl Trouble {
     pub const fn needs_operator(&self) -> bool {
         match self {
             Self::TlsName | Self::TlsUntrusted | Self::TlsDates | Self::TlsNotSpoken | Self::CaFile { .. } => true,
-            Self::MayNotPin(_) => true,
+            Self::MayNotPin(_) | Self::DataCap(_) => true,
             Self::NotRtmp => true,
             Self::Refused(refusal) => match refusal {
                 Refusal::WrongKey
@@ -127,6 +131,7 @@ impl Trouble {
             | Self::NoAnswer(_)
             | Self::ClosedDuring(_)
             | Self::ConnectionLost { .. }
+            | Self::Uprooted
             | Self::NoProgress(_)
             | Self::Protocol { .. } => false,
         }
@@ -151,6 +156,7 @@ impl Trouble {
             Self::Unreachable => "unreachable",
             Self::NoInterface(_) => "no-interface",
             Self::MayNotPin(_) => "may-not-pin",
+            Self::DataCap(_) => "data-cap",
             Self::ConnectTimeout => "connect-timeout",
             Self::TlsName => "tls-name",
             Self::TlsUntrusted => "tls-untrusted",
@@ -172,6 +178,7 @@ impl Trouble {
                 Refusal::Other { .. } => "refused",
             },
             Self::ConnectionLost { .. } => "connection-lost",
+            Self::Uprooted => "uprooted",
             Self::NoProgress(_) => "no-progress",
             Self::Protocol { .. } => "protocol",
         }
@@ -187,6 +194,7 @@ impl Trouble {
             Self::ConnectionRefused => {
                 format!("nothing listens at {place}: check address and port, and that the server is running")
             }
+            Self::Uprooted => format!("this box has another address than the one it was connected to {place} from"),
             Self::Unreachable => format!("there is no way to {place}: check the cable and the network"),
             Self::NoInterface(interface) => {
                 format!("there is no interface {interface}: plug it in, or name another one (`ip link` lists them)")
@@ -194,6 +202,10 @@ impl Trouble {
             Self::MayNotPin(interface) => {
                 format!("this system does not let Holdfast pin a connection to {interface}: run it with CAP_NET_RAW")
             }
+            Self::DataCap(interface) => format!(
+                "the data cap of {interface} is reached, and nothing else works: plug in another link, raise data_cap, or set \
+                 at_cap = \"last-resort\" to go on over it"
+            ),
             Self::ConnectTimeout => format!("{place} does not answer: check address, port and firewall"),
             Self::TlsName => format!("the certificate at {place} is for another name than {host}: check the address"),
             Self::TlsUntrusted => format!(

@@ -19,6 +19,7 @@ enum Matter {
     Path,
     Route,
     Link,
+    Budget,
     Recording,
     Child,
     Config,
@@ -37,6 +38,7 @@ fn matter(kind: EventKind) -> Matter {
         EventKind::PathUp | EventKind::PathDown | EventKind::PathSwitched | EventKind::PathDoubted => Matter::Path,
         EventKind::RouteChanged => Matter::Route,
         EventKind::LinkUp | EventKind::LinkDown | EventKind::LinkChanged | EventKind::LinkJudged => Matter::Link,
+        EventKind::BudgetChanged => Matter::Budget,
         EventKind::ConfigLoaded | EventKind::ConfigRefused => Matter::Config,
         EventKind::ModemChanged | EventKind::DishChanged | EventKind::MachineChanged => Matter::Telemetry,
         EventKind::WentOnAir
@@ -63,6 +65,7 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::PathUp
         | EventKind::RouteChanged
         | EventKind::LinkUp
+        | EventKind::BudgetChanged
         | EventKind::RecordingOpened
         | EventKind::RecordingTrouble
         | EventKind::ChildReady

@@ -144,7 +144,9 @@ impl Plane {
         let last = Rc::new(Cell::new(None));
         let events: EventSink = Arc::new(|event| println!("    {}", event.reason));
         let (judging, resolver) = (self.judging.clone(), self.resolver.clone());
-        let choice = Choice { judging, resolver, links: self.links.clone() };
+        // Each may carry what it can.
+        let allowances = channel::channel(Some(Arc::default())).1;
+        let choice = Choice { judging, resolver, links: self.links.clone(), allowances };
         let mut out = rtmp::spawn(settings, &rendition, FrameRate::whole(25), feed.clone(), events, Some(choice), 1);
         out.commands.send(OutputCommand::Start).await.unwrap();
         let began = out.snapshot.wait_for(|s| s.state == OutputState::Publishing);

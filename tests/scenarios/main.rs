@@ -9,6 +9,7 @@
 mod support;
 
 mod carriers;
+mod data;
 mod destinations;
 mod failover;
 mod faults;

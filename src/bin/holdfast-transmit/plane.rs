@@ -24,6 +24,7 @@ use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::load;
+use holdfast::supervisor::wish::Wish;
 use holdfast::switch::{Epoch, How, Input, SavedTime, SlateClip};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -62,7 +63,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
 
     let sender = link.sender();
     let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
-    let (uplinks, mut changes, trouble) = Uplinks::watch(events.clone());
+    let (uplinks, mut changes, trouble) = Uplinks::watch(&paths, events.clone());
     let mut plane = Plane::new(paths, settings, keeper, link.sender(), events, uplinks);
     if let Some(e) = trouble {
         let text = format!("the kernel does not tell of its interfaces ({e}); destinations retry by the clock");
@@ -89,6 +90,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
         }
     }
     plane.programme.end().await;
+    plane.uplinks.finish().await;
     link.finish(LAST_WORDS).await;
     Ok(())
 }
@@ -267,6 +269,9 @@ impl Plane {
         }
         self.on_air = on;
         self.programme.set_on_air(on);
+        // The wish is older than this process if the process is another than the one that went on air.
+        let since = || Wish::open(self.paths.on_air_wish()).since().unwrap_or_else(clock::wall);
+        self.uplinks.on_air(on.then(since));
         let kind = if on { EventKind::WentOnAir } else { EventKind::WentOffAir };
         self.say(kind, Severity::Info, "", why.to_owned());
         self.report();

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holdfast::clock;
-use holdfast::config::{Settings, SrtPath, Via};
+use holdfast::config::{Paths, Settings, SrtPath, Via};
 use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
 use holdfast::link::health::Observation;
 use holdfast::link::pinning::{self, CheckedPins, PinCheck};
-use holdfast::link::{self, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What};
-use holdfast::model::{InterfaceName, Media};
+use holdfast::link::{
+    self, Accounting, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What,
+};
+use holdfast::model::{InterfaceName, Media, Wall};
 use holdfast::output::EventSink;
 use holdfast::output::rtmp::Choice;
 use holdfast::programme::Network;
 use tokio::sync::{mpsc, watch};
 
+use crate::keeper;
 use crate::probing::Probing;
 
 /// What the monitor says, and what was said of it.
@@ -27,6 +30,7 @@ pub(crate) struct Uplinks {
     judged: watch::Sender<BTreeSet<InterfaceName>>,
     judging: Judging,
     probing: Probing,
+    accounting: Accounting,
     telling: Telling,
     hints: Hints,
     /// Whether what is bound to each leaves by it.
@@ -36,7 +40,7 @@ pub(crate) struct Uplinks {
 impl Uplinks {
     /// Begins to watch and to judge. What happens is heard from the channel; without a monitor, for the reason that is
     /// returned, nothing is.
-    pub(crate) fn watch(events: EventSink) -> (Self, mpsc::Receiver<Change>, Option<std::io::Error>) {
+    pub(crate) fn watch(paths: &Paths, events: EventSink) -> (Self, mpsc::Receiver<Change>, Option<std::io::Error>) {
         let (bound, names) = watch::channel(BTreeSet::new());
         let (monitor, trouble) = match link::watch(link::Options { ask: Ask::These(names), ..link::Options::default() })
         {
@@ -46,13 +50,16 @@ impl Uplinks {
         let (judged, names) = watch::channel(BTreeSet::new());
         let tell = events.clone();
         let judging = Judging::start(monitor.links.clone(), names, move |event| tell(event));
+        let tell = events.clone();
+        let accounting = Accounting::start(paths.link_accounts(), keeper::boot_id(), move |event| tell(event));
         let (found, pins) = watch::channel(CheckedPins::new());
         let checking =
             pinning::run(bound.subscribe(), monitor.links.clone(), found, Role::Transmit, move |event| events(event));
         tokio::task::spawn_local(checking);
         let (telling, hints) = (Telling::default(), Hints::default());
         let probing = Probing::new(monitor.links.clone(), judging.clone());
-        (Self { links: monitor.links, bound, judged, judging, probing, telling, hints, pins }, monitor.changes, trouble)
+        let links = monitor.links;
+        (Self { links, bound, judged, judging, probing, accounting, telling, hints, pins }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
@@ -66,6 +73,7 @@ impl Uplinks {
         let judged: BTreeSet<InterfaceName> =
             settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
         self.probing.apply(&judged, &settings.probe);
+        self.accounting.apply(&settings.plans, settings.show);
         self.judged.send_if_modified(|known| {
             let differs = *known != judged;
             *known = judged;
@@ -76,8 +84,19 @@ impl Uplinks {
     /// For those who act on it.
     pub(crate) fn network(&self) -> Network {
         let (judging, resolver) = (self.judging.clone(), self.probing.resolver().clone());
-        let choice = Choice { judging, resolver, links: self.links.clone() };
+        let (links, allowances) = (self.links.clone(), self.accounting.allowances());
+        let choice = Choice { judging, resolver, links, allowances };
         Network { links: self.links.clone(), choice: Some(choice) }
+    }
+
+    /// The show began then; `None` while there is none.
+    pub(crate) fn on_air(&self, since: Option<Wall>) {
+        self.accounting.on_air(since);
+    }
+
+    /// Remembers what has to be remembered.
+    pub(crate) async fn finish(&self) {
+        self.accounting.finish().await;
     }
 
     /// The event that a change is worth, if it is.
@@ -106,12 +125,15 @@ impl Uplinks {
         outputs: &[OutputSnapshot],
         now: Media,
     ) -> Option<Vec<LinkSnapshot>> {
-        let (links, judged) = (self.links.borrow().clone(), self.judging.shown());
+        let (links, judged, budgets) = (self.links.borrow().clone(), self.judging.shown(), self.accounting.shown());
         let shown = |link: &Link| {
-            let judged = InterfaceName::new(&link.name).and_then(|name| judged.get(&name).cloned());
+            let name = InterfaceName::new(&link.name);
+            let judged = name.as_ref().and_then(|name| judged.get(name).cloned());
+            let budget = name.and_then(|name| budgets.get(&name).cloned());
             let expected_trouble = self.hints.because(&link.name, clock::now()).map(str::to_owned);
             let pin = self.pins.borrow().get(&link.name).map(PinCheck::shown);
-            LinkSnapshot { judged, pin, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
+            let shown = link.shown(uses(link, &links, settings, outputs), now);
+            LinkSnapshot { judged, budget, pin, expected_trouble, ..shown }
         };
         (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pair::{Pair, Peer, ms};
 use crate::bonding::{
-    Carrier, Congestion, DUPLICATE_EVERY, Decision, Doubt, LinkId, NO_CARRIER_AFTER, PROBATION, Policy,
+    Carrier, Congestion, DUPLICATE_EVERY, Decision, Doubt, LinkId, NO_CARRIER_AFTER, PROBATION, Policy, Resort,
 };
 use crate::srt::session::PathId;
 
@@ -348,4 +348,30 @@ fn a_spare_that_loses_its_carrier_is_none_and_the_main_path_carries_on() {
     assert_eq!(pair.sender.counters().doubts, 0, "{:?}", pair.decisions);
     assert!(pair.decisions.iter().any(|(_, d)| matches!(d, Decision::Probation { link: LinkId(1), .. })));
     assert_eq!(pair.missing(), 0);
+}
+
+#[test]
+fn a_path_that_is_kept_for_the_last_is_left_for_a_lighter_one_and_helps_when_that_dies() {
+    for peer in PEERS {
+        let mut pair = pair(peer, 250, 40);
+        pair.sender.set_resort(MAIN, Resort::Last);
+        pair.stream(ms(3000), INTERVAL);
+        assert_eq!(pair.sender.main(), Some(SPARE), "{peer:?}: {:?}", pair.decisions);
+        let begins = pair.now;
+        pair.stream(ms(20_000), INTERVAL);
+        assert_eq!(pair.sender.main(), Some(SPARE), "{peer:?}: though the other is heavier");
+        let over_main = pair.left.iter().filter(|(at, on, _)| *at >= begins && *on == MAIN).count();
+        assert_eq!(over_main, 0, "{peer:?}: what it carries costs");
+        pair.hole(SPARE, true);
+        pair.stream(ms(2000), INTERVAL);
+        assert_eq!(pair.sender.main(), Some(MAIN), "{peer:?}: {:?}", pair.decisions);
+        assert_eq!(pair.missing(), 0, "{peer:?}");
+        pair.hole(SPARE, false);
+        pair.stream(PROBATION + ms(5000), INTERVAL);
+        assert_eq!(pair.sender.main(), Some(SPARE), "{peer:?}: {:?}", pair.decisions);
+        pair.sender.set_resort(MAIN, Resort::Any);
+        pair.stream(PROBATION + ms(5000), INTERVAL);
+        assert_eq!(pair.sender.main(), Some(MAIN), "{peer:?}: more was bought: {:?}", pair.decisions);
+        assert_eq!(pair.missing(), 0, "{peer:?}");
+    }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::page::{Page, Tone};
 use super::{Style, detail, row, telemetry, words};
-use crate::events::{Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkSnapshot, TelemetrySnapshot, Verdict};
+use crate::events::{
+    BudgetSnapshot, BudgetState, Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkSnapshot, TelemetrySnapshot,
+    Verdict,
+};
 
 /// Things that happened which are shown of each.
 const RECENT: usize = 3;
@@ -99,6 +102,9 @@ fn one(page: &mut Page, link: &LinkSnapshot, telemetry: &TelemetrySnapshot) {
     if let Some(judged) = &link.judged {
         judgement(page, judged);
     }
+    if let Some(budget) = &link.budget {
+        allowance(page, budget);
+    }
     for moment in link.history.iter().take(RECENT) {
         let ago = words::duration(Duration::from_millis(moment.ago_ms));
         detail(page, Tone::Quiet, &format!("{ago} ago: {}", moment.what));
@@ -119,6 +125,38 @@ fn judgement(page: &mut Page, judged: &JudgedSnapshot) {
     }
     measured.extend(judged.loss_percent.map(|loss| format!("{loss} % of the probes lost")));
     detail(page, Tone::Plain, &measured.join(", "));
+}
+
+/// The links that have a data plan, each in a line or two; nothing if there are none.
+pub(super) fn data(page: &mut Page, links: &[LinkSnapshot]) {
+    let planned = links.iter().filter_map(|link| Some((link, link.budget.as_ref()?)));
+    for (n, (link, budget)) in planned.enumerate() {
+        if n == 0 {
+            page.heading(" DATA", "");
+        }
+        let (tone, mark, state) = match budget.state {
+            BudgetState::Free => (Tone::Good, "●", "within cap"),
+            BudgetState::Warned => (Tone::Busy, "◌", "nearly used"),
+            BudgetState::Spent => (Tone::Bad, "✗", "last resort"),
+            BudgetState::Barred => (Tone::Bad, "✗", "barred"),
+        };
+        let state = if budget.cap.is_some() { state } else { "no cap" };
+        let share = budget.cap.map(|cap| u128::from(budget.used) * 100 / u128::from(cap.max(1)));
+        let share = share.map_or(String::new(), |percent| format!("{percent} % used"));
+        row(page, (tone, mark), &link.name, state, &share);
+        detail(page, Tone::Plain, &budget.words);
+    }
+}
+
+fn allowance(page: &mut Page, budget: &BudgetSnapshot) {
+    let (tone, follows) = match budget.state {
+        BudgetState::Free => (Tone::Plain, ""),
+        BudgetState::Warned => (Tone::Busy, "; its data cap will be reached"),
+        BudgetState::Spent => (Tone::Bad, "; its data cap is reached: used only if nothing else works"),
+        BudgetState::Barred => (Tone::Bad, "; its data cap is reached: not used any more"),
+    };
+    let since = budget.since.as_ref().map_or(String::new(), |day| format!(" (since {day})"));
+    detail(page, tone, &format!("{}{follows}{since}", budget.words));
 }
 
 #[cfg(test)]
@@ -151,6 +189,7 @@ mod tests {
                 loss_percent: Some(100),
             }),
             pin: None,
+            budget: None,
             expected_trouble: None,
             history: vec![LinkMoment { ago_ms: 8_000_000, what: "carrier is back".into() }],
         }
@@ -223,6 +262,31 @@ mod tests {
         assert!(bad.contains("what is bound to it does not get out"), "{bad}");
         assert!(bad.contains("answers are thrown away"), "{bad}");
         assert!(bad.contains("→ sysctl -w net.ipv4.conf.eth0.rp_filter=2"), "{bad}");
+    }
+
+    #[test]
+    fn what_it_has_carried_and_what_follows_stands_with_the_link_and_on_the_page_of_the_box() {
+        let mut modem = link("wwan0", LinkClass::Cellular, LinkCondition::Ready);
+        modem.budget = Some(BudgetSnapshot {
+            state: BudgetState::Warned,
+            words: "it has carried 16.2 GB of 20 GB; at this rate 24 GB by 18:30".into(),
+            used: 16_200_000_000,
+            cap: Some(20_000_000_000),
+            forecast: Some(24_000_000_000),
+            since: Some("2026-11-01".into()),
+        });
+        let style = Style { colour: false, width: 140 };
+        let text = links(&[modem.clone()], &TelemetrySnapshot::default(), style);
+        let wanted = "24 GB by 18:30; its data cap will be reached (since 2026-11-01)";
+        assert!(text.contains(wanted), "{text}");
+        let mut page = Page::new(style);
+        data(&mut page, &[link("eth0", LinkClass::Ethernet, LinkCondition::Ready), modem]);
+        let text = page.finish();
+        assert!(text.contains("DATA") && text.contains("81 % used") && text.contains("24 GB by 18:30"), "{text}");
+        assert!(!text.contains("eth0"), "{text}");
+        let mut page = Page::new(style);
+        data(&mut page, &[link("eth0", LinkClass::Ethernet, LinkCondition::Ready)]);
+        assert_eq!(page.finish().trim(), "");
     }
 
     #[test]

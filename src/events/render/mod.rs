@@ -44,6 +44,7 @@ pub fn status(now: &BoxSnapshot, recent: &[Timed<'_>], style: Style) -> String {
         destinations(&mut page, &plane.outputs);
         recordings(&mut page, &plane.recordings);
         renditions(&mut page, plane);
+        links::data(&mut page, plane.links.as_deref().unwrap_or_default());
     }
     inputs(&mut page, now);
     telemetry::all(&mut page, &now.telemetry);
@@ -140,6 +141,8 @@ fn destinations(page: &mut Page, outputs: &[OutputSnapshot]) {
                 }
                 facts
             }
+            // For somebody to do something.
+            OutputState::Waiting { retry_in_ms: 0, .. } => output.rendition.to_string(),
             OutputState::Waiting { retry_in_ms, .. } => {
                 format!("{}  tries again in {} s", output.rendition, retry_in_ms.div_ceil(1000))
             }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::evidence::Secs;
+use crate::model::{AtCap, DataPlan};
 
 /// Warned from so many per cent of the cap on.
 pub const WARN_USED: u64 = 80;
@@ -25,27 +26,11 @@ pub const CALM_FORECAST: u64 = 95;
 pub const RATE_OVER: Duration = Duration::from_secs(300);
 /// Nothing is forecast before so much of the use was seen.
 const RATE_LEAST: Duration = Duration::from_secs(30);
-
-/// What becomes of a link whose cap is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtCap {
-    /// It is used if nothing else works.
-    LastResort,
-    /// It is not used, though the stream ends by it.
-    Bar,
-}
-
-/// What a link may carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Bytes in all, both ways.
-    pub cap: u64,
-    /// What happens then.
-    pub at_cap: AtCap,
-}
+/// How long the rest lasts is not told where it is longer than this: it says nothing about any show.
+const LASTS_TOLD: Duration = Duration::from_secs(7 * 86_400);
 
 /// Whether a link may carry more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allowance {
     /// It may.
     Free,
@@ -57,9 +42,20 @@ pub enum Allowance {
     Barred,
 }
 
+/// When the show ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When that is.
+    pub at: Instant,
+    /// What people call it: `18:30`.
+    pub called: String,
+}
+
 /// Why somebody is told of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// What it was.
+    pub before: Allowance,
     /// What follows.
     pub allowance: Allowance,
     /// The figures.
@@ -67,14 +63,14 @@ pub struct Notice {
 }
 
 /// The figures of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
-    /// Bytes allowed.
-    pub cap: u64,
+    /// What was bought.
+    pub plan: DataPlan,
     /// Bytes used.
     pub used: u64,
-    /// Bytes used at the end of the show if it goes on like this; None if that is not known.
-    pub forecast: Option<u64>,
+    /// Bytes used at the end of the show if it goes on like this, and what people call that; None if that is not known.
+    pub forecast: Option<(u64, String)>,
     /// How long the rest lasts if it goes on like this; None if hardly anything is used, or too little is known.
     pub lasts: Option<Duration>,
 }
@@ -82,16 +78,13 @@ pub struct Figures {
 /// The budget of one link.
 #[derive(Debug)]
 pub struct Budget {
-    plan: Plan,
+    plan: DataPlan,
     /// When the show ends, if somebody said so.
-    show_ends: Option<Instant>,
-    /// Used before this process counted.
-    before: u64,
-    /// The link's own counter: when it was read first and last.
-    counter: Option<u64>,
-    counted: u64,
+    show_ends: Option<End>,
+    used: u64,
+    /// When it was first and last told what was carried.
     begun: Option<Instant>,
-    read: Option<Instant>,
+    heard: Option<Instant>,
     /// Bytes per second.
     rate: f64,
     allowance: Allowance,
@@ -100,19 +93,19 @@ pub struct Budget {
 
 impl Budget {
     /// A budget of which `used` bytes are gone already.
-    pub const fn new(plan: Plan, used: u64, show_ends: Option<Instant>) -> Self {
-        Self {
+    pub fn new(plan: DataPlan, used: u64, now: Instant) -> Self {
+        let mut budget = Self {
             plan,
-            show_ends,
-            before: used,
-            counter: None,
-            counted: 0,
+            show_ends: None,
+            used,
             begun: None,
-            read: None,
+            heard: None,
             rate: 0.0,
             allowance: Allowance::Free,
             notice: None,
-        }
+        };
+        budget.decide(now);
+        budget
     }
 
     /// Whether the link may carry more.
@@ -122,119 +115,158 @@ impl Budget {
 
     /// Bytes used, to be kept over restarts.
     pub const fn used(&self) -> u64 {
-        self.before.saturating_add(self.counted)
+        self.used
+    }
+
+    /// Something else was bought.
+    pub fn plan(&mut self, plan: &DataPlan, now: Instant) {
+        self.plan.clone_from(plan);
+        self.decide(now);
     }
 
     /// The show ends then, or nobody knows when.
-    pub fn show_ends(&mut self, at: Option<Instant>, now: Instant) {
-        self.show_ends = at;
+    pub fn show_ends(&mut self, end: Option<End>, now: Instant) {
+        self.show_ends = end;
         self.decide(now);
     }
 
-    /// A new billing period begins.
-    pub fn renew(&mut self, now: Instant) {
-        (self.before, self.counted) = (0, 0);
+    /// A new billing period has begun, and so much of it is used already.
+    pub fn renew(&mut self, used: u64, now: Instant) {
+        self.used = used;
         self.decide(now);
     }
 
-    /// The interface's counter of bytes, both ways, stands at `counter`. One that has gone back is that of an interface
-    /// that was replugged, and begins at 0.
-    pub fn read(&mut self, now: Instant, counter: u64) {
-        let (Some(last), Some(read)) = (self.counter, self.read) else {
-            (self.counter, self.read, self.begun) = (Some(counter), Some(now), Some(now));
-            return self.decide(now);
-        };
-        let more = counter.checked_sub(last).unwrap_or(counter);
-        self.counted = self.counted.saturating_add(more);
-        let passed = now.saturating_duration_since(read);
-        (self.counter, self.read) = (Some(counter), Some(now));
-        if !passed.is_zero() {
+    /// The link has carried so many bytes more, both ways, since it was last told of.
+    pub fn carried(&mut self, more: u64, now: Instant) {
+        self.used = self.used.saturating_add(more);
+        if let (Some(begun), Some(heard)) = (self.begun, self.heard) {
+            let passed = now.saturating_duration_since(heard);
+            if passed.is_zero() {
+                return self.decide(now);
+            }
             // Over the whole of the time at first, then over the last minutes.
-            let seen = self.begun.map_or(passed, |begun| now.saturating_duration_since(begun));
-            let weight = (passed.as_secs_f64() / seen.min(RATE_OVER).as_secs_f64()).min(1.0);
+            let seen = now.saturating_duration_since(begun).min(RATE_OVER);
+            let weight = (passed.as_secs_f64() / seen.as_secs_f64()).min(1.0);
             self.rate += (more as f64 / passed.as_secs_f64() - self.rate) * weight;
+        } else {
+            // What was carried before anybody looked says nothing about the rate.
+            self.begun = Some(now);
         }
+        self.heard = Some(now);
         self.decide(now);
     }
 
     /// What somebody is to be told, once each.
-    pub fn poll(&mut self) -> Option<Notice> {
+    pub const fn poll(&mut self) -> Option<Notice> {
         self.notice.take()
     }
 
     /// How it stands.
     pub fn figures(&self, now: Instant) -> Figures {
-        let used = self.used();
         let known = self.begun.is_some_and(|begun| now.saturating_duration_since(begun) >= RATE_LEAST);
-        let left = self.show_ends.map(|ends| ends.saturating_duration_since(now));
-        let forecast = left.filter(|_| known).map(|left| used.saturating_add((self.rate * left.as_secs_f64()) as u64));
-        let rest = self.plan.cap.saturating_sub(used) as f64;
-        let lasts =
-            (known && self.rate > 1.0).then(|| Duration::try_from_secs_f64(rest / self.rate).unwrap_or(Duration::MAX));
-        Figures { cap: self.plan.cap, used, forecast, lasts }
+        let forecast = self.show_ends.as_ref().filter(|_| known).map(|end| {
+            let left = end.at.saturating_duration_since(now);
+            (self.used.saturating_add((self.rate * left.as_secs_f64()) as u64), end.called.clone())
+        });
+        let rest = self.plan.cap.map_or(0, |cap| cap.saturating_sub(self.used)) as f64;
+        let lasts = (known && self.plan.cap.is_some() && self.rate > 1.0)
+            .then(|| Duration::try_from_secs_f64(rest / self.rate).unwrap_or(Duration::MAX));
+        Figures { plan: self.plan.clone(), used: self.used, forecast, lasts }
     }
 
     fn decide(&mut self, now: Instant) {
+        let allowance = self.allows(now);
+        if allowance != self.allowance {
+            let before = std::mem::replace(&mut self.allowance, allowance);
+            self.notice = Some(Notice { before, allowance, figures: self.figures(now) });
+        }
+    }
+
+    fn allows(&self, now: Instant) -> Allowance {
+        let Some(cap) = self.plan.cap else { return Allowance::Free };
         let figures = self.figures(now);
         let used = u128::from(figures.used) * 100;
-        let of_cap = |per_cent: u64| u128::from(self.plan.cap) * u128::from(per_cent);
-        let forecast = figures.forecast.map_or(0, |bytes| u128::from(bytes) * 100);
+        let of_cap = |per_cent: u64| u128::from(cap) * u128::from(per_cent);
+        let forecast = figures.forecast.map_or(0, |(bytes, _)| u128::from(bytes) * 100);
         let warned = used >= of_cap(WARN_USED) || forecast > of_cap(100);
         let calm = used < of_cap(CALM_USED) && forecast < of_cap(CALM_FORECAST);
-        let allowance = match self.allowance {
-            _ if figures.used >= self.plan.cap => match self.plan.at_cap {
+        match self.allowance {
+            _ if figures.used >= cap => match self.plan.at_cap {
                 AtCap::LastResort => Allowance::Spent,
                 AtCap::Bar => Allowance::Barred,
             },
             Allowance::Warned if !calm => Allowance::Warned,
-            Allowance::Free | Allowance::Warned | Allowance::Spent | Allowance::Barred => {
-                if warned {
-                    Allowance::Warned
-                } else {
-                    Allowance::Free
-                }
-            }
-        };
-        if allowance != self.allowance {
-            self.allowance = allowance;
-            self.notice = Some(Notice { allowance, figures });
+            Allowance::Free | Allowance::Warned | Allowance::Spent | Allowance::Barred if warned => Allowance::Warned,
+            Allowance::Free | Allowance::Warned | Allowance::Spent | Allowance::Barred => Allowance::Free,
         }
     }
 }
 
-struct Bytes(u64);
+/// As data are sold: `16.2 GB`, `20 GB`, `850 MB`.
+pub(in crate::link) struct Bytes(pub(in crate::link) u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes @ 0..1_000_000_000 => write!(f, "{} MB", bytes / 1_000_000),
-            bytes => write!(f, "{:.1} GB", bytes as f64 / 1e9),
+        let (unit, called) = match self.0 {
+            0..1_000_000_000 => (1_000_000, "MB"),
+            1_000_000_000..1_000_000_000_000 => (1_000_000_000, "GB"),
+            _ => (1_000_000_000_000, "TB"),
+        };
+        // Rounded down: what is not used up is never said to be.
+        match (self.0 / unit, self.0 % unit * 10 / unit) {
+            (whole, 0) => write!(f, "{whole} {called}"),
+            (whole, tenths) => write!(f, "{whole}.{tenths} {called}"),
         }
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} used", Bytes(self.used), Bytes(self.cap))?;
-        if let Some(lasts) = self.lasts.filter(|_| self.used < self.cap) {
-            write!(f, ", the rest lasts {}", Secs(lasts))?;
+        write!(f, "it has carried {}", Bytes(self.used))?;
+        let money =
+            |bytes: u64| self.plan.price.as_ref().map_or(String::new(), |price| format!(" ({})", price.of(bytes)));
+        if let Some(cap) = self.plan.cap {
+            write!(f, " of {}", Bytes(cap))?;
         }
-        match self.forecast {
-            Some(forecast) => write!(f, ", {} at the end of the show", Bytes(forecast)),
+        write!(f, "{}", money(self.used))?;
+        if let Some((forecast, end)) = &self.forecast {
+            write!(f, "; at this rate {}{} by {end}", Bytes(*forecast), money(*forecast))?;
+        }
+        let is_left = |_: &Duration| self.plan.cap.is_some_and(|cap| self.used < cap);
+        match self.lasts.filter(is_left).filter(|lasts| *lasts < LASTS_TOLD) {
+            Some(lasts) => write!(f, "; the rest lasts {}", Rough(lasts)),
             None => Ok(()),
+        }
+    }
+}
+
+/// A time to plan by: `40 min`, `3 h 20 min`.
+struct Rough(Duration);
+
+impl fmt::Display for Rough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            0..120 => write!(f, "{}", Secs(self.0)),
+            seconds @ 120..7200 => write!(f, "{} min", seconds / 60),
+            seconds => write!(f, "{} h {} min", seconds / 3600, seconds % 3600 / 60),
         }
     }
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.allowance {
-            Allowance::Free => "within its budget",
-            Allowance::Warned => "its budget will not last",
-            Allowance::Spent => "its budget is spent, so it is used only if nothing else works",
-            Allowance::Barred => "its budget is spent, so it is not used any more",
-        };
-        write!(f, "{what}: {}", self.figures)
+        let figures = &self.figures;
+        match self.allowance {
+            Allowance::Free => write!(f, "within its data cap: {figures}"),
+            Allowance::Warned if self.before > Allowance::Warned => {
+                write!(f, "may be used again, for a while: {figures}")
+            }
+            Allowance::Warned => write!(f, "its data cap will be reached: {figures}"),
+            Allowance::Spent => {
+                write!(f, "its data cap is reached, so it is used only if nothing else works: {figures}")
+            }
+            Allowance::Barred => write!(f, "its data cap is reached, so it is not used any more: {figures}"),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use crate::clock;
 use crate::config::{DestinationSettings, RenditionSettings};
 use crate::events::OutputSnapshot;
 use crate::link::resolve::Resolver;
-use crate::link::{Judging, Links};
+use crate::link::{Allowances, Judging, Links};
 use crate::model::{AudioFormat, AudioGrid, Codec, FrameRate, VideoFormat};
 use crate::mux::flv::StreamFacts;
 use crate::rtmp::policy::Policy;
@@ -60,6 +60,8 @@ pub struct Choice {
     pub resolver: Resolver,
     /// What the kernel says of them.
     pub links: watch::Receiver<Arc<Links>>,
+    /// What each of them may carry; nothing is begun before that is known.
+    pub allowances: watch::Receiver<Option<Arc<Allowances>>>,
 }
 
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for

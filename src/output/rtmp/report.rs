@@ -254,6 +254,7 @@ impl Report {
             Decision::Switch { .. } => (Severity::Alert, "switch"),
             Decision::Stays { .. } => (Severity::Alert, "stays"),
             Decision::Stranded { .. } => (Severity::Alert, "stranded"),
+            Decision::Halt { .. } => (Severity::Alert, "halt"),
             Decision::PutOff { .. } => (Severity::Warning, "put-off"),
             Decision::Reconnect { .. } => (Severity::Warning, "reconnect"),
             // The stream is where it was.
@@ -273,6 +274,7 @@ impl Report {
             }
             Decision::Stays { .. }
             | Decision::Stranded { .. }
+            | Decision::Halt { .. }
             | Decision::Reconnect { .. }
             | Decision::Prepare { .. }
             | Decision::Activate { .. }

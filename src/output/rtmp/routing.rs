@@ -3,6 +3,7 @@
 //! [`crate::link::health::path`] decides; here a standby is connected, kept and renewed. What becomes of the publishing
 //! session is the destination's business.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use crate::link::health::ServerFault;
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::{Decision, Elsewhere, Input, Path, Route, Rule, Spares};
 use crate::link::resolve::Resolver;
-use crate::link::{Judging, Standings};
+use crate::link::{Allowances, Judging, Standings};
 use crate::rtmp::trouble::Trouble;
 
 /// A standby is replaced by a new one after this time: servers close what publishes nothing (SRS after 30 s).
@@ -32,7 +33,8 @@ pub(super) struct Routing {
     judging: Judging,
     resolver: Resolver,
     hosts: Vec<String>,
-    standings: watch::Receiver<std::sync::Arc<Standings>>,
+    standings: watch::Receiver<Arc<Standings>>,
+    allowances: watch::Receiver<Option<Arc<Allowances>>>,
     path: Option<Path>,
     standby: Option<Standby>,
 }
@@ -79,7 +81,7 @@ pub(super) enum Aside {
 impl Routing {
     /// `None` where the routing table chooses.
     pub(super) fn new(settings: &DestinationSettings, choice: Option<Choice>) -> Option<Self> {
-        let Choice { judging, resolver, .. } = choice?;
+        let Choice { judging, resolver, allowances, .. } = choice?;
         let rule = match &settings.via {
             Via::Routing => return None,
             Via::Pinned(link) => Rule::Pinned(link.clone()),
@@ -97,7 +99,18 @@ impl Routing {
         if let Takeover::BackupUrl(backup) = &settings.takeover {
             hosts.push(backup.host.clone());
         }
-        Some(Self { rule, elsewhere, addresses, judging, resolver, hosts, standings, path: None, standby: None })
+        Some(Self {
+            rule,
+            elsewhere,
+            addresses,
+            judging,
+            resolver,
+            hosts,
+            standings,
+            allowances,
+            path: None,
+            standby: None,
+        })
     }
 
     /// The destination is wanted.
@@ -153,16 +166,25 @@ impl Routing {
         &self.resolver
     }
 
+    /// There is no route; no session stands by for one.
+    pub(super) fn halt(&mut self) {
+        self.standby = None;
+    }
+
     /// What the policy wants next.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Decision> {
         self.path.as_mut()?.poll(now)
     }
 
-    /// Passes on how the links are.
+    /// Passes on how the links are, and what they may carry.
     pub(super) fn judged(&mut self, now: Instant) {
         let standings = self.standings.borrow_and_update().clone();
+        let allowances = self.allowances.borrow_and_update().clone();
+        // Before it is known, a link that is spent would be begun with, and left at once.
+        let Some(allowances) = allowances else { return };
         for (link, standing) in standings.iter() {
-            self.hear(Input::Link { link: link.clone(), standing: *standing, allowance: Allowance::Free }, now);
+            let allowance = allowances.get(link).copied().unwrap_or(Allowance::Free);
+            self.hear(Input::Link { link: link.clone(), standing: *standing, allowance }, now);
         }
     }
 
@@ -179,7 +201,7 @@ impl Routing {
         if trouble.may_be_the_way()
             && let Some(route) = self.route().cloned()
         {
-            self.hear(Input::Failed(route), now);
+            self.hear(failure(trouble, route), now);
         }
     }
 
@@ -244,9 +266,10 @@ impl Routing {
                 self.hear(Input::Ready(route), now);
             }
             // A server that asks to go elsewhere is left like one that hangs up: a standby owes it nothing.
-            (Aside::Opened(Err(_)) | Aside::Published(Err(_), _) | Aside::Lost, Some(Standby { route, .. })) => {
-                self.hear(Input::Failed(route), now);
+            (Aside::Opened(Err(trouble)) | Aside::Published(Err(trouble), _), Some(Standby { route, .. })) => {
+                self.hear(failure(&trouble, route), now);
             }
+            (Aside::Lost, Some(Standby { route, .. })) => self.hear(Input::Failed(route), now),
             (Aside::Old, Some(Standby { route, state: Stage::Ready { connection, since, next: None } })) => {
                 self.standby = Some(Standby { route, state: Stage::Ready { connection, since, next } });
             }
@@ -277,9 +300,21 @@ impl Routing {
         tokio::select! {
             biased;
             Ok(()) = self.standings.changed() => Aside::Judged,
+            Ok(()) = self.allowances.changed() => Aside::Judged,
             aside = waits(&mut self.standby) => aside,
             () = at(due) => Aside::Due,
         }
+    }
+}
+
+/// Whose fault it is.
+fn failure(trouble: &Trouble, route: Route) -> Input {
+    if matches!(trouble, Trouble::Uprooted) {
+        Input::Uprooted(route)
+    } else if matches!(trouble, Trouble::Unreachable | Trouble::NoInterface(_)) {
+        Input::Unreachable(route)
+    } else {
+        Input::Failed(route)
     }
 }
 

@@ -35,6 +35,7 @@ impl Destination {
                     }
                     line @ (Line::Idle | Line::Opening(_) | Line::Ending(_)) => line,
                 },
+                Decision::Halt { why } => self.halt(&why, line, now),
                 Decision::Activate { ref route, .. } => {
                     if self.activate(route, &mut line) {
                         self.report.note(decision.to_string());
@@ -67,9 +68,11 @@ impl Destination {
             live.written(&self.report);
             self.resume = Some(match (how, why) {
                 // The old session is well, and gets everything before this keyframe.
-                (How::AtKeyframe, _) => Replay::from(live.subscription.cursor()),
+                (How::AtKeyframe, why) if !matches!(why, Why::Poor(_)) && !live.subscription.is_a_group_behind() => {
+                    Replay::from(live.subscription.cursor())
+                }
                 (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
-                (How::Hot | How::Cold, _) => {
+                (How::Hot | How::Cold | How::AtKeyframe, _) => {
                     live.confirmed.observe(live.connection.state().unconfirmed);
                     Replay::from(live.confirmed.place())
                 }
@@ -99,6 +102,30 @@ impl Destination {
         })
     }
 
+    /// Nothing is sent from here on, until there is a route again.
+    fn halt(&mut self, why: &Why, line: Line, now: Instant) -> Line {
+        let Why::BudgetSpent(link) = why else { return line };
+        if let Some(routing) = &mut self.routing {
+            routing.halt();
+        }
+        let trouble = Trouble::DataCap(link.clone());
+        match line {
+            Line::Live(mut live) => {
+                live.written(&self.report);
+                self.resume = Some(Replay::from(live.subscription.cursor()));
+                self.over(&mut live.connection);
+                leave(live.connection);
+                self.failed(&trouble, now)
+            }
+            Line::Idle | Line::Opening(_) => {
+                // One that waits has failed without being made.
+                let _ = self.policy.attempt(now);
+                self.failed(&trouble, now)
+            }
+            line @ Line::Ending(_) => line,
+        }
+    }
+
     /// The standby there carries too, until it is known what becomes of the publishing session; whether it does.
     fn activate(&mut self, route: &Route, line: &mut Line) -> bool {
         if let (Line::Live(live), Some(routing)) = (line, &mut self.routing)
@@ -126,7 +153,7 @@ impl Destination {
     fn stand_by(&mut self, route: &Route) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
         let url = self.policy.address(route.ingest).clone();
-        let way = Way { link: route.link.clone(), resolver: self.resolver() };
+        let way = Way { link: route.link.clone(), resolver: self.resolver(), links: self.links.clone() };
         Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(way), random).await })
     }
 

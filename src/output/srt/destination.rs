@@ -12,15 +12,16 @@ use tokio::time::{Interval, sleep_until};
 
 use super::call::{CallerGroup, Common, Connected, call};
 use super::failure::Failure;
-use super::footing::{Act, Footing, Lack};
+use super::footing::{Act, Footing, Lack, Spent};
 use super::report::Report;
 use super::roster::{Phase, Roster};
 use super::sender::Sender;
-use crate::bonding::{Bond, BondEvent, Carrier, LinkId, Policy};
+use crate::bonding::{Bond, BondEvent, Carrier, LinkId, Policy, Resort};
 use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
-use crate::link::Links as Interfaces;
+use crate::link::health::budget::Allowance;
 use crate::link::udp::Inbox;
+use crate::link::{Allowances, Links as Interfaces};
 use crate::output::{Next, OutputCommand, Payloads, Transport};
 use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
 use crate::srt::session::{Closed, Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig};
@@ -52,6 +53,8 @@ pub(super) struct Destination {
     /// What the interfaces allow, and what the kernel says of them; `None` when nobody says anything any more.
     footing: Footing,
     links: Option<watch::Receiver<Arc<Interfaces>>>,
+    /// What they may carry; `None` where nobody counts that.
+    allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
     /// Why a path was closed here.
     closing: BTreeMap<usize, Lack>,
 }
@@ -72,6 +75,8 @@ enum Woken {
     Retry,
     /// The interfaces are not what they were; or nobody says any more.
     Links(Result<(), watch::error::RecvError>),
+    /// Likewise what they may carry.
+    Allowances(Result<(), watch::error::RecvError>),
     Footing,
     Tick,
 }
@@ -83,10 +88,15 @@ impl Destination {
         rate: u64,
         report: Report,
         links: watch::Receiver<Arc<Interfaces>>,
+        allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
         (seed, jitter): ([u8; 32], u64),
     ) -> Self {
         let paths = settings.links.paths().len();
         let roster = Roster::new(paths, jitter);
+        let spent = match &settings.links {
+            Links::Broadcast(_) => Spent::LeftOut,
+            Links::Single(_) | Links::Backup(_) => Spent::Rests,
+        };
         Self {
             settings,
             transport,
@@ -99,8 +109,9 @@ impl Destination {
             calls: JoinSet::new(),
             session: None,
             ending: false,
-            footing: Footing::new(paths),
+            footing: Footing::new(paths, spent),
             links: Some(links),
+            allowances,
             closing: BTreeMap::new(),
         }
     }
@@ -129,8 +140,20 @@ impl Destination {
                     }
                     self.look(clock::now());
                 }
+                Woken::Allowances(told) => {
+                    if told.is_err() {
+                        self.allowances = None;
+                    }
+                    self.look(clock::now());
+                }
                 Woken::Footing => self.look(clock::now()),
-                Woken::Tick => self.measure(clock::now()),
+                Woken::Tick => {
+                    self.measure(clock::now());
+                    // One that is left out joins when those that stand do not any more.
+                    if self.footing.leaves_out() {
+                        self.look(clock::now());
+                    }
+                }
             }
         }
     }
@@ -157,10 +180,17 @@ impl Destination {
                 None => std::future::pending().await,
             }
         };
+        let allowances = async {
+            match &mut self.allowances {
+                Some(allowances) => allowances.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             command = commands.recv() => Woken::Command(command),
             told = links => Woken::Links(told),
+            told = allowances => Woken::Allowances(told),
             () = until(footing) => Woken::Footing,
             () = wake.notified() => Woken::Session,
             Some(Ok((place, outcome))) = self.calls.join_next() => Woken::Called(place, outcome),
@@ -213,6 +243,10 @@ impl Destination {
             return;
         }
         let links = self.links.as_mut().map(|links| links.borrow_and_update().clone()).unwrap_or_default();
+        if let Some(allowances) = &mut self.allowances {
+            self.footing.allow(allowances.borrow_and_update().clone().unwrap_or_default());
+        }
+        self.rank(&links);
         for act in self.footing.look(self.settings.links.paths(), &links, now) {
             match act {
                 Act::Hold { place, lack } => {
@@ -229,6 +263,21 @@ impl Destination {
                 Act::Shake { place } => self.set_carrier(place, Carrier::Lost, now),
                 Act::Steady { place } => self.set_carrier(place, Carrier::There, now),
                 Act::Close { place, lack } => self.close(place, lack, now),
+            }
+        }
+    }
+
+    /// Says of each path whether it is to be kept for the last.
+    fn rank(&self, links: &Interfaces) {
+        let Some(session) = &self.session else { return };
+        let mut sender = session.sender.borrow_mut();
+        for (place, path) in self.settings.links.paths().iter().enumerate() {
+            let resort = match self.footing.allowance(path, links) {
+                Allowance::Free | Allowance::Warned => Resort::Any,
+                Allowance::Spent | Allowance::Barred => Resort::Last,
+            };
+            if let Some(id) = sender.path(place) {
+                sender.bond.set_resort(id, resort);
             }
         }
     }

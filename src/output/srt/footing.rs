@@ -11,10 +11,13 @@
 //! interface that is taken out never works again, nor does a session of an address that is not ours any more.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::SrtPath;
-use crate::link::{Knowledge, Link, LinkState, Links};
+use crate::link::health::budget::Allowance;
+use crate::link::{Allowances, Knowledge, Link, LinkState, Links};
+use crate::model::InterfaceName;
 
 /// A path without carrier is closed after this time, if there are others.
 pub(super) const CLOSED_AFTER: Duration = Duration::from_millis(100);
@@ -34,6 +37,17 @@ pub(super) enum Lack {
     Address,
     /// It has others than the one that the path left from.
     SameAddress,
+    /// What its operator has bought is used.
+    Data,
+}
+
+/// What becomes of a path whose link is to be used only if nothing else works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// It stays connected: it carries nothing while others do.
+    Rests,
+    /// It is left out while another one stands, since each carries everything.
+    LeftOut,
 }
 
 /// What is to be done.
@@ -81,6 +95,8 @@ struct Foot {
 pub(super) struct Footing {
     feet: Vec<Foot>,
     looked: Option<Instant>,
+    spent: Spent,
+    allowances: Arc<Allowances>,
 }
 
 /// What an interface allows.
@@ -92,8 +108,26 @@ enum Ground<'l> {
 }
 
 impl Footing {
-    pub(super) fn new(paths: usize) -> Self {
-        Self { feet: vec![Foot { standing: Standing::Firm, bound: None }; paths], looked: None }
+    pub(super) fn new(paths: usize, spent: Spent) -> Self {
+        let feet = vec![Foot { standing: Standing::Firm, bound: None }; paths];
+        Self { feet, looked: None, spent, allowances: Arc::default() }
+    }
+
+    /// What links may carry, from the next look on.
+    pub(super) fn allow(&mut self, allowances: Arc<Allowances>) {
+        self.allowances = allowances;
+    }
+
+    /// What the link under a path may carry.
+    pub(super) fn allowance(&self, path: &SrtPath, links: &Links) -> Allowance {
+        let by_source = || path.source.and_then(|source| InterfaceName::new(&links.with_address(source)?.name));
+        let name = path.interface.clone().or_else(by_source);
+        name.and_then(|name| self.allowances.get(&name).copied()).unwrap_or(Allowance::Free)
+    }
+
+    /// Whether a path may be left out now and joined to the others when they fail.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.spent == Spent::LeftOut && self.allowances.values().any(|allowance| *allowance == Allowance::Spent)
     }
 
     /// The destination begins: nothing is held yet.
@@ -142,8 +176,16 @@ impl Footing {
             // Of those that stand firm one is enough.
             let is_firm = |foot: &Foot| foot.bound.is_some() && foot.standing == Standing::Firm;
             let others = self.feet.iter().enumerate().any(|(other, foot)| other != place && is_firm(foot));
+            let may_not = match self.allowance(path, links) {
+                Allowance::Free | Allowance::Warned => false,
+                Allowance::Spent => self.spent == Spent::LeftOut && others,
+                Allowance::Barred => true,
+            };
             let Some(foot) = self.feet.get_mut(place) else { continue };
             match ground(path, links) {
+                Ground::Unknown | Ground::Good(_) if may_not => {
+                    foot.on_bad_ground(place, Lack::Data, others, now, &mut acts);
+                }
                 Ground::Unknown => foot.on_good_ground(place, None, &mut acts),
                 Ground::Good(link) => foot.on_good_ground(place, Some(link), &mut acts),
                 Ground::Lacks(lack) => foot.on_bad_ground(place, lack, others, now, &mut acts),
@@ -255,6 +297,7 @@ impl Lack {
             Self::Carrier => "no-carrier",
             Self::Address => "no-address",
             Self::SameAddress => "address-changed",
+            Self::Data => "data-cap",
         }
     }
 
@@ -268,6 +311,7 @@ impl Lack {
             Self::Carrier => "no carrier: the cable is out, or the other side is off",
             Self::Address => "the interface has no address to call from",
             Self::SameAddress => "the interface has another address than before: calling from that",
+            Self::Data => "its data cap is reached, and it is left out (data_cap, at_cap)",
         }
     }
 }

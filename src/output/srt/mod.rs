@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 use super::{EventSink, OutputHandle, Transport};
 use crate::config::{RenditionSettings, SrtDestinationSettings};
 use crate::events::OutputSnapshot;
-use crate::link::Links;
+use crate::link::{Allowances, Links};
 
 use destination::Destination;
 use report::Report;
@@ -49,19 +49,21 @@ const COMMANDS: usize = 8;
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for
 /// [`super::OutputCommand::Start`]; a destination that is not enabled ignores it.
 ///
-/// `rendition` is the one that `transport` carries, `links` says what its interfaces allow, `jitter` makes its waits differ from its neighbours'.
+/// `rendition` is the one that `transport` carries, `links` says what its interfaces allow, and `allowances` what its operator
+/// does, if anybody counts; `jitter` makes its waits differ from its neighbours'.
 pub fn spawn(
     settings: SrtDestinationSettings,
     rendition: &RenditionSettings,
     transport: Transport,
     events: EventSink,
     links: watch::Receiver<Arc<Links>>,
+    allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
     jitter: u64,
 ) -> OutputHandle<OutputSnapshot> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (report, snapshot): (Report, watch::Receiver<OutputSnapshot>) = Report::new(&settings, events);
     let rate = u64::from(rendition.bitrate) + u64::from(rendition.audio.bitrate);
-    let destination = Destination::new(settings, transport, rate, report, links, (entropy(), jitter));
+    let destination = Destination::new(settings, transport, rate, report, links, allowances, (entropy(), jitter));
     tokio::task::spawn_local(destination.run(inbox));
     OutputHandle { commands, snapshot }
 }

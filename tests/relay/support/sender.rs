@@ -42,8 +42,15 @@ pub fn send(
             let clock = ProgrammeClock::new(begin - clock::media());
             let feed = Feed::new(Duration::from_secs(10), 16 << 20);
             let transport = Transport::new(feed.clone(), clock.clone(), ts::Settings::default());
-            let handle =
-                srt::spawn(settings, &rendition(&units), transport, Arc::new(|_| {}), holdfast::link::unknown(), 7);
+            let handle = srt::spawn(
+                settings,
+                &rendition(&units),
+                transport,
+                Arc::new(|_| {}),
+                holdfast::link::unknown(),
+                None,
+                7,
+            );
             handle.commands.send(OutputCommand::Start).await.unwrap();
             tell.send(handle.snapshot.clone()).unwrap();
             let mut snapshot = handle.snapshot.clone();

@@ -68,6 +68,12 @@ pub enum Decision {
         /// What is wrong.
         why: Why,
     },
+    /// The present route is given up, and there is none until one is chosen by [`Self::Switch`]: the operator does not want the
+    /// link used, and there is nothing else.
+    Halt {
+        /// What is wrong.
+        why: Why,
+    },
     /// Connect to the same server over the same link again: there is nowhere better.
     Reconnect {
         /// Where.
@@ -130,6 +136,8 @@ pub enum Why {
     Server(ServerFault),
     /// No session could be had there, or it was lost, while the link is well.
     Refused,
+    /// The interface has another address than the session began with.
+    Uprooted(InterfaceName),
     /// There is no link to begin with.
     NoLink,
 }
@@ -146,12 +154,13 @@ impl fmt::Display for Why {
             Self::Start => f.write_str("the stream begins"),
             Self::Link { link, health } => write!(f, "{link} is {health}"),
             Self::LinkGone(link) => write!(f, "{link} is gone"),
-            Self::BudgetSpent(link) => write!(f, "the data budget of {link} is spent"),
+            Self::BudgetSpent(link) => write!(f, "the data cap of {link} is reached"),
             Self::Poor(link) => write!(f, "{link} loses too much"),
             Self::Preferred(link) => write!(f, "{link} comes first and is trusted"),
             Self::Better { link, score, than } => write!(f, "{link} has {score} points, the present link {}", than.0),
             Self::Server(fault) => write!(f, "{fault}"),
             Self::Refused => f.write_str("no session can be had there, though the link is well"),
+            Self::Uprooted(link) => write!(f, "{link} has another address now"),
             Self::NoLink => f.write_str("no link works"),
         }
     }
@@ -177,6 +186,7 @@ impl fmt::Display for Decision {
             // When that is, is said by whoever knows the time.
             Self::PutOff { why, .. } => write!(f, "too many changes within a minute; the next one waits: {why}"),
             Self::Stranded { why } => write!(f, "nowhere to go: {why}"),
+            Self::Halt { why } => write!(f, "nothing is sent, since there is no other link: {why}"),
             Self::Reconnect { route, why } => write!(f, "again over {route}: {why}"),
         }
     }

@@ -8,11 +8,14 @@
 //!                            └── the server is silent, the link is not: next server, same link ───┘
 //! ```
 //!
-//! - [`Rule::Pinned`]: one link, never left, whatever happens; it says so. Its servers still take turns.
+//! - [`Rule::Pinned`]: one link, never left for another, whatever happens; it says so. Its servers still take turns.
 //! - [`Rule::Failover`]: the first link of the list that is any good. Away from a dead one at once; back to a better one
 //!   only when that is trusted again, a session there is ready, and a keyframe is due.
 //! - [`Rule::Best`]: for those who gave no order: the link with the most points. One that is trusted is only left for one
 //!   that has had [`MARGIN`] more for [`HOLD`].
+//!
+//! A link whose data cap is reached comes last: any other that is trusted is better, and it is not returned to. One that is
+//! barred then carries nothing, though that ends the stream ([`Decision::Halt`]).
 //!
 //! A server is to blame when its session is silent over a link that answers: the next one of the destination's addresses
 //! is tried over the same link; only when all of them have failed there within a minute, another link.
@@ -20,7 +23,8 @@
 //! *Anti-flap bound.* Every change of route costs a token; there are never more than [`MOST_IN_A_MINUTE`] in any 60 s, and
 //! nobody has to wait for one for longer than [`ONE_IN`]. Changes of choice leave [`KEPT_FOR_NEED`] tokens for others.
 //!
-//! *Invariant:* the present route is only given up for another one. Every [`Decision`] says why.
+//! *Invariant:* the present route is only given up for another one, unless its operator bars the link. Every [`Decision`] says
+//! why.
 
 mod bucket;
 mod decision;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::action::{Outlook, Standing};
 use super::super::budget::Allowance;
-use super::super::evidence::{Evidence, Health, ServerFault};
+use super::super::evidence::{Evidence, Health, Probation, ServerFault, Unclean};
 use super::super::planted::{Bug, planted};
 use super::super::score::Score;
 use super::bucket::{Bucket, KEPT_FOR_NEED};
@@ -70,6 +70,10 @@ pub enum Input {
     Ready(Route),
     /// No session could be had there, or it was lost.
     Failed(Route),
+    /// The interface has no way there for the moment: no address, no route.
+    Unreachable(Route),
+    /// The session there is over, because its interface has another address now.
+    Uprooted(Route),
     /// The server of the present session is silent, the link is not.
     ServerFault(ServerFault),
     /// The next access unit begins with a keyframe.
@@ -192,6 +196,19 @@ impl Path {
                     self.fault = Some(Why::Refused);
                 }
             }
+            Input::Unreachable(route) => {
+                self.faults.note_link(&route, self.ingests, now);
+                self.standby.take_if(|standby| standby.route == route);
+                if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Refused);
+                }
+            }
+            // Nobody there is to blame.
+            Input::Uprooted(route) => {
+                if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Uprooted(route.link));
+                }
+            }
             Input::ServerFault(fault) => {
                 if let Some(route) = &self.route {
                     self.faults.note(route, Kind::Silent, now);
@@ -239,6 +256,10 @@ impl Path {
 
     fn tier(&self, link: &InterfaceName, now: Instant) -> Tier {
         self.links.get(link).map_or(Tier::Out, |known| known.tier(now))
+    }
+
+    fn is_barred(&self, link: &InterfaceName) -> bool {
+        self.links.get(link).is_some_and(|known| known.allowance == Allowance::Barred)
     }
 
     fn standing(&self, link: &InterfaceName) -> Option<&Standing> {
@@ -315,14 +336,19 @@ impl Path {
     fn begin(&mut self, now: Instant) {
         // Until every link has been heard of, only one that is trusted will do.
         let all = self.links().iter().all(|link| self.links.contains_key(link));
-        if let (Rule::Pinned(link), true) = (&self.rule, all) {
+        let barred = self.links().iter().find(|link| self.is_barred(link)).cloned();
+        if let (Rule::Pinned(link), true, None) = (&self.rule, all, &barred) {
             // There is nothing else to wait for.
             return self.switch(Route { link: link.clone(), ingest: 0 }, Why::Start, now);
         }
         let least = if all { Tier::LastResort } else { Tier::Good };
         match self.best_other(None, least, true, now) {
             Some(to) => self.switch(to, Why::Start, now),
-            None if all => self.tell(Told::Stranded, Decision::Stranded { why: Why::NoLink }),
+            None if all => {
+                let stranded = Decision::Stranded { why: Why::NoLink };
+                let halt = |link| Decision::Halt { why: Why::BudgetSpent(link) };
+                self.tell(Told::Stranded, barred.map_or(stranded, halt));
+            }
             None => {}
         }
     }
@@ -344,10 +370,16 @@ impl Path {
     }
 
     fn leave(&mut self, route: &Route, why: Why, now: Instant) {
+        let other = self.best_other(Some(&route.link), Tier::LastResort, true, now);
+        if let (true, None) = (self.is_barred(&route.link), &other) {
+            (self.route, self.standby, self.fault, self.better) = (None, None, None, None);
+            self.told = Told::Stranded;
+            return self.push(Decision::Halt { why });
+        }
         if matches!(self.rule, Rule::Pinned(_)) {
             return self.tell(Told::Stays, Decision::Stays { route: route.clone(), why });
         }
-        match self.best_other(Some(&route.link), Tier::LastResort, true, now) {
+        match other {
             Some(to) => self.change(to, why, now),
             None => self.tell(Told::Stranded, Decision::Stranded { why }),
         }
@@ -357,6 +389,9 @@ impl Path {
     fn change_server(&mut self, route: &Route, why: Why, now: Instant) {
         if let Some(to) = self.clearly_better(route, now) {
             return self.change(to, Why::Poor(route.link.clone()), now);
+        }
+        if let (Why::Uprooted(_), Some(to)) = (&why, self.ready(now)) {
+            return self.change(to, why, now);
         }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
         let to = same_link.or_else(|| match self.rule {
@@ -381,6 +416,12 @@ impl Path {
         let to = self.best_other(Some(&route.link), Tier::Good, false, now)?;
         let ahead = self.score(&to.link).0 >= self.score(&route.link).0.saturating_add(SHAKEN_MARGIN);
         (ahead || self.tier(&route.link, now) > Tier::Good).then_some(to)
+    }
+
+    /// The standby, if it could carry at once and is any good.
+    fn ready(&self, now: Instant) -> Option<Route> {
+        let standby = self.standby.as_ref().filter(|standby| standby.readiness >= Readiness::Ready)?;
+        (self.tier(&standby.route.link, now) <= Tier::Proving).then(|| standby.route.clone())
     }
 
     /// At once, if there is a token.
@@ -418,8 +459,11 @@ impl Path {
     fn better(&mut self, route: &Route, now: Instant) -> Option<(Route, Why)> {
         let tier = self.tier(&route.link, now);
         let fair = |standing: &Standing| standing.outlook == Outlook::Fair;
+        // Whatever works is better than what costs.
+        let least = if tier == Tier::LastResort { Tier::Poor } else { Tier::Good };
         let candidate = self
-            .best_other(Some(&route.link), Tier::Good, false, now)
+            .best_other(Some(&route.link), least, false, now)
+            .filter(|to| matches!(self.tier(&to.link, now), Tier::Good | Tier::Poor))
             .filter(|to| self.standing(&to.link).is_some_and(fair));
         let Some(to) = candidate.filter(|_| !matches!(self.rule, Rule::Pinned(_))) else {
             self.better = None;
@@ -486,6 +530,11 @@ impl Path {
         let Some(standby) = &self.standby else { return self.ask(best, Purpose::Spare, now) };
         if standby.route.link == best.link {
             self.better_spare = None;
+            // It went to the address that is in use, since its own could not be had, which the far end may hold.
+            let is_makeshift = standby.route.ingest != best.ingest && best.ingest == self.first_address(&best.link);
+            if is_makeshift && standby.readiness < Readiness::Carrying {
+                self.ask(best, Purpose::Spare, now);
+            }
             return;
         }
         let works = self.tier(&standby.route.link, now) <= Tier::Doubtful;
@@ -514,7 +563,11 @@ impl Path {
     fn activate(&mut self, route: &Route) {
         let Some(known) = self.standing(&route.link) else { return };
         let health = known.health;
-        let lost = matches!(health, Health::Suspect { evidence: Evidence::NoCarrier { .. }, .. });
+        let lost = matches!(
+            health,
+            Health::Suspect { evidence: Evidence::NoCarrier { .. }, .. }
+                | Health::Probation(Probation { unclean: Unclean::NoCarrier, .. })
+        );
         let Some(standby) = &mut self.standby else { return };
         match (lost, standby.readiness) {
             (true, Readiness::Ready) => {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::link::health::budget::Allowance;
-use crate::link::health::{Evidence, Grade, Health, Outlook, Score, ServerFault, SessionId, Standing};
+use crate::link::health::{
+    Evidence, Grade, Health, Outlook, Probation, Score, ServerFault, SessionId, Standing, Unclean,
+};
 use crate::model::InterfaceName;
 
 fn name(text: &str) -> InterfaceName {
@@ -190,6 +192,7 @@ fn changes_beyond_the_bound_wait_and_are_made_then() {
                 | Decision::StandDown { .. }
                 | Decision::Stays { .. }
                 | Decision::Stranded { .. }
+                | Decision::Halt { .. }
                 | Decision::Reconnect { .. } => {}
             }
         }
@@ -215,6 +218,64 @@ fn a_spent_link_is_left_and_a_barred_one_at_once() {
     desk.passes(60);
     let said = desk.told("lte", desk.up(), Allowance::Barred, 80);
     assert!(matches!(&said[0], Decision::Switch { to, .. } if *to == route("sat", 0)), "{said:?}");
+}
+
+#[test]
+fn a_spent_link_is_left_for_one_that_loses_much_and_not_for_one_that_proves_itself() {
+    let mut desk = Desk::new(Rule::Failover(vec![name("eth"), name("lte")]), 1);
+    desk.told("eth", desk.up(), Allowance::Spent, 80);
+    let probation = Probation {
+        since: desk.now,
+        clean: Some(desk.now),
+        unclean: Unclean::Clean,
+        needs: Duration::from_secs(60),
+        relapses: 0,
+        failed: None,
+    };
+    desk.told("lte", Health::Dead { since: desk.now, evidence: Evidence::Captive }, Allowance::Free, 0);
+    assert_eq!(desk.path.route(), Some(&route("eth", 0)), "nothing else works");
+    desk.told("lte", Health::Probation(probation), Allowance::Free, 60);
+    desk.hear(Input::Ready(route("lte", 0)));
+    assert_eq!(desk.hear(Input::Keyframe), [], "it may be gone in a moment");
+    let poor = Standing { health: desk.up(), grade: Grade::Poor, score: Score(30), outlook: Outlook::Fair };
+    desk.hear(Input::Link { link: name("lte"), standing: Some(poor), allowance: Allowance::Free });
+    let moved = desk.hear(Input::Keyframe);
+    assert!(matches!(&moved[0], Decision::Switch { how: How::AtKeyframe, why: Why::BudgetSpent(_), .. }), "{moved:?}");
+    desk.hear(Input::Ready(route("eth", 0)));
+    desk.passes(600);
+    assert_eq!(desk.hear(Input::Keyframe), [], "it is not returned to");
+}
+
+#[test]
+fn a_barred_link_is_not_used_though_it_is_the_only_one_and_the_stream_goes_on_when_it_may() {
+    let only = [Rule::Pinned(name("eth")), Rule::Failover(vec![name("eth"), name("lte")])];
+    for rule in only {
+        let mut desk = Desk::new(rule, 1);
+        desk.told("lte", desk.dead(), Allowance::Free, 0);
+        desk.link("eth", desk.up());
+        assert_eq!(desk.path.route(), Some(&route("eth", 0)));
+        let halted = [Decision::Halt { why: Why::BudgetSpent(name("eth")) }];
+        assert_eq!(desk.told("eth", desk.up(), Allowance::Barred, 80), halted);
+        assert_eq!(desk.path.route(), None);
+        assert_eq!(desk.told("eth", desk.up(), Allowance::Barred, 70), [], "told once");
+        assert_eq!(desk.passes(60), []);
+        let begun = desk.link("eth", desk.up());
+        assert!(matches!(&begun[..], [Decision::Switch { from: None, .. }]), "more was bought: {begun:?}");
+    }
+}
+
+#[test]
+fn a_link_that_is_barred_from_the_start_is_not_begun_with() {
+    let mut desk = Desk::new(Rule::Pinned(name("eth")), 1);
+    let said = desk.told("eth", desk.up(), Allowance::Barred, 80);
+    assert_eq!(said, [Decision::Halt { why: Why::BudgetSpent(name("eth")) }]);
+    let mut desk = Desk::new(Rule::Failover(vec![name("eth"), name("lte")]), 1);
+    desk.told("eth", desk.up(), Allowance::Barred, 80);
+    desk.link("lte", desk.up());
+    assert_eq!(desk.path.route(), Some(&route("lte", 0)));
+    // It stays the only one: what dies under it is not a reason to use what is barred.
+    let said = desk.link("lte", desk.dead());
+    assert!(matches!(&said[..], [Decision::Stranded { why: Why::Link { .. } }]), "{said:?}");
 }
 
 #[test]
@@ -244,4 +305,52 @@ fn a_lost_carrier_makes_the_standby_carry_and_rest_again() {
     assert!(matches!(&said[..], [Decision::Activate { route: to, .. }] if *to == route("lte", 0)), "{said:?}");
     let said = desk.link("eth", desk.up());
     assert_eq!(said, [Decision::StandDown { route: route("lte", 0) }]);
+}
+
+#[test]
+fn a_session_lost_on_a_link_that_loses_packets_is_not_its_servers_fault() {
+    let mut desk = desk(2);
+    desk.told("lte", desk.up(), Allowance::Free, 90);
+    let left = desk.hear(Input::Failed(route("eth", 0)));
+    assert!(
+        matches!(&left[0], Decision::Switch { to, why: Why::Poor(link), .. } if to.link == name("lte") && *link == name("eth")),
+        "{left:?}"
+    );
+    // With as many points as the others, the link is not to blame.
+    let mut desk = self::desk(2);
+    let left = desk.hear(Input::Failed(route("eth", 0)));
+    assert!(matches!(&left[0], Decision::Switch { to, .. } if *to == route("eth", 1)), "{left:?}");
+}
+
+#[test]
+fn a_session_whose_address_is_gone_goes_to_the_standby_and_blames_nobody() {
+    let mut desk = desk(2);
+    assert_eq!(desk.hear(Input::Uprooted(route("sat", 0))), [], "of another route");
+    let left = desk.hear(Input::Uprooted(route("eth", 0)));
+    assert!(
+        matches!(&left[0], Decision::Switch { to, how: How::Hot, why: Why::Uprooted(_), .. } if *to == route("lte", 0)),
+        "{left:?}"
+    );
+    // It may be returned to as soon as there is a session.
+    let made = desk.passes(1);
+    assert!(
+        left.iter()
+            .chain(&made)
+            .any(|told| matches!(told, Decision::Prepare { route: to, .. } if *to == route("eth", 0))),
+        "{left:?} {made:?}"
+    );
+}
+
+#[test]
+fn a_standby_goes_to_the_address_it_should_have_as_soon_as_that_can_be_had() {
+    let mut desk = Desk::new(failover(), 2);
+    desk.path = Path::new(failover(), Spares::Always, 2, desk.now).beginning(Elsewhere::NextAddress);
+    for link in ["eth", "lte", "sat"] {
+        desk.link(link, desk.up());
+    }
+    let made = desk.hear(Input::Failed(route("lte", 1)));
+    assert_eq!(made, [Decision::Prepare { route: route("lte", 0), purpose: Purpose::Spare }], "better than nothing");
+    assert_eq!(desk.hear(Input::Ready(route("lte", 0))), []);
+    assert_eq!(desk.passes(4), []);
+    assert_eq!(desk.passes(2), [Decision::Prepare { route: route("lte", 1), purpose: Purpose::Spare }]);
 }

@@ -295,8 +295,15 @@ impl Checker {
     pub(super) fn decision(&mut self, decision: &Decision, world: &World) {
         let now = world.now;
         self.mix(now, &decision.to_string());
+        if matches!(decision, Decision::Halt { .. }) {
+            self.halts(world);
+        }
         let Decision::Switch { from, to, why, how } = decision else { return };
         let link = world.index_of(to);
+        assert!(
+            world.links[link].allowance != Allowance::Barred,
+            "sent over link {link} at {now}, which is barred: {decision}"
+        );
         self.told.switches += u64::from(from.is_some());
         if let Some(from) = from {
             self.leaves_route(from, to, why, world);
@@ -308,6 +315,16 @@ impl Checker {
         if matches!(why, Why::Refused | Why::Server(_)) {
             self.failures += 1;
         }
+    }
+
+    /// Nothing is sent any more, since its operator does not want the only link used that works.
+    fn halts(&mut self, world: &World) {
+        let now = world.now;
+        let barred = |link: usize| world.links[link].allowance == Allowance::Barred;
+        let cause = self.route.map(|(link, ..)| link);
+        let right = cause.map_or_else(|| (0..self.truths.len()).any(barred), barred);
+        assert!(right, "halted at {now}, and {cause:?} is not barred");
+        self.route = None;
     }
 
     fn leaves_route(&mut self, from: &Route, to: &Route, why: &Why, world: &World) {
@@ -346,6 +363,7 @@ impl Checker {
             | Why::Preferred(_)
             | Why::Better { .. }
             | Why::Refused
+            | Why::Uprooted(_)
             | Why::NoLink => {}
         }
     }

@@ -138,6 +138,10 @@ impl World {
                     self.end_session();
                     self.connect(&route, true);
                 }
+                Decision::Halt { .. } => {
+                    self.end_session();
+                    self.standby = None;
+                }
                 Decision::Activate { .. }
                 | Decision::StandDown { .. }
                 | Decision::Stays { .. }

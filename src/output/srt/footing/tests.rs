@@ -47,7 +47,7 @@ fn paths() -> Vec<SrtPath> {
 
 /// Both connected.
 fn standing() -> (Footing, Instant) {
-    let (mut footing, now, paths) = (Footing::new(2), crate::clock::now(), paths());
+    let (mut footing, now, paths) = (Footing::new(2, Spent::Rests), crate::clock::now(), paths());
     assert_eq!(footing.look(&paths, &good(), now), []);
     footing.connected(0, &paths[0], OWN.parse().ok(), &good());
     footing.connected(1, &paths[1], "192.0.3.1".parse().ok(), &good());
@@ -128,7 +128,7 @@ fn another_interface_of_the_name_or_another_address_needs_another_call() {
 
 #[test]
 fn an_interface_that_is_not_there_at_the_beginning_holds_its_path_until_it_is() {
-    let (mut footing, now) = (Footing::new(2), crate::clock::now());
+    let (mut footing, now) = (Footing::new(2, Spent::Rests), crate::clock::now());
     assert_eq!(footing.look(&paths(), &with_a(None), now), [Act::Hold { place: 0, lack: Lack::Interface }]);
     assert_eq!(footing.look(&paths(), &with_a(None), now), [], "said once");
     assert_eq!(footing.look(&paths(), &good(), now), [Act::Release { place: 0 }]);
@@ -138,11 +138,51 @@ fn an_interface_that_is_not_there_at_the_beginning_holds_its_path_until_it_is() 
 
 #[test]
 fn where_nothing_is_known_nothing_is_held_and_what_was_held_is_let_go() {
-    let (mut footing, now) = (Footing::new(2), crate::clock::now());
+    let (mut footing, now) = (Footing::new(2, Spent::Rests), crate::clock::now());
     footing.look(&paths(), &with_a(None), now);
     assert_eq!(footing.look(&paths(), &Links::default(), now), [Act::Release { place: 0 }]);
     let (mut footing, now) = standing();
     assert_eq!(footing.look(&paths(), &Links::default(), now), []);
     let unbound = vec![path(None), path(Some("lo"))];
-    assert_eq!(Footing::new(2).look(&unbound, &links(vec![]), now), [], "the routing table's business, and loopback");
+    assert_eq!(
+        Footing::new(2, Spent::Rests).look(&unbound, &links(vec![]), now),
+        [],
+        "the routing table's business, and loopback"
+    );
+}
+
+fn allowed(allowance: Allowance) -> Arc<Allowances> {
+    Arc::new([(InterfaceName::new("a").unwrap(), allowance)].into())
+}
+
+#[test]
+fn a_barred_link_is_left_at_once_though_it_is_the_only_one_and_used_again_when_it_may_be() {
+    let (mut footing, now) = standing();
+    footing.allow(allowed(Allowance::Barred));
+    let lack = Lack::Data;
+    let left = [Act::Close { place: 0, lack }, Act::Hold { place: 0, lack }];
+    assert_eq!(footing.look(&paths(), &good(), now), left);
+    assert_eq!(footing.look(&paths(), &good(), now), [], "once");
+    footing.disconnected(1);
+    assert_eq!(footing.look(&paths(), &good(), now), [], "nothing else works, and it is barred");
+    footing.allow(allowed(Allowance::Free));
+    assert_eq!(footing.look(&paths(), &good(), now), [Act::Release { place: 0 }]);
+}
+
+#[test]
+fn a_spent_link_rests_or_is_left_out_while_another_one_stands() {
+    let (mut resting, now) = standing();
+    resting.allow(allowed(Allowance::Spent));
+    assert_eq!(resting.look(&paths(), &good(), now), [], "the bond sees to it");
+    assert_eq!(resting.allowance(&paths()[0], &good()), Allowance::Spent);
+
+    let (mut footing, now) = standing();
+    footing.spent = Spent::LeftOut;
+    footing.allow(allowed(Allowance::Spent));
+    let lack = Lack::Data;
+    let left = [Act::Close { place: 0, lack }, Act::Hold { place: 0, lack }];
+    assert_eq!(footing.look(&paths(), &good(), now), left);
+    assert!(footing.leaves_out());
+    footing.disconnected(1);
+    assert_eq!(footing.look(&paths(), &good(), now), [Act::Release { place: 0 }], "better than nothing");
 }
