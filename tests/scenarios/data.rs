@@ -118,6 +118,7 @@ fn where_the_only_uplink_is_barred_at_its_cap_nothing_is_sent_until_more_is_boug
         takeover: "takeover = \"retry-until-free\"",
         probe: sections,
         is_noisy: true,
+        has_standby: false,
         ..Plan::new("data-bar")
     };
     let Some(show) = Show::of(&plan) else { return };
