@@ -33,7 +33,7 @@ fn reconfigure(show: &Show, from: &str, to: &str) {
 fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to() {
     let sections = format!(
         "[probe]\ntargets = [\"echo://{SERVER}:{ECHO}\"]\n\n[show]\nlasts = \"30m\"\n\n\
-         [[link]]\ninterface = \"eth0\"\ndata_cap = \"10M\"\ncost_per_gb = \"4.50 EUR\"\nperiod_starts = 1"
+         [[link]]\ninterface = \"eth0\"\ndata_cap = \"7M\"\ncost_per_gb = \"4.50 EUR\"\nperiod_starts = 1"
     );
     let Some(show) = Show::of(&Plan { probe: sections, is_noisy: true, ..Plan::new("data-cap") }) else { return };
     show.on_air_over("the first uplink", |link| link == "eth0");
@@ -78,7 +78,7 @@ fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to
 
     // More is bought: it comes first again.
     let before = show.rig.events().len();
-    reconfigure(&show, "\"10M\"", "\"10G\"");
+    reconfigure(&show, "\"7M\"", "\"7G\"");
     show.rig.wait_event(before, "the cap to be raised", |e| {
         e.kind == EventKind::BudgetChanged && e.evidence.get("budget").is_some_and(|b| b == "free")
     });
@@ -90,7 +90,7 @@ fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to
     record(
         "data-cap",
         &[
-            ("cap_bytes", "10000000".to_owned()),
+            ("cap_bytes", "7000000".to_owned()),
             ("used_when_told", at_cap.to_string()),
             ("left_after_ms", moved_after.to_string()),
             ("used_at_the_end", after.used.to_string()),
@@ -101,7 +101,7 @@ fn an_uplink_whose_data_cap_is_reached_is_left_at_a_keyframe_and_not_returned_to
     );
     assert!(all.is_perfect(), "{all}");
     assert_eq!(told, ["warned", "spent", "free"]);
-    assert!((10_000_000..12_000_000).contains(&at_cap), "counted once a second: {at_cap}");
+    assert!((7_000_000..9_000_000).contains(&at_cap), "counted once a second: {at_cap}");
 }
 
 /// Its operator has said that the only uplink is not to be used beyond its cap: it is not, and the operator is told what to do.
