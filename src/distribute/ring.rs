@@ -138,6 +138,11 @@ impl Ring {
         }
     }
 
+    /// Whether a keyframe is there that lies ahead of `cursor`.
+    pub fn is_a_group_behind(&self, cursor: Cursor) -> bool {
+        matches!((cursor.0, self.keys.back()), (Place::At(next), Some(&key)) if key > next)
+    }
+
     /// Moves `cursor` to the newest keyframe, if that is ahead, and says how many units that leaves out.
     pub fn skip_ahead(&self, cursor: &mut Cursor) -> u64 {
         match (cursor.0, self.keys.back()) {

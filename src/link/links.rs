@@ -97,6 +97,12 @@ impl Link {
         self.addresses.iter().any(|(own, _)| *own == address)
     }
 
+    /// The address from which it reaches `peer`: its first useful one of that family.
+    pub fn source_for(&self, peer: IpAddr) -> Option<IpAddr> {
+        let own = self.addresses.iter().map(|(own, _)| *own);
+        own.filter(|own| own.is_ipv4() == peer.is_ipv4()).find(|own| is_useful(*own))
+    }
+
     /// How far it is from carrying a programme.
     pub fn condition(&self) -> LinkCondition {
         let has_address = self.addresses.iter().any(|(address, _)| is_useful(*address));

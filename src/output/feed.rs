@@ -189,6 +189,11 @@ impl Subscription {
         self.core.borrow().ring.behind(place)
     }
 
+    /// Whether a keyframe has come that this reader has not got to yet.
+    pub fn is_a_group_behind(&self) -> bool {
+        self.core.borrow().ring.is_a_group_behind(self.cursor)
+    }
+
     /// Goes on at the newest keyframe, if that is ahead, and says how many units that leaves out.
     pub fn skip_ahead(&mut self) -> u64 {
         self.core.borrow().ring.skip_ahead(&mut self.cursor)

@@ -94,6 +94,8 @@ pub enum Trouble {
         /// `closed by the server`, `reset`, …
         how: &'static str,
     },
+    /// This box has the address no more that the session was connected from.
+    Uprooted,
     /// The far end's TCP confirmed nothing for this long while data was waiting.
     NoProgress(Duration),
     /// The server broke the protocol.
@@ -129,6 +131,7 @@ impl Trouble {
             | Self::NoAnswer(_)
             | Self::ClosedDuring(_)
             | Self::ConnectionLost { .. }
+            | Self::Uprooted
             | Self::NoProgress(_)
             | Self::Protocol { .. } => false,
         }
@@ -175,6 +178,7 @@ impl Trouble {
                 Refusal::Other { .. } => "refused",
             },
             Self::ConnectionLost { .. } => "connection-lost",
+            Self::Uprooted => "uprooted",
             Self::NoProgress(_) => "no-progress",
             Self::Protocol { .. } => "protocol",
         }
@@ -190,6 +194,7 @@ impl Trouble {
             Self::ConnectionRefused => {
                 format!("nothing listens at {place}: check address and port, and that the server is running")
             }
+            Self::Uprooted => format!("this box has another address than the one it was connected to {place} from"),
             Self::Unreachable => format!("there is no way to {place}: check the cable and the network"),
             Self::NoInterface(interface) => {
                 format!("there is no interface {interface}: plug it in, or name another one (`ip link` lists them)")

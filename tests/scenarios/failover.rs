@@ -175,7 +175,10 @@ fn the_first_uplink_is_returned_to_at_a_keyframe_when_it_has_proved_itself() {
         return;
     };
     let first = show.rig.output("youtube").route.expect("a link in use");
-    show.lose("cut");
+    let start = show.rig.events().len();
+    let cut = show.lose("cut");
+    let alarm = show.rig.wait_event(start, "the standby to carry as well", |e| e.reason.contains("carries as well"));
+    println!("    {} {cut:?}", alarm.reason);
     let before = show.rig.events().len();
     show.rig.let_pass(50);
     assert_eq!(show.verdicts(before), Vec::<String>::new(), "not before it has proved itself");

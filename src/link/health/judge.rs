@@ -15,6 +15,8 @@ use super::trust::Record;
 
 /// Most actions that wait to be taken out; the oldest go. A judge that is polled has fewer than five.
 const MAX_WAITING: usize = 64;
+/// So many probes lost while a session was not served speak against the link.
+const LOST_MEANWHILE: usize = 3;
 /// A check for captive portals is believed for so long where nothing else answers.
 const PORTAL_SAYS: Duration = Duration::from_secs(60);
 
@@ -474,12 +476,15 @@ impl Judge {
             let stuck = session.stuck.map_or(Duration::ZERO, |at| now.saturating_duration_since(at.max(self.awake)));
             // A session that a hole has stopped waits for its own timer, however well the link is again.
             let hard = stuck >= NO_PROGRESS && unbroken >= NO_PROGRESS;
-            let at_fault = hard || (silent >= self.thresholds.dead && in_vain);
+            // The link loses what it is given, the session's segments as well as probes: the share is known later.
+            let lost = since.map_or(0, |at| self.probes.lost_since(at, now));
+            let is_shaky = lost >= LOST_MEANWHILE && !planted(Bug::BlamesTheServerAtOnce);
+            let at_fault = hard || (silent >= self.thresholds.dead && in_vain && lost == 0);
             if !at_fault {
                 continue;
             }
             session.blamed = true;
-            found.push(if loss > self.thresholds.loss {
+            found.push(if loss > self.thresholds.loss || is_shaky {
                 Action::TooLossy { session: session.id, stuck, loss }
             } else {
                 let silent = silent.max(stuck);

@@ -51,6 +51,8 @@ struct Target {
     answered: Option<Instant>,
     /// When those left that are younger than the newest that was answered.
     pending: VecDeque<Instant>,
+    /// When it was found out of those of late that they were lost: younger ones were answered.
+    lost: VecDeque<Instant>,
     slots: [Slot; SLOTS],
     rtt: Option<Duration>,
 }
@@ -114,6 +116,7 @@ impl Probes {
                 asked: now,
                 answered: None,
                 pending: VecDeque::new(),
+                lost: VecDeque::new(),
                 slots: [Slot::default(); SLOTS],
                 rtt: None,
             });
@@ -135,8 +138,13 @@ impl Probes {
         target.works = true;
         target.answered = Some(now);
         target.slot(second).answered += 1;
-        while target.pending.front().is_some_and(|first| *first <= left) {
-            target.pending.pop_front();
+        while let Some(first) = target.pending.pop_front_if(|first| *first <= left) {
+            if first < left {
+                target.lost.push_back(now);
+            }
+        }
+        while target.lost.len() > MAX_PENDING {
+            target.lost.pop_front();
         }
         target.rtt = Some(target.rtt.map_or(rtt, |known| (known * 7 + rtt) / 8));
     }
@@ -163,6 +171,13 @@ impl Probes {
             };
         }
         said
+    }
+
+    /// Probes of which it was found out since then that they were lost, of the target that loses least.
+    pub(super) fn lost_since(&self, since: Instant, now: Instant) -> usize {
+        let witnesses = self.targets.iter().filter(|target| target.is_witness(now));
+        let lost = |target: &Target| target.lost.iter().filter(|at| **at >= since).count();
+        witnesses.map(lost).min().unwrap_or(0)
     }
 
     /// When any target answered last.

@@ -47,7 +47,7 @@ pub(super) struct Destination {
     /// Which link it goes over; `None` if the routing table chooses, or a pin that nobody judges.
     pub(super) routing: Option<Routing>,
     /// What the kernel says of interfaces; `None` where nobody listens to it, or it says no more.
-    links: Option<watch::Receiver<Arc<Links>>>,
+    pub(super) links: Option<watch::Receiver<Arc<Links>>>,
     /// Where the session that was cut off had come, for the one that follows it.
     pub(super) resume: Option<Replay>,
 }
@@ -191,7 +191,7 @@ impl Destination {
 
     pub(super) fn open(&mut self, attempt: Attempt) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
-        let way = self.interface().map(|link| Way { link, resolver: self.resolver() });
+        let way = self.interface().map(|link| Way { link, resolver: self.resolver(), links: self.links.clone() });
         Box::pin(async move { Connection::open(attempt, facts, ca_file.as_deref(), way, random).await })
     }
 
@@ -247,6 +247,12 @@ impl Destination {
         live.note_place(now);
         if let Some(judged) = &live.judged {
             judged.saw(state.figures);
+            // A session that gets nothing through never comes to the keyframe with which another link could begin.
+            if live.subscription.is_a_group_behind()
+                && let Some(routing) = &mut self.routing
+            {
+                routing.keyframe(now);
+            }
         }
         match live.progress.observe(state.acknowledged, state.outstanding, now) {
             None => Line::Live(live),
@@ -264,7 +270,7 @@ impl Destination {
         match live.connection.own_address() {
             Some(own) if !own.is_loopback() && is_gone(own) => {
                 live.connection.reset_on_close();
-                self.lost(*live, &Trouble::ConnectionLost { how: "this box has its address no more" }, now)
+                self.lost(*live, &Trouble::Uprooted, now)
             }
             Some(_) | None => Line::Live(live),
         }

@@ -201,7 +201,7 @@ impl Routing {
         if trouble.may_be_the_way()
             && let Some(route) = self.route().cloned()
         {
-            self.hear(Input::Failed(route), now);
+            self.hear(failure(trouble, route), now);
         }
     }
 
@@ -266,9 +266,10 @@ impl Routing {
                 self.hear(Input::Ready(route), now);
             }
             // A server that asks to go elsewhere is left like one that hangs up: a standby owes it nothing.
-            (Aside::Opened(Err(_)) | Aside::Published(Err(_), _) | Aside::Lost, Some(Standby { route, .. })) => {
-                self.hear(Input::Failed(route), now);
+            (Aside::Opened(Err(trouble)) | Aside::Published(Err(trouble), _), Some(Standby { route, .. })) => {
+                self.hear(failure(&trouble, route), now);
             }
+            (Aside::Lost, Some(Standby { route, .. })) => self.hear(Input::Failed(route), now),
             (Aside::Old, Some(Standby { route, state: Stage::Ready { connection, since, next: None } })) => {
                 self.standby = Some(Standby { route, state: Stage::Ready { connection, since, next } });
             }
@@ -303,6 +304,17 @@ impl Routing {
             aside = waits(&mut self.standby) => aside,
             () = at(due) => Aside::Due,
         }
+    }
+}
+
+/// Whose fault it is.
+fn failure(trouble: &Trouble, route: Route) -> Input {
+    if matches!(trouble, Trouble::Uprooted) {
+        Input::Uprooted(route)
+    } else if matches!(trouble, Trouble::Unreachable | Trouble::NoInterface(_)) {
+        Input::Unreachable(route)
+    } else {
+        Input::Failed(route)
     }
 }
 

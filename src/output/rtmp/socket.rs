@@ -5,18 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::tls;
 use crate::config::{InterfaceName, RtmpUrl};
+use crate::link::Links;
 use crate::link::health::TcpFigures;
 use crate::link::resolve::{Resolver, Unresolved};
 use crate::rtmp::trouble::Trouble;
@@ -48,6 +51,29 @@ pub(super) enum Socket {
 pub(super) struct Way {
     pub(super) link: InterfaceName,
     pub(super) resolver: Option<Resolver>,
+    /// What the kernel says of interfaces, where somebody listens.
+    pub(super) links: Option<watch::Receiver<Arc<Links>>>,
+}
+
+impl Way {
+    /// Which of our addresses a connection to `peer` is to begin from; `None` leaves that to the kernel.
+    ///
+    /// An interface that has no address of its own for the moment would lend one from another, to which no answer finds its
+    /// way over the interface.
+    ///
+    /// # Errors
+    /// EADDRNOTAVAIL: it has none of that family.
+    fn source(&self, peer: IpAddr) -> io::Result<Option<IpAddr>> {
+        let Some(links) = &self.links else { return Ok(None) };
+        let links = links.borrow();
+        let Some(link) = links.named(self.link.as_str()) else { return Ok(None) };
+        match (link.source_for(peer), peer) {
+            (None, _) => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+            (source, IpAddr::V4(_)) => Ok(source),
+            // Of several, the kernel knows which are temporary and which deprecated (RFC 6724 §5).
+            (Some(_), IpAddr::V6(_)) => Ok(None),
+        }
+    }
 }
 
 /// What the kernel knows about a connection.
@@ -77,9 +103,9 @@ impl Socket {
     pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>, way: Option<Way>) -> Result<Self, Trouble> {
         let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
         let found = timeout(LOOKUP_TIMEOUT, look_up(url, way.as_ref())).await.unwrap_or(Err(Trouble::NameLookup))?;
-        let (addresses, interface) = (alternating(found), way.as_ref().map(|way| &way.link));
-        let stream =
-            timeout(CONNECT_TIMEOUT, race(addresses, interface)).await.unwrap_or(Err(Trouble::ConnectTimeout))?;
+        let stream = timeout(CONNECT_TIMEOUT, race(alternating(found), way.as_ref()))
+            .await
+            .unwrap_or(Err(Trouble::ConnectTimeout))?;
         match config {
             None => Ok(Self::Plain(stream)),
             Some(config) => {
@@ -193,7 +219,7 @@ impl Socket {
 /// Over the interface that is to carry the connection, where there is somebody to ask over it. A name that its servers do not
 /// know may be one that only this machine knows (`/etc/hosts`).
 async fn look_up(url: &RtmpUrl, way: Option<&Way>) -> Result<Vec<SocketAddr>, Trouble> {
-    if let Some(Way { link, resolver: Some(resolver) }) = way {
+    if let Some(Way { link, resolver: Some(resolver), .. }) = way {
         match resolver.resolve(link.as_str(), &url.host, url.port).await {
             Ok(addresses) => return Ok(addresses),
             Err(Unresolved::NoServers(_) | Unresolved::NoSuchName) => {}
@@ -216,19 +242,26 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// The first address that answers, each getting a head start over the next.
-async fn race(addresses: Vec<SocketAddr>, interface: Option<&InterfaceName>) -> Result<TcpStream, Trouble> {
+async fn race(addresses: Vec<SocketAddr>, way: Option<&Way>) -> Result<TcpStream, Trouble> {
     let mut attempts = JoinSet::new();
     let mut left = addresses.into_iter();
     let mut trouble = None;
     loop {
-        let more = left.next().map(|address| attempts.spawn(connect(address, interface.cloned()))).is_some();
+        let more = left
+            .next()
+            .map(|address| {
+                attempts.spawn(connect(address, way.map(|way| (way.link.clone(), way.source(address.ip())))))
+            })
+            .is_some();
         let outcome = tokio::select! {
             outcome = attempts.join_next() => outcome,
             () = sleep(NEXT_ADDRESS_AFTER), if more => continue,
         };
         match outcome {
             Some(Ok(Ok(stream))) => return Ok(stream),
-            Some(Ok(Err(error))) => trouble = trouble.or_else(|| Some(connect_trouble(&error, interface))),
+            Some(Ok(Err(error))) => {
+                trouble = trouble.or_else(|| Some(connect_trouble(&error, way.map(|way| &way.link))));
+            }
             // Connecting does not panic, and nothing aborts it but dropping the set.
             Some(Err(_)) => {}
             None => return Err(trouble.unwrap_or(Trouble::NameLookup)),
@@ -236,11 +269,18 @@ async fn race(addresses: Vec<SocketAddr>, interface: Option<&InterfaceName>) -> 
     }
 }
 
-async fn connect(address: SocketAddr, interface: Option<InterfaceName>) -> io::Result<TcpStream> {
+async fn connect(
+    address: SocketAddr,
+    place: Option<(InterfaceName, io::Result<Option<IpAddr>>)>,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_nodelay(true)?;
-    if let Some(interface) = interface {
+    if let Some((interface, source)) = place {
+        let source = source?;
         socket.bind_device(Some(interface.as_str().as_bytes()))?;
+        if let Some(source) = source {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
     }
     {
         let socket = SockRef::from(&socket);

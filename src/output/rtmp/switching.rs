@@ -68,9 +68,11 @@ impl Destination {
             live.written(&self.report);
             self.resume = Some(match (how, why) {
                 // The old session is well, and gets everything before this keyframe.
-                (How::AtKeyframe, _) => Replay::from(live.subscription.cursor()),
+                (How::AtKeyframe, why) if !matches!(why, Why::Poor(_)) && !live.subscription.is_a_group_behind() => {
+                    Replay::from(live.subscription.cursor())
+                }
                 (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
-                (How::Hot | How::Cold, _) => {
+                (How::Hot | How::Cold | How::AtKeyframe, _) => {
                     live.confirmed.observe(live.connection.state().unconfirmed);
                     Replay::from(live.confirmed.place())
                 }
@@ -151,7 +153,7 @@ impl Destination {
     fn stand_by(&mut self, route: &Route) -> Opening {
         let (facts, ca_file, random) = (self.facts.clone(), self.settings.ca_file.clone(), self.random.fork());
         let url = self.policy.address(route.ingest).clone();
-        let way = Way { link: route.link.clone(), resolver: self.resolver() };
+        let way = Way { link: route.link.clone(), resolver: self.resolver(), links: self.links.clone() };
         Box::pin(async move { Connection::stand_by(url, facts, ca_file.as_deref(), Some(way), random).await })
     }
 

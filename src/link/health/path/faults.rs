@@ -8,6 +8,8 @@ use super::Route;
 const SILENT: Duration = Duration::from_secs(60);
 /// One that could not be connected to, or that hung up.
 const REFUSED: Duration = Duration::from_secs(5);
+/// A link without a way is left alone for so long: what it lacks comes by itself, or its judge finds it dead.
+const UNREACHABLE: Duration = Duration::from_secs(1);
 /// The longest.
 const MOST: Duration = Duration::from_secs(600);
 /// A fault that is so long over is forgotten.
@@ -50,6 +52,19 @@ impl Faults {
             self.all.remove(0);
         }
         self.all.push(Fault { route: route.clone(), until: now + least, lasts: least });
+    }
+
+    /// No server is to blame, and none can be reached from there.
+    pub(super) fn note_link(&mut self, route: &Route, ingests: usize, now: Instant) {
+        for ingest in 0..ingests {
+            let route = Route { link: route.link.clone(), ingest };
+            let until = now + UNREACHABLE;
+            if let Some(fault) = self.all.iter_mut().find(|fault| fault.route == route) {
+                fault.until = fault.until.max(until);
+            } else if self.all.len() < MAX_FAULTS {
+                self.all.push(Fault { route, until, lasts: UNREACHABLE });
+            }
+        }
     }
 
     pub(super) fn has(&self, route: &Route, now: Instant) -> bool {

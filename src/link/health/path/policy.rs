@@ -1,11 +1,13 @@
 //! Pure. The policy of one destination.
 
+mod spare;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::super::action::{Outlook, Standing};
 use super::super::budget::Allowance;
-use super::super::evidence::{Evidence, Health, ServerFault};
+use super::super::evidence::{Evidence, Health, Probation, ServerFault, Unclean};
 use super::super::planted::{Bug, planted};
 use super::super::score::Score;
 use super::bucket::{Bucket, KEPT_FOR_NEED};
@@ -70,6 +72,10 @@ pub enum Input {
     Ready(Route),
     /// No session could be had there, or it was lost.
     Failed(Route),
+    /// The interface has no way there for the moment: no address, no route.
+    Unreachable(Route),
+    /// The session there is over, because its interface has another address now.
+    Uprooted(Route),
     /// The server of the present session is silent, the link is not.
     ServerFault(ServerFault),
     /// The next access unit begins with a keyframe.
@@ -190,6 +196,19 @@ impl Path {
                     self.standby = None;
                 } else if self.route.as_ref() == Some(&route) {
                     self.fault = Some(Why::Refused);
+                }
+            }
+            Input::Unreachable(route) => {
+                self.faults.note_link(&route, self.ingests, now);
+                self.standby.take_if(|standby| standby.route == route);
+                if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Refused);
+                }
+            }
+            // Nobody there is to blame.
+            Input::Uprooted(route) => {
+                if self.route.as_ref() == Some(&route) {
+                    self.fault = Some(Why::Uprooted(route.link));
                 }
             }
             Input::ServerFault(fault) => {
@@ -373,6 +392,9 @@ impl Path {
         if let Some(to) = self.clearly_better(route, now) {
             return self.change(to, Why::Poor(route.link.clone()), now);
         }
+        if let (Why::Uprooted(_), Some(to)) = (&why, self.ready(now)) {
+            return self.change(to, why, now);
+        }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
         let to = same_link.or_else(|| match self.rule {
             Rule::Pinned(_) => None,
@@ -475,79 +497,6 @@ impl Path {
         // Points wander; trust and lists do not.
         let held = !matches!(why, Why::Better { .. }) || now.saturating_duration_since(since) >= HOLD;
         (held && self.bucket.has(1 + KEPT_FOR_NEED, now)).then_some((to, why))
-    }
-
-    /// Keeps the standby where it is needed.
-    fn prepare(&mut self, route: &Route, now: Instant) {
-        if self.standby.as_ref().is_some_and(|standby| standby.route == *route) {
-            self.standby = None;
-        }
-        if let Some((to, _)) = self.better(route, now) {
-            self.better_spare = None;
-            return match self.standby.as_mut().filter(|standby| standby.route == to) {
-                Some(standby) => standby.purpose = Purpose::Move,
-                None => self.ask(to, Purpose::Move, now),
-            };
-        }
-        if let Some(standby) = &mut self.standby {
-            standby.purpose = Purpose::Spare;
-        }
-        let wanted = match self.spares {
-            Spares::Always => true,
-            Spares::OnAlarm => self.alarm(route) || self.standby.is_some(),
-        };
-        let best = self.best_other(Some(&route.link), Tier::Doubtful, false, now).filter(|_| wanted);
-        let (Some(best), false) = (best, matches!(self.rule, Rule::Pinned(_))) else {
-            self.better_spare = None;
-            return;
-        };
-        let Some(standby) = &self.standby else { return self.ask(best, Purpose::Spare, now) };
-        if standby.route.link == best.link {
-            self.better_spare = None;
-            return;
-        }
-        let works = self.tier(&standby.route.link, now) <= Tier::Doubtful;
-        let since = match &self.better_spare {
-            Some((link, since)) if *link == best.link => *since,
-            Some(_) | None => now,
-        };
-        self.better_spare = Some((best.link.clone(), since));
-        if !works || now.saturating_duration_since(since) >= HOLD {
-            self.better_spare = None;
-            self.ask(best, Purpose::Spare, now);
-        }
-    }
-
-    fn ask(&mut self, route: Route, purpose: Purpose, now: Instant) {
-        self.standby = Some(Standby { route: route.clone(), purpose, readiness: Readiness::Connecting, asked: now });
-        self.push(Decision::Prepare { route, purpose });
-    }
-
-    fn alarm(&self, route: &Route) -> bool {
-        self.standing(&route.link)
-            .is_none_or(|standing| standing.outlook == Outlook::Foul || !matches!(standing.health, Health::Up { .. }))
-    }
-
-    /// While the carrier is lost, the standby carries as well.
-    fn activate(&mut self, route: &Route) {
-        let Some(known) = self.standing(&route.link) else { return };
-        let health = known.health;
-        let lost = matches!(health, Health::Suspect { evidence: Evidence::NoCarrier { .. }, .. });
-        let Some(standby) = &mut self.standby else { return };
-        match (lost, standby.readiness) {
-            (true, Readiness::Ready) => {
-                standby.readiness = Readiness::Carrying;
-                let (to, link) = (standby.route.clone(), route.link.clone());
-                self.push(Decision::Activate { route: to, why: Why::Link { link, health } });
-            }
-            (false, Readiness::Carrying) => {
-                standby.readiness = Readiness::Ready;
-                let route = standby.route.clone();
-                self.push(Decision::StandDown { route });
-            }
-            (true, Readiness::Connecting | Readiness::Carrying) | (false, Readiness::Connecting | Readiness::Ready) => {
-            }
-        }
     }
 
     fn move_at_keyframe(&mut self, now: Instant) {

@@ -306,3 +306,51 @@ fn a_lost_carrier_makes_the_standby_carry_and_rest_again() {
     let said = desk.link("eth", desk.up());
     assert_eq!(said, [Decision::StandDown { route: route("lte", 0) }]);
 }
+
+#[test]
+fn a_session_lost_on_a_link_that_loses_packets_is_not_its_servers_fault() {
+    let mut desk = desk(2);
+    desk.told("lte", desk.up(), Allowance::Free, 90);
+    let left = desk.hear(Input::Failed(route("eth", 0)));
+    assert!(
+        matches!(&left[0], Decision::Switch { to, why: Why::Poor(link), .. } if to.link == name("lte") && *link == name("eth")),
+        "{left:?}"
+    );
+    // With as many points as the others, the link is not to blame.
+    let mut desk = self::desk(2);
+    let left = desk.hear(Input::Failed(route("eth", 0)));
+    assert!(matches!(&left[0], Decision::Switch { to, .. } if *to == route("eth", 1)), "{left:?}");
+}
+
+#[test]
+fn a_session_whose_address_is_gone_goes_to_the_standby_and_blames_nobody() {
+    let mut desk = desk(2);
+    assert_eq!(desk.hear(Input::Uprooted(route("sat", 0))), [], "of another route");
+    let left = desk.hear(Input::Uprooted(route("eth", 0)));
+    assert!(
+        matches!(&left[0], Decision::Switch { to, how: How::Hot, why: Why::Uprooted(_), .. } if *to == route("lte", 0)),
+        "{left:?}"
+    );
+    // It may be returned to as soon as there is a session.
+    let made = desk.passes(1);
+    assert!(
+        left.iter()
+            .chain(&made)
+            .any(|told| matches!(told, Decision::Prepare { route: to, .. } if *to == route("eth", 0))),
+        "{left:?} {made:?}"
+    );
+}
+
+#[test]
+fn a_standby_goes_to_the_address_it_should_have_as_soon_as_that_can_be_had() {
+    let mut desk = Desk::new(failover(), 2);
+    desk.path = Path::new(failover(), Spares::Always, 2, desk.now).beginning(Elsewhere::NextAddress);
+    for link in ["eth", "lte", "sat"] {
+        desk.link(link, desk.up());
+    }
+    let made = desk.hear(Input::Failed(route("lte", 1)));
+    assert_eq!(made, [Decision::Prepare { route: route("lte", 0), purpose: Purpose::Spare }], "better than nothing");
+    assert_eq!(desk.hear(Input::Ready(route("lte", 0))), []);
+    assert_eq!(desk.passes(4), []);
+    assert_eq!(desk.passes(2), [Decision::Prepare { route: route("lte", 1), purpose: Purpose::Spare }]);
+}

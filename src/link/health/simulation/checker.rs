@@ -363,6 +363,7 @@ impl Checker {
             | Why::Preferred(_)
             | Why::Better { .. }
             | Why::Refused
+            | Why::Uprooted(_)
             | Why::NoLink => {}
         }
     }

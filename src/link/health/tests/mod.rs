@@ -19,6 +19,8 @@ struct Court {
     now: Instant,
     said: Vec<(Duration, Action)>,
     probes: bool,
+    /// Each probe of so many is lost; 0: none.
+    loses: usize,
     acks: bool,
     /// None: there is no session.
     acked: Option<u64>,
@@ -39,6 +41,7 @@ impl Court {
             now: begin,
             said: Vec::new(),
             probes: true,
+            loses: 0,
             acks: true,
             acked: Some(0),
             last_ack: begin,
@@ -70,7 +73,8 @@ impl Court {
                 TARGETS.iter().for_each(|target| self.tell(Observation::ProbeSent(*target)));
             }
             // Each answer is 40 ms under way.
-            if step % 5 == 2 && self.probes {
+            let is_lost = self.loses > 0 && (step / 5) % self.loses == 0;
+            if step % 5 == 2 && self.probes && !is_lost {
                 for target in TARGETS {
                     self.tell(Observation::ProbeAnswered { target, rtt: ms(40) });
                 }
@@ -226,6 +230,37 @@ fn a_process_that_slept_does_not_blame_the_link() {
     (court.probes, court.acks) = (false, false);
     court.run(ms(1500));
     assert!(court.said.iter().any(|(_, action)| leaves(action)));
+}
+
+#[test]
+fn a_server_is_not_blamed_for_what_a_lossy_link_does() {
+    let mut court = Court::up(LinkClass::Cellular);
+    court.loses = 3;
+    court.acks = false;
+    court.run(ms(300));
+    court.backoff = 1;
+    court.run(ms(500));
+    court.backoff = 2;
+    court.run(ms(1500));
+    assert!(!court.said.iter().any(|(_, said)| matches!(said, Action::BlameServer(_))), "{:?}", court.said);
+    court.run(ms(2500));
+    let found: Vec<_> = court.said.iter().filter(|(_, said)| matches!(said, Action::TooLossy { .. })).collect();
+    assert_eq!(found.len(), 1, "{:?}", court.said);
+    assert!(!court.said.iter().any(|(_, said)| matches!(said, Action::BlameServer(_))), "{:?}", court.said);
+    assert_eq!(court.judge.standing().grade, Grade::Poor);
+}
+
+#[test]
+fn a_portal_behind_a_link_that_fell_silent_is_told() {
+    let mut court = Court::up(LinkClass::Ethernet);
+    (court.probes, court.acks) = (false, false);
+    court.run(ms(2000));
+    assert!(matches!(court.judge.health(), Health::Dead { evidence: Evidence::AllSilent { .. }, .. }));
+    court.said.clear();
+    court.tell(Observation::Portal(Portal::Captive));
+    court.tell(Observation::Portal(Portal::Captive));
+    let told: Vec<_> = court.said.iter().map(|(_, said)| said).collect();
+    assert_eq!(told, [&Action::Leave(Evidence::Captive)], "once");
 }
 
 #[test]
