@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::action::{Outlook, Standing};
 use super::super::budget::Allowance;
-use super::super::evidence::{Health, ServerFault};
+use super::super::evidence::ServerFault;
 use super::super::planted::{Bug, planted};
 use super::super::score::Score;
 use super::bucket::{Bucket, KEPT_FOR_NEED};
