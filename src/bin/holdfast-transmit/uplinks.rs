@@ -70,8 +70,11 @@ impl Uplinks {
             *known = names;
             differs
         });
-        let judged: BTreeSet<InterfaceName> =
-            settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
+        let ours = settings.destinations.iter().flat_map(|destination| destination.via.interfaces());
+        // An SRT destination finds a dead path by itself; its links are judged for people, where somebody is asked.
+        let srt = settings.srt_destinations.iter().flat_map(|destination| destination.links.paths());
+        let theirs = srt.filter(|_| !settings.probe.targets.is_empty()).filter_map(|path| path.interface.as_ref());
+        let judged: BTreeSet<InterfaceName> = ours.chain(theirs).cloned().collect();
         self.probing.apply(&judged, &settings.probe);
         self.accounting.apply(&settings.plans, settings.show);
         self.judged.send_if_modified(|known| {
