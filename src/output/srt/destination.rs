@@ -22,11 +22,12 @@ use crate::bonding::{Bond, BondEvent, Carrier, LinkId, Policy, Resort};
 use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
 use crate::link::health::budget::Allowance;
+use crate::link::health::{Load, SrtFigures};
 use crate::link::udp::Inbox;
 use crate::link::{Allowances, Links as Interfaces};
 use crate::output::{Next, OutputCommand, Payloads, Transport};
 use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
-use crate::srt::session::{Closed, Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig};
+use crate::srt::session::{Closed, Duty, Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig};
 use crate::srt::wire::{GroupId, GroupType};
 use crate::srt::{Offer, StreamId, random_isn};
 
@@ -513,7 +514,8 @@ impl Destination {
         let places: Vec<_> = sender.ports().map(|(place, id, _)| (place, id)).collect();
         let stats = places.into_iter().filter_map(|(place, id)| {
             let stats = sender.bond.session_mut().path_stats(id, now)?;
-            Some((place, stats))
+            let load = if stats.duty == Duty::Carry { Load::Carries } else { Load::Rests };
+            Some((place, SrtFigures { heard: stats.silent_for, load }))
         });
         self.witnesses.testify(paths, stats);
     }

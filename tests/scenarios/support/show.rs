@@ -15,7 +15,7 @@ use super::config::Configuration;
 use super::picture::{Count, Recording, count};
 use super::process::{Guard, Process};
 use super::receiver::{Nginx, NginxSite};
-use super::rig::{PATIENCE, Rig, live};
+use super::rig::{PATIENCE, Rig, live, soaking};
 use super::tools::ip;
 use super::wait::wait_until;
 
@@ -204,7 +204,8 @@ impl Show {
         self.rig.let_pass(3);
         self.order(&format!("{in_use} heal"));
         self.wait_standby();
-        self.rig.let_pass(1);
+        // So many changes in a row are allowed, then one in ten seconds.
+        self.rig.let_pass(if soaking() { 9 } else { 1 });
         Fault { detected: since(&dead), publishing: since(&up) }
     }
 
