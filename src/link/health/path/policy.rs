@@ -389,11 +389,11 @@ impl Path {
 
     /// The server is to blame, and not the link, unless that is doubtful as well.
     fn change_server(&mut self, route: &Route, why: Why, now: Instant) {
-        if let Some(to) = self.clearly_better(route, now) {
-            return self.change(to, Why::Poor(route.link.clone()), now);
-        }
         if let (Why::Uprooted(_), Some(to)) = (&why, self.ready(now)) {
             return self.change(to, why, now);
+        }
+        if let Some(to) = self.clearly_better(route, now) {
+            return self.change(to, Why::Poor(route.link.clone()), now);
         }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
         let to = same_link.or_else(|| match self.rule {
