@@ -17,6 +17,7 @@ mod support;
 
 mod carriers;
 mod data;
+mod demo;
 mod destinations;
 mod failover;
 mod faults;

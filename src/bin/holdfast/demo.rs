@@ -1,6 +1,7 @@
 //! `holdfast demo`: a whole box on this machine, with real servers and no hardware; and what it survives.
 
 mod box_;
+mod failover;
 mod fault;
 mod servers;
 mod tools;
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use holdfast::clock;
-use holdfast::events::{BoxSnapshot, Command, Event, OutputState, render};
+use holdfast::events::{BoxSnapshot, Command, Event, OutputState, SourceOnAir, render};
 
 use crate::DONE;
-use crate::demo::box_::DemoBox;
+use crate::demo::box_::{DemoBox, Files};
+use crate::demo::failover::LinkFault;
 use crate::demo::fault::{Fault, Injected};
 use crate::demo::servers::{Pictures, Server, Servers};
 use crate::demo::uplinks::Uplinks;
@@ -23,6 +26,8 @@ use crate::terminal::{complain, is_terminal, say, style, time_of_day, write};
 
 /// Between two looks at the box.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// How long the show is unless somebody says.
+const SECONDS: u64 = 45;
 /// The first picture on both servers, on a slow machine.
 const ON_AIR_WITHIN: Duration = Duration::from_secs(90);
 
@@ -31,17 +36,19 @@ const ON_AIR_WITHIN: Duration = Duration::from_secs(90);
   holdfast demo                        45 seconds of a film on two servers; a third refuses
   holdfast demo --fault encoder        the encoder is killed on air
   holdfast demo --fault data-plane     the sender itself is killed on air
-  holdfast demo --fault link           the uplink in use to the relay is lost on air
+  holdfast demo --fault link           the uplink in use to the relay (SRT) is lost on air
+  holdfast demo --fault cable          the uplink under an RTMP stream is lost on air; also blackhole, captive
+  holdfast demo --fault starlink       the uplink under an RTMP stream is a dish with its holes: nothing moves
   holdfast demo --seconds 600          long enough to look at it with ffplay or VLC
 
 Pictures taken from the servers and the recording are in demo-out/ afterwards.")]
 pub(crate) struct Arguments {
-    /// How long to be on air.
-    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(15..=86_400))]
-    seconds: u64,
+    /// How long to be on air [default: 45; with --fault starlink 80].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(15..=86_400))]
+    seconds: Option<u64>,
     /// What is to break after a third of the time.
     #[arg(long, value_enum)]
-    fault: Option<Fault>,
+    fault: Option<Break>,
     /// What is shown.
     #[arg(long, value_enum, default_value = "film")]
     input: Input,
@@ -64,8 +71,43 @@ pub(crate) enum Input {
     Both,
 }
 
+/// What is to break: in the show that everything takes part in, or in that of one stream and the uplinks under it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    Inside(Fault),
+    Under(LinkFault),
+}
+
+impl ValueEnum for Break {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Inside(Fault::Encoder),
+            Self::Inside(Fault::Supervisor),
+            Self::Inside(Fault::DataPlane),
+            Self::Inside(Fault::Destination),
+            Self::Inside(Fault::Link),
+            Self::Under(LinkFault::Cable),
+            Self::Under(LinkFault::Blackhole),
+            Self::Under(LinkFault::Captive),
+            Self::Under(LinkFault::Starlink),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Inside(fault) => fault.to_possible_value(),
+            Self::Under(fault) => fault.to_possible_value(),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match show(arguments) {
+    let shown = match arguments.fault {
+        None => show(arguments, None),
+        Some(Break::Inside(fault)) => show(arguments, Some(fault)),
+        Some(Break::Under(fault)) => failover::show(arguments, fault),
+    };
+    match shown {
         Ok(()) => DONE,
         Err(why) => {
             complain(&why);
@@ -74,25 +116,30 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn show(arguments: &Arguments) -> Result<(), String> {
+fn show(arguments: &Arguments, mut fault: Option<Fault>) -> Result<(), String> {
     let tools = tools::Tools::find(&arguments.tools)?;
     let out = box_::fresh_directory(&arguments.out)?;
     say("Starting a relay behind three emulated uplinks, and the server that it publishes to …");
-    let mut uplinks = Uplinks::start(&tools, &out, arguments.fault)?;
+    let mut uplinks = Uplinks::start(&tools, &out, fault)?;
     say(&format!("  {}", uplinks.told()));
     say("Starting two servers that take the programme and one that refuses it …");
     let mut servers = uplinks.at_box(|| Servers::start(&tools, &out))?;
     say("Starting the box …");
-    let mut demo = uplinks.at_box(|| DemoBox::start(&tools, &servers, &uplinks, &out, arguments.input))?;
+    let files = Files::new(&tools, &servers, &uplinks, &out, arguments.input)?;
+    let mut demo = uplinks.at_box(|| DemoBox::start(&out, &files))?;
     demo.order(Command::Start)?;
-    wait_until_on_air(&mut demo)?;
+    wait_until_on_air(&demo, |snapshot| {
+        let plane = snapshot.plane.as_ref()?;
+        let publishing = plane.outputs.iter().filter(|o| o.state == OutputState::Publishing).count();
+        (publishing >= 3 && matches!(plane.source, SourceOnAir::Input(_))).then_some(())
+    })?;
 
     let begin = clock::now();
-    let end = begin + Duration::from_secs(arguments.seconds);
-    let break_at = begin + Duration::from_secs(arguments.seconds / 3);
+    let seconds = arguments.seconds.unwrap_or(SECONDS);
+    let end = begin + Duration::from_secs(seconds);
+    let break_at = begin + Duration::from_secs(seconds / 3);
     let how_to_look = how_to_look(&servers, &uplinks, &out);
     say(&how_to_look);
-    let mut fault = arguments.fault;
     let mut injected: Option<Injected> = None;
     let mut pictures = take_pictures(&servers, &uplinks, &tools)?;
     let mut printed = 0;
@@ -136,18 +183,16 @@ fn take_pictures(servers: &Servers, uplinks: &Uplinks, tools: &tools::Tools) -> 
     Ok([direct, relayed])
 }
 
-fn wait_until_on_air(demo: &mut DemoBox) -> Result<(), String> {
+fn wait_until_on_air<T>(demo: &DemoBox, is_it: impl Fn(&BoxSnapshot) -> Option<T>) -> Result<T, String> {
     let begin = clock::now();
     loop {
-        if let Some(snapshot) = demo.look()
-            && let Some(plane) = &snapshot.plane
-        {
-            let publishing = plane.outputs.iter().filter(|o| o.state == OutputState::Publishing).count();
-            if publishing >= 3 && matches!(plane.source, holdfast::events::SourceOnAir::Input(_)) {
-                return Ok(());
-            }
+        if let Some(it) = demo.look().and_then(|snapshot| is_it(&snapshot)) {
+            return Ok(it);
         }
-        if (clock::now() - begin) > ON_AIR_WITHIN || demo.interrupted() {
+        if demo.interrupted() {
+            return Err("ended before the box was on air".to_owned());
+        }
+        if (clock::now() - begin) > ON_AIR_WITHIN {
             return Err("the box did not get on air; its logs are in the output directory".to_owned());
         }
         #[allow(clippy::disallowed_methods, reason = "waiting for another process, which is asked again and again")]

@@ -11,6 +11,8 @@ use holdfast::clock;
 use holdfast::config::Paths;
 use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest, Event, Role};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::Input;
 use super::servers::Servers;
 use super::tools::Tools;
@@ -21,6 +23,34 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// Events asked for at a time; a demo has a few dozen.
 const EVENTS: usize = 2000;
+
+/// Where recordings go, below the output directory.
+const RECORDINGS: &str = "recordings";
+
+/// What a box is told.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// holdfast.toml.
+    pub(super) configuration: String,
+    /// secrets.toml.
+    pub(super) secrets: String,
+}
+
+impl Files {
+    /// For the servers and, over the uplinks, the relay.
+    pub(super) fn new(
+        tools: &Tools,
+        servers: &Servers,
+        uplinks: &Uplinks,
+        out: &Path,
+        input: Input,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            configuration: configuration(tools, servers, &uplinks.destination()?, &out.join(RECORDINGS), input),
+            secrets: secrets(servers) + &uplinks.secret(),
+        })
+    }
+}
 
 /// A running box.
 #[derive(Debug)]
@@ -35,23 +65,17 @@ pub(super) struct DemoBox {
 }
 
 impl DemoBox {
-    pub(super) fn start(
-        tools: &Tools,
-        servers: &Servers,
-        uplinks: &Uplinks,
-        out: &Path,
-        input: Input,
-    ) -> Result<Self, String> {
+    /// With the recordings' directory `out`/recordings, which the configuration may name.
+    pub(super) fn start(out: &Path, files: &Files) -> Result<Self, String> {
         let home = std::env::temp_dir().join(format!("holdfast-demo-{}", std::process::id()));
-        let recordings = out.join("recordings");
-        for directory in [&home, &recordings] {
+        for directory in [&home, &out.join(RECORDINGS)] {
             std::fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         }
         let config = home.join("holdfast.toml");
         let write =
             |path: &Path, text: &str| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
-        write(&config, &configuration(tools, servers, &uplinks.destination()?, &recordings, input))?;
-        write(&home.join("secrets.toml"), &(secrets(servers) + &uplinks.secret()))?;
+        write(&config, &files.configuration)?;
+        write(&home.join("secrets.toml"), &files.secrets)?;
         std::fs::set_permissions(home.join("secrets.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .map_err(|e| e.to_string())?;
         let _ = std::fs::copy(&config, out.join("holdfast.toml"));
@@ -66,7 +90,7 @@ impl DemoBox {
         Ok(demo)
     }
 
-    /// Whether somebody pressed Ctrl-C.
+    /// Whether somebody pressed Ctrl-C, or asked for the end otherwise.
     pub(super) fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
@@ -180,9 +204,14 @@ pub(super) fn fresh_directory(path: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// Where recordings go.
+pub(super) fn recordings_directory(out: &Path) -> PathBuf {
+    out.join(RECORDINGS)
+}
+
 /// The recordings in `out`.
 pub(super) fn recordings(out: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(out.join("recordings"));
+    let entries = std::fs::read_dir(out.join(RECORDINGS));
     let mut files: Vec<_> = entries.into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
     files.sort();
     files
@@ -204,23 +233,36 @@ fn spawn(paths: &Paths, config: &Path, log: &Path) -> Result<Child, String> {
 fn watch_for_interrupt(interrupted: Arc<AtomicBool>) -> Result<(), String> {
     let cannot = |e: std::io::Error| format!("cannot listen for Ctrl-C: {e}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    // A terminal that is closed, and whoever ends this politely, want nothing left behind either.
+    let listening = runtime.block_on(async {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        kinds.map(signal).into_iter().collect::<std::io::Result<Vec<_>>>()
+    });
+    let mut signals = listening.map_err(cannot)?;
     std::thread::spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            interrupted.store(true, Ordering::Relaxed);
-        }
+        runtime.block_on(std::future::poll_fn(|context| {
+            let any = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        }));
+        interrupted.store(true, Ordering::Relaxed);
     });
     Ok(())
 }
 
-fn configuration(tools: &Tools, servers: &Servers, over_uplinks: &str, recordings: &Path, input: Input) -> String {
+/// The inputs for holdfast.toml.
+pub(super) fn inputs(tools: &Tools, input: Input) -> String {
     let film =
         format!("[[input]]\nname = \"film\"\nkind = \"file\"\npath = {:?}\n\n", tools.film.display().to_string());
     let pattern = "[[input]]\nname = \"pattern\"\nkind = \"pattern\"\n\n".to_owned();
-    let inputs = match input {
+    match input {
         Input::Film => film,
         Input::Pattern => pattern,
         Input::Both => film + &pattern,
-    };
+    }
+}
+
+fn configuration(tools: &Tools, servers: &Servers, over_uplinks: &str, recordings: &Path, input: Input) -> String {
+    let inputs = inputs(tools, input);
     let destinations: String = servers
         .addresses()
         .iter()

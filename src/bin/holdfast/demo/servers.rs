@@ -106,19 +106,27 @@ impl Pictures {
 }
 
 impl Server {
+    /// On loopback.
     pub(super) fn start(tools: &Tools, out: &Path, name: &'static str, refusing: bool) -> Result<Self, String> {
+        let auth = serde_json::json!({ "publish": refusing, "secret": "known-to-nobody" });
+        Self::start_with(tools, out, name, serde_json::json!({ "bind": "127.0.0.1", "auth": auth }))
+    }
+
+    /// On all addresses of the calling thread's network; `more` are sections of its configuration.
+    pub(super) fn start_with(
+        tools: &Tools,
+        out: &Path,
+        name: &'static str,
+        mut more: serde_json::Value,
+    ) -> Result<Self, String> {
         let (rtmp, http) = (free_port()?, free_port()?);
         let home = out.join("servers").join(name);
         let at = |e: std::io::Error| format!("{}: {e}", home.display());
         std::fs::create_dir_all(&home).map_err(at)?;
         let config = home.join("config.json");
-        let text = serde_json::json!({
-            "bind": "127.0.0.1",
-            "rtmp": { "port": rtmp },
-            "http": { "port": http },
-            "auth": { "publish": refusing, "secret": "known-to-nobody" },
-        });
-        std::fs::write(&config, text.to_string()).map_err(at)?;
+        more["rtmp"] = serde_json::json!({ "port": rtmp });
+        more["http"] = serde_json::json!({ "port": http });
+        std::fs::write(&config, more.to_string()).map_err(at)?;
         let process = spawn(tools, &config, name)?;
         let server = Self { name, rtmp, http, process, config, picture: out.join(format!("{name}.png")) };
         let begin = clock::now();
@@ -134,12 +142,27 @@ impl Server {
 
     /// Where the programme is sent to.
     pub(super) fn publish_url(&self) -> String {
-        format!("rtmp://127.0.0.1:{}/live", self.rtmp)
+        self.publish_url_at("127.0.0.1", "live")
+    }
+
+    /// The same, seen from elsewhere, and with another application.
+    pub(super) fn publish_url_at(&self, host: &str, application: &str) -> String {
+        format!("rtmp://{host}:{}/{application}", self.rtmp)
+    }
+
+    /// The port that publishers connect to.
+    pub(super) fn port(&self) -> u16 {
+        self.rtmp
     }
 
     /// Where a player finds the picture.
     pub(super) fn watch_url(&self) -> String {
-        format!("http://127.0.0.1:{}/live/{}.flv", self.http, self.name)
+        self.watch_url_of("live")
+    }
+
+    /// The same of another application.
+    pub(super) fn watch_url_of(&self, application: &str) -> String {
+        format!("http://127.0.0.1:{}/{application}/{}.flv", self.http, self.name)
     }
 }
 

@@ -40,6 +40,15 @@ impl Tools {
         command
     }
 
+    /// A checksum of each picture in `file` as it is stored, in its order, as FFmpeg prints them (framemd5).
+    pub(super) fn checksums(&self, file: &Path) -> Result<String, String> {
+        let mut command = Command::new(&self.ffmpeg);
+        command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-i"]).arg(file);
+        command.args(["-map", "0:v:0", "-c", "copy", "-f", "framemd5", "-"]);
+        let output = command.output().map_err(|e| format!("FFmpeg does not run: {e}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Whether FFmpeg reads `file` to its end, in words.
     pub(super) fn check(&self, file: &Path) -> String {
         let mut command = Command::new(&self.ffmpeg);

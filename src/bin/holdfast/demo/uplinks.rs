@@ -38,7 +38,7 @@ pub(super) struct Uplinks {
 
 impl Uplinks {
     pub(super) fn start(tools: &Tools, out: &Path, fault: Option<Fault>) -> Result<Self, String> {
-        let uplinks: Vec<Uplink> = UPLINKS.iter().map(uplink).collect::<Result<_, _>>()?;
+        let uplinks = all()?;
         let port = free_port().map_err(|e| format!("no free UDP port: {e}"))?;
         // Namespaces have carriers to lose, but players outside cannot look into them.
         let bed = match fault {
@@ -121,6 +121,11 @@ impl Drop for Uplinks {
     }
 }
 
+/// The uplinks as they are before anything happens to them.
+pub(super) fn all() -> Result<Vec<Uplink>, String> {
+    UPLINKS.iter().map(uplink).collect()
+}
+
 fn uplink((name, changes): &(&str, [&str; 3])) -> Result<Uplink, String> {
     let conditions = changes.iter().try_fold(Conditions::default(), |conditions, change| {
         let change: Change = change.parse().map_err(|e| format!("{name} {change}: {e}"))?;
@@ -129,13 +134,19 @@ fn uplink((name, changes): &(&str, [&str; 3])) -> Result<Uplink, String> {
     Ok(Uplink { name: (*name).to_owned(), conditions })
 }
 
+/// One end of the uplinks.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     Box,
     Relay,
 }
 
-fn within<T: Send>(bed: &Testbed, place: Place, work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+/// Does something at that end.
+pub(super) fn within<T: Send>(
+    bed: &Testbed,
+    place: Place,
+    work: impl FnOnce() -> Result<T, String> + Send,
+) -> Result<T, String> {
     let work = || work().map_err(io::Error::other);
     match place {
         Place::Box => bed.at_box(work),
@@ -145,9 +156,6 @@ fn within<T: Send>(bed: &Testbed, place: Place, work: impl FnOnce() -> Result<T,
 }
 
 fn start_relay(out: &Path, port: u16, wires: &Wires, relayed: &Server) -> Result<Child, String> {
-    let home = out.join("servers").join(NAME);
-    let at = |e: io::Error| format!("{}: {e}", home.display());
-    std::fs::create_dir_all(&home).map_err(at)?;
     let listen = match wires {
         Wires::Taps { .. } => "0.0.0.0",
         Wires::Proxies { .. } => "127.0.0.1",
@@ -163,6 +171,14 @@ fn start_relay(out: &Path, port: u16, wires: &Wires, relayed: &Server) -> Result
         "[programme.{NAME}]\npassphrase = \"{PASSPHRASE}\"\n\n[destination.{0}]\nkey = \"{0}\"\n",
         relayed.name
     );
+    run_relay(out, &config, &secrets, status)
+}
+
+/// A relay with this configuration, which tells its status at the port `status` of loopback.
+pub(super) fn run_relay(out: &Path, config: &str, secrets: &str, status: u16) -> Result<Child, String> {
+    let home = out.join("servers").join(NAME);
+    let at = |e: io::Error| format!("{}: {e}", home.display());
+    std::fs::create_dir_all(&home).map_err(at)?;
     std::fs::write(home.join("relay.toml"), config).map_err(at)?;
     let secrets_file = home.join("secrets.toml");
     std::fs::write(&secrets_file, secrets).map_err(at)?;
