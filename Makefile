@@ -3,7 +3,7 @@
 CARGO ?= cargo
 # The scenarios run real encoders in real time, so their binaries are optimised; see [profile.ci] in Cargo.toml.
 PROFILE := ci
-# Scenarios share the machine's cores with encoders and servers: one at a time.
+# Scenarios share the machine's cores with encoders and servers: most have it alone, those in namespaces go side by side.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
 .PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-srt fuzz fuzz-smoke clean

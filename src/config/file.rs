@@ -12,7 +12,7 @@ use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
 use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
 use super::settings::{AlertSettings, Settings, SlateSettings};
-use super::{destination, frame_rate, input, link, path, probe, recording, rendition, telemetry};
+use super::{destination, frame_rate, input, link, network, path, probe, recording, rendition, telemetry};
 use crate::model::FrameRate;
 
 /// Longest text that is looked at, bytes.
@@ -156,6 +156,7 @@ fn read_main(
     let recordings = recording::read_all(&mut root, &context, &mut outputs, report);
     let telemetry = telemetry::read(&mut root, report);
     let probe = probe::read(&mut root, report);
+    let network = network::read(&mut root, report);
     let plans = link::read_all(&mut root, report);
     let show = link::read_show(&mut root, report);
     read_alerts(&mut root, report);
@@ -174,6 +175,7 @@ fn read_main(
             srt_destinations: destinations.srt,
             recordings: recordings?,
             probe: probe?,
+            network: network?,
             plans: plans?,
             show: show?,
             alerts: AlertSettings { webhook: secrets.and_then(|(secrets, _)| secrets.webhook.clone()) },

@@ -33,6 +33,7 @@ impl Settings {
                 hash.part("inputs", &self.inputs);
                 self.hash_outputs(&mut hash);
                 hash.part("telemetry", &self.telemetry);
+                hash.part("network", &self.network);
                 hash.secret(self.alerts.webhook.as_ref().map_or("", |webhook| webhook.reveal()));
             }
             // It has a configuration of its own.

@@ -21,6 +21,8 @@ mod hash;
 mod input;
 mod link;
 mod name;
+mod network;
+mod network_settings;
 mod path;
 mod paths;
 mod probe;
@@ -45,6 +47,7 @@ mod url;
 mod tests;
 
 pub use file::{MAX_BYTES, parse, with_paths_from};
+pub use network_settings::*;
 pub use paths::Paths;
 pub use probe_settings::*;
 pub use relay::parse_relay;

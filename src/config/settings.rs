@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub recordings: Vec<RecordingSettings>,
     /// How it is found out whether a link carries anything.
     pub probe: ProbeSettings,
+    /// What Holdfast may do to the machine's network.
+    pub network: NetworkSettings,
     /// What links may carry, and what that costs; those that are not named may carry what they can.
     pub plans: BTreeMap<InterfaceName, DataPlan>,
     /// When the show ends, if that is known beforehand.

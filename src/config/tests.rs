@@ -127,6 +127,8 @@ fn the_least_configuration_gets_the_documented_defaults() {
     assert_eq!(settings.telemetry, TelemetrySettings::default());
     assert_eq!(settings.probe, ProbeSettings::default(), "nobody is asked unasked");
     assert_eq!(example().telemetry, TelemetrySettings::default(), "the example shows the defaults");
+    assert_eq!(settings.network.tables, Tables::Off, "nobody's routing is changed unasked");
+    assert_eq!(example().network, settings.network, "nor by whoever begins with the example");
 }
 
 #[test]
@@ -188,6 +190,12 @@ fn told_of(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
 }
 
 #[test]
+fn every_interface_that_a_destination_names_is_known_once() {
+    let names: Vec<String> = example().pinned_interfaces().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["eth0", "wwan0", "starlink0"]);
+}
+
+#[test]
 fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|_| ()), [""; 0]);
     assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
@@ -208,6 +216,7 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|s| s.probe.portal_check = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.alerts.webhook = None), ["supervisor"]);
     assert_eq!(told_of(|s| s.telemetry.hot_celsius += 1), ["supervisor"]);
+    assert_eq!(told_of(|s| s.network.tables = Tables::Apply), ["supervisor"]);
 }
 
 #[test]

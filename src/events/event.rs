@@ -87,6 +87,10 @@ pub enum EventKind {
     LinkChanged,
     /// A link was found suspect, dead, answering again or trustworthy, or a server silent behind a good link.
     LinkJudged,
+    /// It was looked whether what is bound to an interface leaves by it.
+    PinChecked,
+    /// Routing tables and rules of our own were laid or taken away, or could not be.
+    TablesChanged,
     /// A link's data cap will be reached, is reached, or binds no more; or a month of its data plan begins.
     BudgetChanged,
     /// A destination's stream takes another link or address, or cannot although it should.

@@ -91,6 +91,9 @@ pub struct LinkSnapshot {
     /// How it carries; `None` while nothing is bound to it, since nobody looks then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedSnapshot>,
+    /// Whether what is bound to it leaves by it; `None` while nothing is, or nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinSnapshot>,
     /// What it has carried, out of what it may; `None` where nobody has said that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSnapshot>,
@@ -99,6 +102,28 @@ pub struct LinkSnapshot {
     pub expected_trouble: Option<String>,
     /// The last things that happened to it, newest first.
     pub history: Vec<LinkMoment>,
+}
+
+/// Whether what is bound to an interface leaves by it, as the kernel says when it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinSnapshot {
+    /// Whether it does, by IPv4 or IPv6.
+    pub leaves: bool,
+    /// By which kind of address, from which of its own and to which gateway, in words.
+    pub words: String,
+    /// What is in the way, or may be.
+    pub troubles: Vec<PinTrouble>,
+}
+
+/// Something that keeps packets from leaving by the interface that they are bound to, or answers from coming in there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinTrouble {
+    /// A word, stable across releases.
+    pub code: String,
+    /// In words.
+    pub what: String,
+    /// What to do: a command, or a line of a configuration.
+    pub remedy: String,
 }
 
 /// Whether a link is trusted.

@@ -13,7 +13,8 @@ mod telemetry;
 
 pub use event::{Event, EventKind, Severity};
 pub use links::{
-    BudgetSnapshot, BudgetState, Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkMoment, LinkSnapshot, Verdict,
+    BudgetSnapshot, BudgetState, Certainty, JudgedSnapshot, LinkClass, LinkCondition, LinkMoment, LinkSnapshot,
+    PinSnapshot, PinTrouble, Verdict,
 };
 pub use message::{
     CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Expected, Role,

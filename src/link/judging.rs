@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::court::{Court, Standings};
-use super::health::{Action, Observation, ServerFault, SessionId, TcpFigures};
+use super::health::{Action, Observation, ServerFault, SessionId, SrtFigures, TcpFigures};
 use super::links::Links;
 use super::told::Telling;
 use crate::clock;
@@ -115,6 +115,11 @@ impl JudgedSession {
     /// What the kernel says of its connection.
     pub fn saw(&self, figures: TcpFigures) {
         self.report(Observation::Tcp(self.id, figures));
+    }
+
+    /// What SRT says of its path.
+    pub fn heard(&self, figures: SrtFigures) {
+        self.report(Observation::Srt(self.id, figures));
     }
 
     /// Waits until its server is at fault, for ever if need be. Cancel-safe.

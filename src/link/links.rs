@@ -50,8 +50,8 @@ pub struct Link {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Where its default routes lead; `None` for one that needs no gateway.
     pub gateways: Vec<Option<IpAddr>>,
-    /// Its default routes: table and metric.
-    pub routes: Vec<(u32, u32)>,
+    /// Its default routes.
+    pub routes: Vec<DefaultRoute>,
     /// Mbit/s, where the hardware says.
     pub speed_mbit: Option<u32>,
     /// The kernel module.
@@ -66,8 +66,21 @@ pub struct Link {
     pub history: Vec<(Media, String)>,
 }
 
+/// A default route of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultRoute {
+    /// For IPv6.
+    pub v6: bool,
+    /// The table that it is in.
+    pub table: u32,
+    /// Of several in one table the least is taken.
+    pub metric: u32,
+    /// Where it leads; `None` where no gateway is needed.
+    pub gateway: Option<IpAddr>,
+}
+
 /// RT_TABLE_MAIN.
-const MAIN_TABLE: u32 = 254;
+pub(super) const MAIN_TABLE: u32 = 254;
 
 impl Links {
     /// The interface of this name.
@@ -83,8 +96,8 @@ impl Links {
     /// The interface that sockets leave by which are bound to none: the one with the least metric in the main table.
     pub fn preferred(&self) -> Option<&Link> {
         let metric = |link: &&Link| {
-            let main = link.routes.iter().filter(|(table, _)| *table == MAIN_TABLE);
-            main.map(|(_, metric)| *metric).min()
+            let main = link.routes.iter().filter(|route| route.table == MAIN_TABLE);
+            main.map(|route| route.metric).min()
         };
         let routed = self.links.iter().filter(|link| link.state == LinkState::Up && metric(link).is_some());
         routed.min_by_key(metric)
@@ -139,6 +152,7 @@ impl Link {
             carrier_changes: self.carrier_changes,
             used_by,
             judged: None,
+            pin: None,
             budget: None,
             expected_trouble: None,
             history: self

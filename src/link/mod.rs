@@ -7,9 +7,10 @@
 //! ```
 //!
 //! [`udp`] has the sockets that carry SRT and probes. [`probe`] asks over each link whether anybody answers, [`portal`]
-//! whether a captive portal does, and [`resolve`] looks names up, each over that link and no other. [`health`]
-//! judges links by that and more, and chooses between them for RTMP. [`Accounting`] counts what links carry, for those whose
-//! data somebody pays for.
+//! whether a captive portal does, and [`resolve`] looks names up, each over that link and no other. [`pinning`] finds
+//! out whether what is bound to a link leaves by it at all, and [`tables`] gives each a routing table. [`health`] judges
+//! links by that and more, and chooses between them for RTMP. [`Accounting`] counts what links carry, for those whose data
+//! somebody pays for.
 //!
 //! *Invariant:* nothing the kernel merely repeats is taken for news, nothing it forgets to tell is missed for long, and
 //! asking it holds up nobody who sends.
@@ -32,10 +33,13 @@ mod links;
 mod monitor;
 mod netlink;
 mod network;
+pub mod networkd;
 mod outlet;
+pub mod pinning;
 pub mod portal;
 pub mod probe;
 pub mod resolve;
+pub mod tables;
 mod told;
 pub mod udp;
 
@@ -51,7 +55,7 @@ pub use hints::Hints;
 pub use identity::Identity;
 pub use judging::{JudgedSession, Judging, Report};
 pub use ledger::{Allowances, Ledger, News, Saved, SavedError};
-pub use links::{CARRIER_POLL, Knowledge, Link, Links};
+pub use links::{CARRIER_POLL, DefaultRoute, Knowledge, Link, Links};
 pub use monitor::{Ask, Monitor, Options, Return, look, watch, watch_returns};
 pub use outlet::Outlet;
 pub use told::{TELL_EVERY, Telling, Use};

@@ -14,7 +14,7 @@ use super::change::{Change, What, is_useful};
 use super::class::{Classified, DISH, Evidence, classify};
 use super::fact::{Carrier, Fact, Hardware, LinkFact, LinkState, Mac, Placed, Route, Rule};
 use super::identity::{Features, Identity, identities};
-use super::links::{Knowledge, Link, Links};
+use super::links::{DefaultRoute, Knowledge, Link, Links};
 use crate::model::Media;
 
 /// Addresses or routes kept per interface; beyond that, more of them make no difference.
@@ -316,7 +316,12 @@ impl Interface {
                 .routes
                 .iter()
                 .filter(|(route, _)| route.to.is_none())
-                .map(|(route, _)| (route.table, route.priority))
+                .map(|(route, gateway)| DefaultRoute {
+                    v6: route.v6,
+                    table: route.table,
+                    metric: route.priority,
+                    gateway: *gateway,
+                })
                 .collect(),
             speed_mbit: self.speed.filter(|_| self.state == LinkState::Up),
             driver: self.hardware.as_ref().and_then(|hardware| hardware.driver.clone()),

@@ -123,9 +123,13 @@ impl Outputs {
                 continue;
             };
             let (events, seed) = (self.events.clone(), self.next_seed());
-            let links = self.network.links.clone();
-            let allowances = self.network.choice.as_ref().map(|choice| choice.allowances.clone());
-            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, links, allowances, seed);
+            let choice = self.network.choice.as_ref();
+            let ground = srt::Ground {
+                links: self.network.links.clone(),
+                allowances: choice.map(|choice| choice.allowances.clone()),
+                judging: choice.map(|choice| choice.judging.clone()),
+            };
+            let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, ground, seed);
             self.begin(&handle, new.enabled);
             self.srt.insert(new.id.clone(), Running { settings: new.clone(), handle });
         }

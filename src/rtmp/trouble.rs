@@ -194,7 +194,9 @@ impl Trouble {
             Self::ConnectionRefused => {
                 format!("nothing listens at {place}: check address and port, and that the server is running")
             }
-            Self::Uprooted => format!("this box has another address than the one it was connected to {place} from"),
+            Self::Uprooted => {
+                format!("this box does not have the address any more from which it was connected to {place}")
+            }
             Self::Unreachable => format!("there is no way to {place}: check the cable and the network"),
             Self::NoInterface(interface) => {
                 format!("there is no interface {interface}: plug it in, or name another one (`ip link` lists them)")

@@ -50,6 +50,8 @@ fn matter(kind: EventKind) -> Matter {
         | EventKind::SenderGone
         | EventKind::CallerRefused
         | EventKind::FormatChanged
+        | EventKind::PinChecked
+        | EventKind::TablesChanged
         | EventKind::BitrateChanged
         | EventKind::Note => Matter::Other,
     }
@@ -96,6 +98,8 @@ fn is_recovery(event: &Event) -> bool {
         | EventKind::SlateChanged
         | EventKind::NetworkReturned
         | EventKind::CommandTaken
+        | EventKind::PinChecked
+        | EventKind::TablesChanged
         | EventKind::Note => false,
     }
 }

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod orders;
+mod tables;
 mod telemetry;
 
 use std::collections::VecDeque;
@@ -106,6 +107,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         log: EventLog::start(log_path.clone()).map_err(|e| format!("{}: {e}", log_path.display()))?,
         alerts: Alerts::default(),
         telemetry: telemetry::Telemetry::start(&settings),
+        tables: tables::RoutingTables::default(),
         webhook: None,
         webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),
@@ -142,6 +144,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             Some(question) = asked.recv() => daemon.answer(question),
             Some(news) = slate_news.recv() => daemon.hear_of_slates(news),
             reading = daemon.telemetry.next() => daemon.hear_telemetry(reading),
+            told = daemon.tables.next() => daemon.hear_tables(told),
             Some(why) = troubles.recv() => {
                 let text = format!("an alert could not be delivered: {why}; see [alerts] in the secrets file");
                 daemon.say(EventKind::Note, Severity::Warning, "webhook", text);
@@ -159,6 +162,9 @@ pub async fn run(options: Options) -> Result<(), String> {
         }
     }
     daemon.service.ending();
+    if daemon.ending {
+        daemon.leave_tables().await;
+    }
     daemon.log.finish();
     Ok(())
 }
@@ -206,6 +212,7 @@ struct Daemon {
     history: VecDeque<Event>,
     alerts: Alerts,
     telemetry: telemetry::Telemetry,
+    tables: tables::RoutingTables,
     webhook: Option<Webhook>,
     webhook_troubles: mpsc::Sender<String>,
     /// The operator's wish.
@@ -235,6 +242,7 @@ impl Daemon {
             }
         }
         self.say_warnings();
+        self.follow_tables();
         let events = self.children.begin(&wanted(&self.settings));
         self.record_all(events);
         self.make_slates(self.settings.clone());

@@ -7,12 +7,17 @@
 // A test says what it expected by panicking, and it is about real time.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
+mod ingest;
+mod packets;
+mod pins;
+mod rights;
 mod support;
+mod tables;
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -54,6 +59,7 @@ fn left_by(interface: &str) -> u64 {
 /// What an uplink leads to.
 struct World {
     name_server: Process,
+    namespace: Namespace,
 }
 
 struct Scene {
@@ -61,7 +67,7 @@ struct Scene {
     at_box: Namespace,
     /// Of eth0, and of wwan0.
     worlds: [World; 2],
-    _guard: Guard,
+    guard: Guard,
 }
 
 impl Scene {
@@ -78,19 +84,24 @@ impl Scene {
         let guard = Guard::new(dir.path());
         let worlds =
             [(1, "eth0"), (2, "wwan0")].map(|(n, uplink)| World::new(&at_box, (&guard, dir.path()), n, uplink));
-        Some(Self { dir, at_box, worlds, _guard: guard })
+        Some(Self { dir, at_box, worlds, guard })
     }
 
     /// The servers that the uplinks' leases name; all else names none.
     fn places(&self, servers: &[&str]) -> Places {
-        let links = self.dir.path().join("netif/links");
+        self.places_in("netif", servers)
+    }
+
+    /// The same in a directory of its own.
+    fn places_in(&self, netif: &str, servers: &[&str]) -> Places {
+        let links = self.dir.path().join(netif).join("links");
         fs::create_dir_all(&links).unwrap();
         for uplink in ["eth0", "wwan0"] {
             let index = self.at_box.enter(|| Ok(nix::net::if_::if_nametoindex(uplink)?)).unwrap();
             fs::write(links.join(index.to_string()), format!("DNS={}\n", servers.join(" "))).unwrap();
         }
         let no = self.dir.path().join("no");
-        Places { networkd: self.dir.path().join("netif"), resolved: no.clone(), resolv_conf: no }
+        Places { networkd: self.dir.path().join(netif), resolved: no.clone(), resolv_conf: no }
     }
 
     /// Something that waits, where the box is.
@@ -146,7 +157,7 @@ impl World {
                 Ok(())
             })
             .unwrap();
-        Self { name_server }
+        Self { name_server, namespace: world }
     }
 }
 
@@ -165,6 +176,8 @@ fn dnsmasq(n: u8, long: &Path) -> Command {
     command.args(["--user=root", "--log-facility=-", "--log-queries", "--bind-interfaces", "--local-ttl=1"]);
     command.args(SERVERS.map(|server| format!("--listen-address={server}")));
     command.arg(format!("--host-record={NAME},198.51.100.{n},2001:db8::{n}"));
+    command.arg(format!("--host-record=four.example,198.51.100.{n}"));
+    command.arg(format!("--host-record=six.example,2001:db8::{n}"));
     command.arg(format!("--host-record=later.example,198.51.100.{n}"));
     command.arg(format!("--host-record=check.example,{PAGE}"));
     // Too long for UDP.

@@ -4,7 +4,14 @@
 //! `HOLDFAST_SOAK=1` gives full repetition counts (`make soak`).
 
 // A scenario says what it expected by panicking, and it is about real time.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod support;
 

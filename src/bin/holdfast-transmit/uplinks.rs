@@ -8,6 +8,7 @@ use holdfast::clock;
 use holdfast::config::{Paths, Settings, SrtPath, Via};
 use holdfast::events::{Event, Expected, LinkSnapshot, OutputSnapshot, OutputState, PathState, Role};
 use holdfast::link::health::Observation;
+use holdfast::link::pinning::{self, CheckedPins, PinCheck};
 use holdfast::link::{
     self, Accounting, Ask, Change, Hints, Judging, Knowledge, Link, Links, Monitor, Report, Telling, Use, What,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Uplinks {
     accounting: Accounting,
     telling: Telling,
     hints: Hints,
+    /// Whether what is bound to each leaves by it.
+    pins: watch::Receiver<CheckedPins>,
 }
 
 impl Uplinks {
@@ -45,13 +48,18 @@ impl Uplinks {
             Err(e) => (Monitor { links: link::unknown(), changes: mpsc::channel(1).1 }, Some(e)),
         };
         let (judged, names) = watch::channel(BTreeSet::new());
-        let told = events.clone();
-        let judging = Judging::start(monitor.links.clone(), names, move |event| told(event));
-        let accounting = Accounting::start(paths.link_accounts(), keeper::boot_id(), move |event| events(event));
+        let tell = events.clone();
+        let judging = Judging::start(monitor.links.clone(), names, move |event| tell(event));
+        let tell = events.clone();
+        let accounting = Accounting::start(paths.link_accounts(), keeper::boot_id(), move |event| tell(event));
+        let (found, pins) = watch::channel(CheckedPins::new());
+        let checking =
+            pinning::run(bound.subscribe(), monitor.links.clone(), found, Role::Transmit, move |event| events(event));
+        tokio::task::spawn_local(checking);
         let (telling, hints) = (Telling::default(), Hints::default());
         let probing = Probing::new(monitor.links.clone(), judging.clone());
         let links = monitor.links;
-        (Self { links, bound, judged, judging, probing, accounting, telling, hints }, monitor.changes, trouble)
+        (Self { links, bound, judged, judging, probing, accounting, telling, hints, pins }, monitor.changes, trouble)
     }
 
     /// Says whose carriers matter. To be called whenever the settings or the interfaces have changed.
@@ -62,8 +70,11 @@ impl Uplinks {
             *known = names;
             differs
         });
-        let judged: BTreeSet<InterfaceName> =
-            settings.destinations.iter().flat_map(|destination| destination.via.interfaces()).cloned().collect();
+        let ours = settings.destinations.iter().flat_map(|destination| destination.via.interfaces());
+        // An SRT destination finds a dead path by itself; its links are judged for people, where somebody is asked.
+        let srt = settings.srt_destinations.iter().flat_map(|destination| destination.links.paths());
+        let theirs = srt.filter(|_| !settings.probe.targets.is_empty()).filter_map(|path| path.interface.as_ref());
+        let judged: BTreeSet<InterfaceName> = ours.chain(theirs).cloned().collect();
         self.probing.apply(&judged, &settings.probe);
         self.accounting.apply(&settings.plans, settings.show);
         self.judged.send_if_modified(|known| {
@@ -123,7 +134,9 @@ impl Uplinks {
             let judged = name.as_ref().and_then(|name| judged.get(name).cloned());
             let budget = name.and_then(|name| budgets.get(&name).cloned());
             let expected_trouble = self.hints.because(&link.name, clock::now()).map(str::to_owned);
-            LinkSnapshot { judged, budget, expected_trouble, ..link.shown(uses(link, &links, settings, outputs), now) }
+            let pin = self.pins.borrow().get(&link.name).map(PinCheck::shown);
+            let shown = link.shown(uses(link, &links, settings, outputs), now);
+            LinkSnapshot { judged, budget, pin, expected_trouble, ..shown }
         };
         (links.knowledge == Knowledge::Kernel).then(|| links.links.iter().map(shown).collect())
     }

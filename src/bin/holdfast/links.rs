@@ -1,11 +1,13 @@
 //! `holdfast links`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use holdfast::clock;
 use holdfast::config::Paths;
-use holdfast::events::{ControlReply, ControlRequest, LinkSnapshot, TelemetrySnapshot, render};
+use holdfast::events::{ControlReply, ControlRequest, LinkClass, LinkSnapshot, TelemetrySnapshot, render};
+use holdfast::link::pinning::{self, Grounds, PinCheck};
 use holdfast::link::{self, Knowledge, Links};
 
 use crate::desk::{Desk, DeskError};
@@ -24,9 +26,27 @@ pub(crate) struct Arguments {
     /// As JSON, a list in one line; with --watch one line for each change.
     #[arg(long)]
     json: bool,
+    /// Ask the kernel whether what is bound to these interfaces leaves by them, and say what to do where it does not; ends
+    /// with 1 if it does not. Without a name, those that a destination is bound to, or all that are not virtual while
+    /// holdfastd does not run. Nothing is sent or changed.
+    #[arg(long, value_name = "INTERFACE", num_args = 0.., conflicts_with = "watch")]
+    check: Option<Vec<String>>,
 }
 
 pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> ExitCode {
+    if let Some(names) = &arguments.check {
+        let checked = link::look().and_then(|links| {
+            let names = if names.is_empty() { to_check(paths, &links) } else { names.iter().cloned().collect() };
+            Ok((pinning::look(&names, &links)?, links))
+        });
+        return match checked {
+            Ok((grounds, links)) => check(&grounds, &links, arguments),
+            Err(e) => {
+                complain(&format!("the kernel does not say which way it would take: {e}"));
+                ExitCode::from(REFUSED)
+            }
+        };
+    }
     match ask(paths, arguments) {
         Ok(Some(code)) => code,
         // The kernel can be asked without anybody's help; only what uses each interface is not known then.
@@ -41,6 +61,46 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> ExitCode {
             e.exit_code()
         }
     }
+}
+
+/// Those that something is bound to, as holdfastd says; all that have hardware if it does not.
+fn to_check(paths: &Paths, links: &Links) -> BTreeSet<String> {
+    let snapshot = || {
+        let mut desk = Desk::open(paths).ok()?;
+        desk.ask(&ControlRequest::Status { watch: false }).ok()?;
+        let ControlReply::Status(snapshot) = desk.next().ok()? else { return None };
+        snapshot.plane?.links
+    };
+    let pinned = snapshot().into_iter().flatten().filter(|link| link.pin.is_some()).map(|link| link.name);
+    let pinned: BTreeSet<String> = pinned.collect();
+    let real = links.links.iter().filter(|link| link.class.class != LinkClass::Virtual).map(|link| link.name.clone());
+    if pinned.is_empty() { real.collect() } else { pinned }
+}
+
+/// Shows what was found; 1 if nothing leaves by one of them.
+fn check(grounds: &[Grounds], links: &Links, arguments: &Arguments) -> ExitCode {
+    let found: Vec<PinCheck> = grounds.iter().map(pinning::check).collect();
+    let mut page = shown(links);
+    page.retain(|link| found.iter().any(|check| check.interface == link.name));
+    for link in &mut page {
+        link.pin = found.iter().find(|check| check.interface == link.name).map(PinCheck::shown);
+    }
+    if (arguments.json || !page.is_empty())
+        && let Err(code) = show(&page, &TelemetrySnapshot::default(), arguments)
+    {
+        return code;
+    }
+    for absent in found.iter().filter(|check| !page.iter().any(|link| link.name == check.interface)) {
+        for finding in &absent.findings {
+            complain(&format!("{}: {}", finding.what(&absent.interface), finding.remedy(&absent.interface)));
+        }
+    }
+    if found.is_empty() {
+        complain(
+            "there is nothing to check: no destination names an interface, and this machine has none but virtual ones",
+        );
+    }
+    if found.iter().all(PinCheck::leaves) { DONE } else { ExitCode::from(REFUSED) }
 }
 
 /// From holdfastd; `None` if it knows nothing either.

@@ -6,6 +6,7 @@ mod demo;
 mod desk;
 mod events;
 mod links;
+mod networkd;
 mod status;
 mod terminal;
 
@@ -98,9 +99,17 @@ enum Task {
     ///
     /// Works without holdfastd too; then it is not known what uses each.
     #[command(
-        after_help = "Examples:\n  holdfast links\n  holdfast links --watch     pull a cable and look\n  holdfast links --json | jq '.[] | select(.condition != \"ready\") | .name'"
+        after_help = "Examples:\n  holdfast links\n  holdfast links --watch     pull a cable and look\n  holdfast links --check     does what is bound to each get out? What to do if not\n  holdfast links --json | jq '.[] | select(.condition != \"ready\") | .name'"
     )]
     Links(links::Arguments),
+    /// Write what systemd-networkd needs so that each uplink has a routing table of its own.
+    ///
+    /// One .network file for each: DHCP and router advertisements go into the interface's own table, and a rule sends what is
+    /// bound to the interface there. For an image, or a machine whose network systemd-networkd keeps.
+    #[command(
+        after_help = "Examples:\n  holdfast networkd                                   show them\n  holdfast networkd --out /etc/systemd/network       write them\n  holdfast networkd --out rootfs/etc/systemd/network eth0 wwan0"
+    )]
+    Networkd(networkd::Arguments),
     /// Show what happened, with reasons.
     #[command(
         after_help = "Examples:\n  holdfast events --last 50\n  holdfast events --follow\n  holdfast events --json | jq 'select(.severity == \"alert\")'"
@@ -128,6 +137,7 @@ fn main() -> ExitCode {
     match task {
         Task::Status(arguments) => status::run(&paths, &arguments),
         Task::Links(arguments) => links::run(&paths, &arguments),
+        Task::Networkd(arguments) => networkd::run(&arguments),
         Task::Events(arguments) => events::run(&paths, &arguments),
         Task::Start => desk::order(&paths, Command::Start),
         Task::Stop => desk::order(&paths, Command::Stop),

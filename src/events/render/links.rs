@@ -86,6 +86,19 @@ fn one(page: &mut Page, link: &LinkSnapshot, telemetry: &TelemetrySnapshot) {
     if !link.used_by.is_empty() {
         detail(page, Tone::Strong, &format!("used by {}", link.used_by.join(", ")));
     }
+    if let Some(pin) = &link.pin {
+        let (tone, leaves) = match (pin.leaves, pin.troubles.is_empty()) {
+            (true, true) => (Tone::Plain, "what is bound to it leaves by it"),
+            (true, false) => (Tone::Busy, "what is bound to it leaves by it"),
+            (false, _) => (Tone::Bad, "what is bound to it does not get out"),
+        };
+        let words = if pin.words.is_empty() { String::new() } else { format!(": {}", pin.words) };
+        detail(page, tone, &format!("{leaves}{words}"));
+        for trouble in &pin.troubles {
+            detail(page, tone, &trouble.what);
+            detail(page, Tone::Strong, &format!("→ {}", trouble.remedy));
+        }
+    }
     if let Some(judged) = &link.judged {
         judgement(page, judged);
     }
@@ -149,7 +162,7 @@ fn allowance(page: &mut Page, budget: &BudgetSnapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{DishFigures, DishSnapshot, DishState, LinkMoment};
+    use crate::events::{DishFigures, DishSnapshot, DishState, LinkMoment, PinSnapshot, PinTrouble};
 
     fn link(name: &str, class: LinkClass, condition: LinkCondition) -> LinkSnapshot {
         LinkSnapshot {
@@ -175,6 +188,7 @@ mod tests {
                 rtt_ms: Some(31),
                 loss_percent: Some(100),
             }),
+            pin: None,
             budget: None,
             expected_trouble: None,
             history: vec![LinkMoment { ago_ms: 8_000_000, what: "carrier is back".into() }],
@@ -229,6 +243,25 @@ mod tests {
         let text = links(&[dish], &telemetry, Style { colour: false, width: 100 });
         assert_eq!(text.matches("Starlink dish: 34 ms, obstructed 0.0 % of the sky, now too").count(), 1, "{text}");
         assert!(text.contains("trouble is expected: the dish is obstructed"), "{text}");
+    }
+
+    #[test]
+    fn what_is_bound_and_does_not_get_out_comes_with_the_command_that_helps() {
+        let trouble = PinTrouble {
+            code: "strict-filter".into(),
+            what: "answers are thrown away".into(),
+            remedy: "sysctl -w net.ipv4.conf.eth0.rp_filter=2".into(),
+        };
+        let pin = |leaves, troubles| LinkSnapshot {
+            pin: Some(PinSnapshot { leaves, words: "IPv4 from 192.0.2.7 via 192.0.2.1".into(), troubles }),
+            ..link("eth0", LinkClass::Ethernet, LinkCondition::Ready)
+        };
+        let good = page(&[pin(true, Vec::new())]);
+        assert!(good.contains("what is bound to it leaves by it: IPv4 from 192.0.2.7 via 192.0.2.1"), "{good}");
+        let bad = page(&[pin(false, vec![trouble])]);
+        assert!(bad.contains("what is bound to it does not get out"), "{bad}");
+        assert!(bad.contains("answers are thrown away"), "{bad}");
+        assert!(bad.contains("→ sysctl -w net.ipv4.conf.eth0.rp_filter=2"), "{bad}");
     }
 
     #[test]

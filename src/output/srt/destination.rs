@@ -10,21 +10,24 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, sleep_until};
 
+use super::Ground;
 use super::call::{CallerGroup, Common, Connected, call};
 use super::failure::Failure;
 use super::footing::{Act, Footing, Lack, Spent};
 use super::report::Report;
 use super::roster::{Phase, Roster};
 use super::sender::Sender;
+use super::witness::Witnesses;
 use crate::bonding::{Bond, BondEvent, Carrier, LinkId, Policy, Resort};
 use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
 use crate::link::health::budget::Allowance;
+use crate::link::health::{Load, SrtFigures};
 use crate::link::udp::Inbox;
 use crate::link::{Allowances, Links as Interfaces};
 use crate::output::{Next, OutputCommand, Payloads, Transport};
 use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
-use crate::srt::session::{Closed, Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig};
+use crate::srt::session::{Closed, Duty, Event, FEATURES, MaxBandwidth, PathId, Seed, SessionConfig};
 use crate::srt::wire::{GroupId, GroupType};
 use crate::srt::{Offer, StreamId, random_isn};
 
@@ -55,6 +58,8 @@ pub(super) struct Destination {
     links: Option<watch::Receiver<Arc<Interfaces>>>,
     /// What they may carry; `None` where nobody counts that.
     allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
+    /// The paths as those know them who judge the links.
+    witnesses: Witnesses,
     /// Why a path was closed here.
     closing: BTreeMap<usize, Lack>,
 }
@@ -78,6 +83,7 @@ enum Woken {
     /// Likewise what they may carry.
     Allowances(Result<(), watch::error::RecvError>),
     Footing,
+    Testimony,
     Tick,
 }
 
@@ -87,8 +93,7 @@ impl Destination {
         transport: Transport,
         rate: u64,
         report: Report,
-        links: watch::Receiver<Arc<Interfaces>>,
-        allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
+        ground: Ground,
         (seed, jitter): ([u8; 32], u64),
     ) -> Self {
         let paths = settings.links.paths().len();
@@ -110,8 +115,9 @@ impl Destination {
             session: None,
             ending: false,
             footing: Footing::new(paths, spent),
-            links: Some(links),
-            allowances,
+            links: Some(ground.links),
+            allowances: ground.allowances,
+            witnesses: Witnesses::new(ground.judging),
             closing: BTreeMap::new(),
         }
     }
@@ -147,6 +153,7 @@ impl Destination {
                     self.look(clock::now());
                 }
                 Woken::Footing => self.look(clock::now()),
+                Woken::Testimony => self.testify(clock::now()),
                 Woken::Tick => {
                     self.measure(clock::now());
                     // One that is left out joins when those that stand do not any more.
@@ -192,6 +199,7 @@ impl Destination {
             told = links => Woken::Links(told),
             told = allowances => Woken::Allowances(told),
             () = until(footing) => Woken::Footing,
+            () = self.witnesses.due(), if !is_quiet => Woken::Testimony,
             () = wake.notified() => Woken::Session,
             Some(Ok((place, outcome))) = self.calls.join_next() => Woken::Called(place, outcome),
             next = media => Woken::Media(next),
@@ -496,6 +504,20 @@ impl Destination {
                 self.report.path_gone(place);
             }
         }
+    }
+
+    /// Tells the judges of the links how the paths over them are.
+    fn testify(&mut self, now: Instant) {
+        let paths = self.settings.links.paths();
+        let Some(session) = &self.session else { return self.witnesses.testify(paths, []) };
+        let mut sender = session.sender.borrow_mut();
+        let places: Vec<_> = sender.ports().map(|(place, id, _)| (place, id)).collect();
+        let stats = places.into_iter().filter_map(|(place, id)| {
+            let stats = sender.bond.session_mut().path_stats(id, now)?;
+            let load = if stats.duty == Duty::Carry { Load::Carries } else { Load::Rests };
+            Some((place, SrtFigures { heard: stats.silent_for, load }))
+        });
+        self.witnesses.testify(paths, stats);
     }
 
     fn measure(&mut self, now: Instant) {

@@ -26,6 +26,7 @@ mod footing;
 mod report;
 mod roster;
 mod sender;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use tokio::sync::{mpsc, watch};
 use super::{EventSink, OutputHandle, Transport};
 use crate::config::{RenditionSettings, SrtDestinationSettings};
 use crate::events::OutputSnapshot;
-use crate::link::{Allowances, Links};
+use crate::link::{Allowances, Judging, Links};
 
 use destination::Destination;
 use report::Report;
@@ -46,24 +47,40 @@ use report::Report;
 /// Commands waiting for a destination; it takes them between any two system calls.
 const COMMANDS: usize = 8;
 
+/// What a destination's paths stand on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// What the kernel says of interfaces.
+    pub links: watch::Receiver<Arc<Links>>,
+    /// What their operator allows, if anybody counts.
+    pub allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
+    /// Who judges them, if anybody does: the paths are witnesses.
+    pub judging: Option<Judging>,
+}
+
+impl Ground {
+    /// Interfaces that nobody counts or judges.
+    pub const fn bare(links: watch::Receiver<Arc<Links>>) -> Self {
+        Self { links, allowances: None, judging: None }
+    }
+}
+
 /// Starts a destination on the current single-threaded runtime (inside a `LocalSet`). It waits for
 /// [`super::OutputCommand::Start`]; a destination that is not enabled ignores it.
 ///
-/// `rendition` is the one that `transport` carries, `links` says what its interfaces allow, and `allowances` what its operator
-/// does, if anybody counts; `jitter` makes its waits differ from its neighbours'.
+/// `rendition` is the one that `transport` carries; `jitter` makes its waits differ from its neighbours'.
 pub fn spawn(
     settings: SrtDestinationSettings,
     rendition: &RenditionSettings,
     transport: Transport,
     events: EventSink,
-    links: watch::Receiver<Arc<Links>>,
-    allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
+    ground: Ground,
     jitter: u64,
 ) -> OutputHandle<OutputSnapshot> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (report, snapshot): (Report, watch::Receiver<OutputSnapshot>) = Report::new(&settings, events);
     let rate = u64::from(rendition.bitrate) + u64::from(rendition.audio.bitrate);
-    let destination = Destination::new(settings, transport, rate, report, links, allowances, (entropy(), jitter));
+    let destination = Destination::new(settings, transport, rate, report, ground, (entropy(), jitter));
     tokio::task::spawn_local(destination.run(inbox));
     OutputHandle { commands, snapshot }
 }

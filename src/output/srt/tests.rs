@@ -283,7 +283,7 @@ impl Rig {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
         let sink: EventSink = Arc::new(move |event| sink.lock().unwrap().push(event));
-        let handle = spawn(settings, &rendition(), transport, sink, links, None, 5);
+        let handle = spawn(settings, &rendition(), transport, sink, Ground::bare(links), 5);
         let playing = Rc::new(Cell::new(true));
         let goes_on = playing.clone();
         spawn_local(async move {

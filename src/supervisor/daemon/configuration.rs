@@ -102,6 +102,7 @@ impl Daemon {
         if telemetry::differs(&before, &self.settings) {
             self.telemetry.restart(&self.settings);
         }
+        self.follow_tables();
         let events = self.children.want(&now);
         self.record_all(events);
         for role in changed.iter().filter(|role| earlier.contains(role)) {

@@ -47,8 +47,7 @@ pub fn send(
                 &rendition(&units),
                 transport,
                 Arc::new(|_| {}),
-                holdfast::link::unknown(),
-                None,
+                srt::Ground::bare(holdfast::link::unknown()),
                 7,
             );
             handle.commands.send(OutputCommand::Start).await.unwrap();

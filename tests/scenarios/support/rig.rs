@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use holdfast::config::Paths;
@@ -23,8 +23,16 @@ use super::wait::{wait_for, wait_quietly, wait_until};
 /// Far above what anything here takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Scenarios need the whole machine: one at a time, whatever the test runner does.
-static TURN: Mutex<()> = Mutex::new(());
+/// Most scenarios need the whole machine and have it alone, whatever the test runner does. Those in network namespaces of
+/// their own, with one small picture, go beside each other.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// A scenario's right to the machine.
+#[derive(Debug)]
+enum Turn {
+    Alone(#[expect(dead_code, reason = "held, not used")] RwLockWriteGuard<'static, ()>),
+    Beside(#[expect(dead_code, reason = "held, not used")] RwLockReadGuard<'static, ()>),
+}
 
 /// Full repetition counts, as in `make soak`.
 pub fn soaking() -> bool {
@@ -46,12 +54,20 @@ pub struct Rig {
     environment: Vec<(String, String)>,
     name: &'static str,
     home: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Rig {
     pub fn new(name: &'static str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner)), name)
+    }
+
+    /// For a scenario that leaves room for others.
+    pub fn beside_others(name: &'static str) -> Self {
+        Self::with(Turn::Beside(TURN.read().unwrap_or_else(PoisonError::into_inner)), name)
+    }
+
+    fn with(turn: Turn, name: &'static str) -> Self {
         let home = tempfile::Builder::new().prefix(&format!("holdfast-{name}-")).tempdir().expect("a writable /tmp");
         println!("--- {name} in {}", home.path().display());
         let paths = Paths::new(home.path().join("run"), home.path().join("state"));

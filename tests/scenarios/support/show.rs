@@ -15,7 +15,7 @@ use super::config::Configuration;
 use super::picture::{Count, Recording, count};
 use super::process::{Guard, Process};
 use super::receiver::{Nginx, NginxSite};
-use super::rig::{PATIENCE, Rig, live};
+use super::rig::{PATIENCE, Rig, live, soaking};
 use super::tools::ip;
 use super::wait::wait_until;
 
@@ -107,7 +107,7 @@ impl Show {
                 return None;
             }
         };
-        let mut rig = Rig::new(plan.name);
+        let mut rig = Rig::beside_others(plan.name);
         let (guard, dir) = (&rig.guard, rig.dir().to_owned());
         let site = NginxSite { address: "0.0.0.0", applications: &["live", "backup"], extra: IDLE };
         let nginx = bed.at_relay(|| Ok(Nginx::serve(guard, &dir, "nginx", &site))).expect("nginx starts");
@@ -204,7 +204,8 @@ impl Show {
         self.rig.let_pass(3);
         self.order(&format!("{in_use} heal"));
         self.wait_standby();
-        self.rig.let_pass(1);
+        // So many changes in a row are allowed, then one in ten seconds.
+        self.rig.let_pass(if soaking() { 9 } else { 1 });
         Fault { detected: since(&dead), publishing: since(&up) }
     }
 

@@ -136,7 +136,7 @@ pub enum Why {
     Server(ServerFault),
     /// No session could be had there, or it was lost, while the link is well.
     Refused,
-    /// The interface has another address than the session began with.
+    /// The interface does not have the address any more that the session began from.
     Uprooted(InterfaceName),
     /// There is no link to begin with.
     NoLink,
@@ -160,7 +160,7 @@ impl fmt::Display for Why {
             Self::Better { link, score, than } => write!(f, "{link} has {score} points, the present link {}", than.0),
             Self::Server(fault) => write!(f, "{fault}"),
             Self::Refused => f.write_str("no session can be had there, though the link is well"),
-            Self::Uprooted(link) => write!(f, "{link} has another address now"),
+            Self::Uprooted(link) => write!(f, "{link} does not have the session's address any more"),
             Self::NoLink => f.write_str("no link works"),
         }
     }
