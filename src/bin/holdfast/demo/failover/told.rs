@@ -152,10 +152,7 @@ impl Course {
         }
         lines.push(match &self.returned {
             Some(moment) => ("returned", format!("after {} s: {}", moment.after_ms / 1000, moment.reason)),
-            None => (
-                "returned",
-                format!("not yet: {} has to be clean for a while first; --seconds 150 shows it", fault.link()),
-            ),
+            None => ("returned", format!("not yet: {} has to be clean for a while first", fault.link())),
         });
         lines
     }
