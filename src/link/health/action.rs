@@ -115,7 +115,7 @@ pub struct Standing {
     pub grade: Grade,
     /// In points.
     pub score: Score,
-    /// Whether telemetry expects trouble.
+    /// Whether trouble is expected.
     pub outlook: Outlook,
 }
 
@@ -138,7 +138,7 @@ impl Standing {
     }
 }
 
-/// What telemetry expects.
+/// What telemetry expects, or what the last probes give reason to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
     /// Nothing in particular.

@@ -17,6 +17,8 @@ use super::trust::Record;
 const MAX_WAITING: usize = 64;
 /// So many probes lost while a session was not served speak against the link.
 const LOST_MEANWHILE: usize = 3;
+/// ... or within so long.
+const SHAKY_FOR: Duration = Duration::from_secs(3);
 /// A check for captive portals is believed for so long where nothing else answers.
 const PORTAL_SAYS: Duration = Duration::from_secs(60);
 
@@ -100,8 +102,14 @@ impl Judge {
             health: self.health,
             grade: self.quality.grade(),
             score: self.quality.score(),
-            outlook: if self.hint.is_some() { Outlook::Foul } else { Outlook::Fair },
+            outlook: if self.hint.is_some() || self.is_shaky() { Outlook::Foul } else { Outlook::Fair },
         }
+    }
+
+    /// Whether it has begun to lose what it is given, which shows in its points only some seconds later.
+    fn is_shaky(&self) -> bool {
+        let lately = self.judged.checked_sub(SHAKY_FOR);
+        lately.is_some_and(|since| self.probes.lost_since(since, self.judged) >= LOST_MEANWHILE)
     }
 
     /// Smoothed round-trip time of the probes, while there are any.

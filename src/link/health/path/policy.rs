@@ -417,7 +417,8 @@ impl Path {
         }
         let to = self.best_other(Some(&route.link), Tier::Good, false, now)?;
         let ahead = self.score(&to.link).0 >= self.score(&route.link).0.saturating_add(SHAKEN_MARGIN);
-        (ahead || self.tier(&route.link, now) > Tier::Good).then_some(to)
+        let shaky = self.standing(&route.link).is_some_and(|standing| standing.outlook == Outlook::Foul);
+        (ahead || shaky || self.tier(&route.link, now) > Tier::Good).then_some(to)
     }
 
     /// At once, if there is a token.

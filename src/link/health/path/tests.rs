@@ -354,3 +354,13 @@ fn a_standby_goes_to_the_address_it_should_have_as_soon_as_that_can_be_had() {
     assert_eq!(desk.passes(4), []);
     assert_eq!(desk.passes(2), [Decision::Prepare { route: route("lte", 1), purpose: Purpose::Spare }]);
 }
+
+#[test]
+fn a_link_that_has_just_begun_to_lose_packets_is_left_with_its_session() {
+    let mut desk = desk(2);
+    let health = desk.up();
+    let standing = Standing { health, grade: Grade::Good, score: Score(80), outlook: Outlook::Foul };
+    desk.hear(Input::Link { link: name("eth"), standing: Some(standing), allowance: Allowance::Free });
+    let left = desk.hear(Input::Failed(route("eth", 0)));
+    assert!(matches!(&left[0], Decision::Switch { to, how: How::Hot, .. } if *to == route("lte", 0)), "{left:?}");
+}

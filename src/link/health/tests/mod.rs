@@ -328,3 +328,16 @@ fn words_are_as_people_say_them() {
          relapses: 2"
     );
 }
+
+#[test]
+fn a_link_that_begins_to_lose_probes_is_expected_to_be_trouble_before_its_points_show_it() {
+    let mut court = Court::up(LinkClass::Cellular);
+    assert_eq!(court.judge.standing().outlook, Outlook::Fair);
+    court.loses = 3;
+    court.run(ms(1500));
+    let standing = court.judge.standing();
+    assert_eq!((standing.outlook, standing.grade), (Outlook::Foul, Grade::Good), "{standing:?}");
+    court.loses = 0;
+    court.run(ms(3500));
+    assert_eq!(court.judge.standing().outlook, Outlook::Fair);
+}
