@@ -392,7 +392,8 @@ impl Path {
         if let (Why::Uprooted(_), Some(to)) = (&why, self.ready(now)) {
             return self.change(to, why, now);
         }
-        if let Some(to) = self.clearly_better(route, now) {
+        // Where a server is found silent, its link has been found well by then.
+        if let (Why::Refused, Some(to)) = (&why, self.clearly_better(route, now)) {
             return self.change(to, Why::Poor(route.link.clone()), now);
         }
         let same_link = self.route_over(&route.link, now).filter(|to| to != route);
