@@ -151,7 +151,7 @@ fn the_demonstration_of_a_dish_moves_nothing() {
     assert!(pictures.contains("none is missing"), "{pictures}");
 }
 
-/// Somebody presses Ctrl-C while the link is dead.
+/// Somebody presses Ctrl-C before the link has died.
 #[test]
 fn a_demonstration_that_is_interrupted_leaves_nothing_behind() {
     let Some(demo) = Demo::with_namespaces("demo-interrupted", &["--fault", "blackhole", "--seconds", "600"]) else {
