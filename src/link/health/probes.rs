@@ -16,6 +16,8 @@ const ASKED_WITHIN: Duration = Duration::from_secs(1);
 const WINDOW: u64 = 10;
 /// ... that ended so long ago: younger probes may still be answered.
 const SETTLED: u64 = 1;
+/// A probe is told of so long before or after it leaves, at most; they are further apart than that.
+const TOLD_WITHIN: Duration = Duration::from_millis(20);
 /// Fewer probes say nothing about losses.
 const LEAST_PROBES: u32 = 10;
 const SLOTS: usize = (WINDOW + SETTLED + 1) as usize;
@@ -138,8 +140,8 @@ impl Probes {
         target.works = true;
         target.answered = Some(now);
         target.slot(second).answered += 1;
-        while let Some(first) = target.pending.pop_front_if(|first| *first <= left) {
-            if first < left {
+        while let Some(first) = target.pending.pop_front_if(|first| *first <= left + TOLD_WITHIN) {
+            if first + TOLD_WITHIN < left {
                 target.lost.push_back(now);
             }
         }
@@ -207,5 +209,31 @@ impl Probes {
     /// Smoothed round-trip time to the nearest target.
     pub(super) fn rtt(&self, now: Instant) -> Option<Duration> {
         self.targets.iter().filter(|target| target.is_witness(now)).filter_map(|target| target.rtt).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_probe_that_left_a_little_earlier_or_later_than_was_told_is_not_lost() {
+        let ms = Duration::from_millis;
+        let begun = clock::now() + Duration::from_secs(100);
+        for (early, late) in [(0, 0), (3, 0), (0, 3)] {
+            let (mut probes, id) = (Probes::new(begun), TargetId(1));
+            let mut now = begun;
+            for n in 0..30 {
+                let left = begun + ms(100 * n);
+                probes.sent(id, left - ms(early) + ms(late));
+                now = left + ms(40);
+                // Each tenth is lost.
+                if n % 10 != 9 {
+                    probes.answered(id, ms(40), now);
+                }
+            }
+            assert_eq!(probes.lost_since(begun, now), 2, "told {early} ms before, {late} ms after");
+        }
     }
 }
