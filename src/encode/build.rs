@@ -70,17 +70,20 @@ struct Wishes {
     keyframe: AtomicBool,
     /// Bit/s; 0 asks for nothing.
     bitrate: AtomicU32,
+    /// Bit/s that was asked for last: some encoders begin anew when they are told what they know.
+    in_force: AtomicU32,
 }
 
 /// Takes up what is wished, before each picture. Does not keep the element alive.
 fn heed(wishes: Arc<Wishes>, element: &gst::Element, entry: &'static Element, job: VideoJob) {
+    wishes.in_force.store(job.bitrate, Ordering::Relaxed);
     let Some(pad) = element.static_pad("sink") else { return };
     let element = element.downgrade();
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let (bitrate, keyframe) =
             (wishes.bitrate.swap(0, Ordering::Relaxed), wishes.keyframe.swap(false, Ordering::Relaxed));
         if let Some(element) = element.upgrade() {
-            if bitrate > 0 {
+            if bitrate > 0 && wishes.in_force.swap(bitrate, Ordering::Relaxed) != bitrate {
                 change_bitrate(&element, entry, &VideoJob { bitrate, ..job });
             }
             if keyframe {

@@ -233,7 +233,7 @@ fn routes(message: &RouteMessage) -> Vec<Found> {
     hops.into_iter().map(|(index, gateway)| Found { index, route, gateway }).collect()
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     if let RouteAddress::Inet(v4) = address {
         Some((*v4).into())
     } else if let RouteAddress::Inet6(v6) = address {

@@ -3,6 +3,8 @@
 use holdfast::clock;
 use holdfast::events::{BoxSnapshot, EventKind};
 use holdfast::model::Media;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::results::record;
 use crate::support::show::{Plan, Show, together};
@@ -117,4 +119,39 @@ fn below_the_floor_whole_groups_are_left_out_and_counted() {
     assert_eq!((output.sessions, all.repeated, twice), (1, 0, 0), "the session stays");
     // Pictures are not all of what is left out: their sound goes with them.
     assert!(output.lost > all.lost && all.lost > 0, "{} units, {all}", output.lost);
+}
+
+/// What the encoder makes, kbit/s over the last second.
+fn made(snapshot: &BoxSnapshot) -> Option<u32> {
+    let rendition = snapshot.plane.as_ref()?.renditions.iter().find(|r| r.id.as_str() == "main")?;
+    Some(rendition.bitrate / 1000)
+}
+
+/// A new worker begins with the bit rate that its uplinks bear, and a new data plane, which knows nothing of that, does not
+/// leave the encoder with less than it may have.
+#[test]
+fn a_new_worker_and_a_new_data_plane_get_the_bit_rate_right() {
+    let Some(mut show) = Show::of(&plan("narrow-killed")) else { return };
+    show.order("eth0 rate 800k queue 300ms forward");
+    show.rig.wait("a lower bit rate", |s| now(s).filter(|(kbit, _)| *kbit < 700));
+    let before = show.rig.events().len();
+    kill(Pid::from_raw(show.rig.worker_pid("pattern")), Signal::SIGKILL).expect("it runs");
+    show.rig.wait_switched(before, "slate");
+    show.rig.wait_switched(before, "pattern");
+    let after_worker: Vec<u32> = (0..6)
+        .map(|_| {
+            show.rig.let_pass(1);
+            show.rig.wait("a rendition", made)
+        })
+        .collect();
+    show.order("eth0 rate off forward");
+    kill(Pid::from_raw(show.rig.transmit_pid()), Signal::SIGKILL).expect("it runs");
+    let plane =
+        show.rig.wait("a data plane that publishes the whole bit rate", |s| made(s).filter(|kbit| *kbit > 1200));
+    show.end();
+    record(
+        "narrow-killed",
+        &[("kbit_of_the_new_worker", format!("{after_worker:?}")), ("kbit_for_the_new_plane", plane.to_string())],
+    );
+    assert!(after_worker.iter().all(|kbit| *kbit < 900), "{after_worker:?}");
 }

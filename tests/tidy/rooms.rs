@@ -130,6 +130,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/bitrate/asker.rs",
     "src/encode/bitrate/mod.rs",
     "src/encode/bitrate/simulation.rs",
+    "src/encode/bitrate/told.rs",
     "src/encode/protocol.rs",
     "src/encode/session.rs",
     "src/encode/slate/card.rs",

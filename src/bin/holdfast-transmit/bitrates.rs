@@ -1,20 +1,17 @@
 //! The bit rates of the renditions, as their destinations bear them: measures in, wishes to encoders and events out.
 //!
-//! *Invariant:* nothing here decides how high a bit rate is; [`holdfast::encode::bitrate`] does.
+//! *Invariant:* nothing here decides how high a bit rate is or what of it is told; [`holdfast::encode::bitrate`] does.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdfast::config::Settings;
-use holdfast::encode::bitrate::{Because, Bitrate, Bounds, Verdict};
+use holdfast::encode::bitrate::{Bitrate, Bounds, Telling, Verdict};
 use holdfast::encode::protocol::ToWorker;
 use holdfast::events::{EventKind, RenditionSnapshot, Severity};
 use holdfast::model::{OutputId, RenditionId};
 use holdfast::output::OutputCommand;
 use holdfast::programme::Programme;
-
-/// A bit rate that goes on going up and down is told at most this often; the ends of its way are always told.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// The bit rate of every rendition.
 #[derive(Debug, Default)]
@@ -27,9 +24,7 @@ struct Adaptation {
     bitrate: Bitrate,
     /// The destinations whose links it follows.
     followed: Vec<OutputId>,
-    told: Option<Instant>,
-    /// Since when it has been lower than configured.
-    lowered: Option<Instant>,
+    telling: Telling,
 }
 
 /// What comes of it.
@@ -56,8 +51,7 @@ impl Bitrates {
             let kept = kept.unwrap_or_else(|| Adaptation {
                 bitrate: Bitrate::new(bounds),
                 followed: Vec::new(),
-                told: None,
-                lowered: None,
+                telling: Telling::default(),
             });
             self.all.insert(rendition.id.clone(), Adaptation { followed, ..kept });
         }
@@ -82,10 +76,10 @@ impl Bitrates {
         outcomes
     }
 
-    /// What a worker that has just begun has to know: it begins with the configured bit rates.
-    pub(crate) fn lowered(&self) -> Vec<ToWorker> {
-        let lowered = self.all.iter().filter(|(_, a)| a.bitrate.target() < a.bitrate.bounds().ceiling);
-        lowered.map(|(rendition, a)| wish(rendition, a.bitrate.target())).collect()
+    /// What a worker has to know that has just connected, or when bounds have changed: it may have the configured bit rates,
+    /// or those of a data plane before this one.
+    pub(crate) fn in_force(&self) -> Vec<ToWorker> {
+        self.all.iter().map(|(rendition, a)| wish(rendition, a.bitrate.target())).collect()
     }
 
     /// Shows them in a snapshot.
@@ -104,46 +98,13 @@ impl Adaptation {
             Verdict::SkipAhead(output) => vec![Outcome::Tell(output, OutputCommand::SkipAhead)],
             Verdict::Set { bitrate, was, because } => {
                 let mut outcomes = vec![Outcome::Wish(wish(rendition, bitrate))];
-                let said = self.in_words(bitrate, was, &because, now);
+                let said = self.telling.tell(self.bitrate.bounds(), (was, bitrate), &because, now);
                 outcomes.extend(said.map(|(severity, text)| {
                     Outcome::Say(EventKind::BitrateChanged, severity, rendition.clone(), text)
                 }));
                 outcomes
             }
         }
-    }
-
-    /// `None`: on its way, of which people have heard lately.
-    fn in_words(&mut self, bitrate: u32, was: u32, because: &Because, now: Instant) -> Option<(Severity, String)> {
-        let Bounds { floor, ceiling, .. } = self.bitrate.bounds();
-        let lately = self.told.is_some_and(|told| now.saturating_duration_since(told) < TELL_EVERY);
-        let is_end = bitrate == ceiling || bitrate == floor || was == ceiling;
-        if lately && !is_end && !matches!(because, Because::Operator) {
-            return None;
-        }
-        self.told = Some(now);
-        let kilobits = |bits: u32| bits / 1000;
-        let (now_at, before) = (kilobits(bitrate), kilobits(was));
-        let since = *self.lowered.get_or_insert(now);
-        if bitrate == ceiling {
-            self.lowered = None;
-        }
-        Some(match because {
-            Because::Tight { output, delivers, waiting } => {
-                let end = if bitrate == floor { ", its floor" } else { "" };
-                let (delivers, waits) = (kilobits(*delivers), waiting.as_millis());
-                let why = format!("{output} gets {delivers} kbit/s through, and {waits} ms of programme wait for it");
-                (Severity::Warning, format!("from {before} to {now_at} kbit/s{end}: {why}"))
-            }
-            Because::Eased(output) => {
-                (Severity::Info, format!("from {before} to {now_at} kbit/s: {output} bears more"))
-            }
-            Because::Free => {
-                let after = now.saturating_duration_since(since).as_secs();
-                (Severity::Info, format!("has its {now_at} kbit/s again, after {after} s"))
-            }
-            Because::Operator => (Severity::Info, format!("from {before} to {now_at} kbit/s: an operator says so")),
-        })
     }
 }
 

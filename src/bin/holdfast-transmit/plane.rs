@@ -192,6 +192,10 @@ impl Plane {
         }
     }
 
+    fn wish_all(&self, wish: &ToWorker) {
+        self.workers.keys().for_each(|input| self.wish(input, wish.clone()));
+    }
+
     /// A full queue means the worker is not reading; the switch asks again.
     fn wish(&self, input: &InputId, wish: ToWorker) {
         if let Some(worker) = self.workers.get(input) {
@@ -211,7 +215,7 @@ impl Plane {
                     let _ = wishes.try_send(ToWorker::Refused { reason: format!("there is no input {input}") });
                     return;
                 }
-                for wish in self.bitrates.lowered() {
+                for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }
                 self.workers.insert(input.clone(), Worker { connection, wishes });
@@ -294,6 +298,9 @@ impl Plane {
         }
         self.uplinks.bind(&self.settings);
         self.bitrates.apply(&self.settings);
+        for wish in self.bitrates.in_force() {
+            self.wish_all(&wish);
+        }
         self.look_for_slates();
         self.link.settings(self.settings.hash_for(&Role::Transmit));
         self.report();
@@ -399,7 +406,7 @@ impl Plane {
     fn adapt(&self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Wish(wish) => self.workers.keys().for_each(|input| self.wish(input, wish.clone())),
+                Outcome::Wish(wish) => self.wish_all(&wish),
                 Outcome::Tell(output, command) => self.programme.tell(Some(&output), command),
                 Outcome::Say(kind, severity, rendition, text) => self.say(kind, severity, rendition.as_str(), text),
             }

@@ -18,6 +18,7 @@
 mod asker;
 #[cfg(test)]
 mod simulation;
+mod told;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 use crate::model::OutputId;
 
 use asker::{Asker, Wish};
+
+pub use told::Telling;
 
 /// Changes of less than one part in so many are not worth telling an encoder, some of which begin anew with each.
 const LEAST_STEP: u32 = 25;

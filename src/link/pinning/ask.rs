@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::check::{Answer, Back, Grounds, Of, ReverseFilter, Sockets};
 use crate::link::change::is_useful;
 use crate::link::links::{Link, Links};
+use crate::link::netlink::ip;
 
 /// Somewhere in the Internet, of addresses that nobody has (RFC 5737, RFC 3849). Nothing is sent there.
 const INTERNET_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -145,16 +146,6 @@ fn leaves(route: &RouteMessage, table: u32) -> Answer {
         route.attributes.iter().find_map(|a| if let RouteAttribute::Gateway(to) = a { Some(to) } else { None });
     let gateway = gateway.and_then(ip);
     by.map_or(Answer::NoWay, |by| Answer::Leaves { by, gateway, table })
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    if let RouteAddress::Inet(v4) = address {
-        Some((*v4).into())
-    } else if let RouteAddress::Inet6(v6) = address {
-        Some((*v6).into())
-    } else {
-        None
-    }
 }
 
 /// Which address a socket that is bound to the interface leaves from. Of a datagram socket connecting only fixes the ends.

@@ -18,6 +18,7 @@ use rtnetlink::{Handle, IpVersion, new_connection};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::netlink::ip;
 use super::plan::{Interface, PROTOCOL, State, Step, TableRoute, TableRule};
 
 /// The kernel answers at once, unless it is busy with its network.
@@ -179,16 +180,6 @@ fn routes(message: &RouteMessage) -> Vec<TableRoute> {
     }
     hops.extend(oif.map(|index| (index, route.gateway)));
     hops.into_iter().map(|(by, gateway)| TableRoute { by, gateway, ..route.clone() }).collect()
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    if let RouteAddress::Inet(v4) = address {
-        Some((*v4).into())
-    } else if let RouteAddress::Inet6(v6) = address {
-        Some((*v6).into())
-    } else {
-        None
-    }
 }
 
 /// With its protocol. `None` for a rule that looks into no table, or chooses by more than ours do.

@@ -261,16 +261,8 @@ pub(super) fn inputs(tools: &Tools, input: Input) -> String {
     }
 }
 
-fn configuration(tools: &Tools, servers: &Servers, over_uplinks: &str, recordings: &Path, input: Input) -> String {
-    let inputs = inputs(tools, input);
-    let destinations: String = servers
-        .addresses()
-        .iter()
-        .map(|(name, url)| {
-            let rendition = if *name == "small" { "small" } else { "main" };
-            format!("[[destination]]\nname = \"{name}\"\nrendition = \"{rendition}\"\nurl = \"{url}\"\n\n")
-        })
-        .collect();
+/// How every demonstration's configuration begins.
+pub(crate) fn main_rendition(inputs: &str) -> String {
     format!(
         r#"# Written by `holdfast demo`.
 [box]
@@ -286,7 +278,23 @@ size = "1280x720"
 bitrate = "3M"
 encoder = "x264"
 
-[[rendition]]
+"#
+    )
+}
+
+fn configuration(tools: &Tools, servers: &Servers, over_uplinks: &str, recordings: &Path, input: Input) -> String {
+    let inputs = inputs(tools, input);
+    let destinations: String = servers
+        .addresses()
+        .iter()
+        .map(|(name, url)| {
+            let rendition = if *name == "small" { "small" } else { "main" };
+            format!("[[destination]]\nname = \"{name}\"\nrendition = \"{rendition}\"\nurl = \"{url}\"\n\n")
+        })
+        .collect();
+    let main = main_rendition(&inputs);
+    format!(
+        r#"{main}[[rendition]]
 name = "small"
 codec = "hevc"
 size = "480x270"

@@ -324,25 +324,12 @@ fn wait_until_written(files: &[PathBuf]) {
 }
 
 fn files(tools: &Tools, bench: &Bench, out: &Path, arguments: &Arguments) -> Files {
-    let (inputs, destination) = (box_::inputs(tools, arguments.input), bench.destination());
+    let main = box_::main_rendition(&box_::inputs(tools, arguments.input));
+    let destination = bench.destination();
     let recordings = box_::recordings_directory(out);
     Files {
         configuration: format!(
-            r#"# Written by `holdfast demo`.
-[box]
-name = "Holdfast demo"
-
-[programme]
-frame_rate = 30
-
-{inputs}[[rendition]]
-name = "main"
-codec = "h264"
-size = "1280x720"
-bitrate = "3M"
-encoder = "x264"
-
-{destination}[[recording]]
+            r#"{main}{destination}[[recording]]
 name = "archive"
 rendition = "main"
 directory = {:?}
