@@ -10,6 +10,7 @@
 //! ```
 
 mod codec;
+mod fault;
 mod grid;
 mod id;
 mod interface;
@@ -20,6 +21,7 @@ mod time;
 mod unit;
 
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
+pub use fault::{Condition, Fault, Finding, Gravity};
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
 pub use interface::InterfaceName;
