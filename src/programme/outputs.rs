@@ -128,6 +128,7 @@ impl Outputs {
                 links: self.network.links.clone(),
                 allowances: choice.map(|choice| choice.allowances.clone()),
                 judging: choice.map(|choice| choice.judging.clone()),
+                resolver: choice.map(|choice| choice.resolver.clone()),
             };
             let handle = srt::spawn(new.clone(), rendition, transport.clone(), events, ground, seed);
             self.begin(&handle, new.enabled);

@@ -11,6 +11,7 @@ mod ingest;
 mod packets;
 mod pins;
 mod rights;
+mod services;
 mod support;
 mod tables;
 
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::link::health::Portal;
 use holdfast::link::portal::check;
-use holdfast::link::resolve::{Places, Resolver, Unresolved};
+use holdfast::link::resolve::{Places, Resolver, Unresolved, Wanted};
 use holdfast::model::PortalCheck;
 use holdfast::netem::Namespace;
 use nix::sys::signal::Signal;
@@ -180,6 +181,12 @@ fn dnsmasq(n: u8, long: &Path) -> Command {
     command.arg(format!("--host-record=six.example,2001:db8::{n}"));
     command.arg(format!("--host-record=later.example,198.51.100.{n}"));
     command.arg(format!("--host-record=check.example,{PAGE}"));
+    // A service of two machines, one that is decidedly not offered, and one whose name has no address of its own.
+    command.arg(format!("--host-record=live.example,198.51.100.{n}"));
+    command.arg("--srv-host=_rtmp._tcp.live.example,six.example,1937,20");
+    command.arg("--srv-host=_rtmp._tcp.live.example,four.example,1936,10");
+    command.arg("--srv-host=_rtmps._tcp.live.example");
+    command.arg("--srv-host=_rtmps._tcp.bare.example,four.example,444");
     // Too long for UDP.
     command.arg(format!("--addn-hosts={}", long.display()));
     // Names of this world alone, and nothing else exists.

@@ -158,6 +158,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/link/probe/responder.rs",
     "src/link/probe/stun.rs",
     "src/link/resolve/cache.rs",
+    "src/link/resolve/service.rs",
     "src/link/resolve/servers.rs",
     "src/link/tables/patience.rs",
     "src/link/tables/plan.rs",

@@ -4,7 +4,6 @@
 //! a name server, and an address that was right an hour ago is most probably right now.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// An answer that is older is asked for again, while it is given out.
@@ -20,9 +19,9 @@ const MOST_NAMES: usize = 128;
 type Key = (String, String);
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<T> {
     /// With its time.
-    found: Option<(Vec<IpAddr>, Instant)>,
+    found: Option<(T, Instant)>,
     asked: Asked,
     /// When anybody wanted it last.
     wanted: Instant,
@@ -35,24 +34,41 @@ enum Asked {
     Failed(Instant),
 }
 
+impl<T> Entry<T> {
+    fn doubt(&mut self, now: Instant) {
+        if let Some((_, at)) = &mut self.found {
+            *at = now.checked_sub(FRESH).map_or(*at, |stale| stale.min(*at));
+        }
+        if matches!(self.asked, Asked::Failed(_)) {
+            self.asked = Asked::Never;
+        }
+    }
+}
+
 /// What is to be done about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct Known<T> {
     /// The last good answer, if there is one.
-    pub(super) addresses: Option<Vec<IpAddr>>,
+    pub(super) answer: Option<T>,
     /// Whether it is to be asked for now; [`Cache::done`] is to be told how it went.
     pub(super) ask: bool,
 }
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(super) struct Cache {
-    entries: BTreeMap<Key, Entry>,
+#[derive(Debug)]
+pub(super) struct Cache<T> {
+    entries: BTreeMap<Key, Entry<T>>,
 }
 
-impl Cache {
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new() }
+    }
+}
+
+impl<T: Clone> Cache<T> {
     /// What is known of a name, and whether to ask. `waits` is for somebody who has nothing without an answer.
-    pub(super) fn want(&mut self, link: &str, name: &str, waits: bool, now: Instant) -> Known {
+    pub(super) fn want(&mut self, link: &str, name: &str, waits: bool, now: Instant) -> Known<T> {
         let key = (link.to_owned(), name.to_owned());
         if !self.entries.contains_key(&key) {
             self.make_room();
@@ -70,24 +86,24 @@ impl Cache {
         if ask {
             entry.asked = Asked::UnderWay;
         }
-        Known { addresses: entry.found.as_ref().map(|(addresses, _)| addresses.clone()), ask }
+        Known { answer: entry.found.as_ref().map(|(answer, _)| answer.clone()), ask }
     }
 
     /// A question was answered, or not: then what was known before stays.
-    pub(super) fn done(&mut self, link: &str, name: &str, found: Option<Vec<IpAddr>>, now: Instant) {
+    pub(super) fn done(&mut self, link: &str, name: &str, found: Option<T>, now: Instant) {
         let Some(entry) = self.entries.get_mut(&(link.to_owned(), name.to_owned())) else { return };
-        match found.filter(|addresses| !addresses.is_empty()) {
-            Some(addresses) => (entry.found, entry.asked) = (Some((addresses, now)), Asked::Never),
+        match found {
+            Some(answer) => (entry.found, entry.asked) = (Some((answer, now)), Asked::Never),
             None => entry.asked = Asked::Failed(now),
         }
     }
 
     /// The newest answer that any other link has had.
-    pub(super) fn elsewhere(&self, link: &str, name: &str, now: Instant) -> Option<Vec<IpAddr>> {
+    pub(super) fn elsewhere(&self, link: &str, name: &str, now: Instant) -> Option<T> {
         let others = self.entries.iter().filter(|((of, its), _)| of != link && its == name);
         let found = others.filter_map(|(_, entry)| entry.found.as_ref());
         let good = found.filter(|(_, at)| now.saturating_duration_since(*at) < KEPT);
-        good.max_by_key(|(_, at)| *at).map(|(addresses, _)| addresses.clone())
+        good.max_by_key(|(_, at)| *at).map(|(answer, _)| answer.clone())
     }
 
     /// The names that were ever wanted of a link: those to ask for again when it has changed.
@@ -97,13 +113,13 @@ impl Cache {
 
     /// A link is on another network than it was: its answers are given out still, but none is fresh.
     pub(super) fn doubt(&mut self, link: &str, now: Instant) {
-        for (_, entry) in self.entries.iter_mut().filter(|((of, _), _)| of == link) {
-            if let Some((_, at)) = &mut entry.found {
-                *at = now.checked_sub(FRESH).map_or(*at, |stale| stale.min(*at));
-            }
-            if matches!(entry.asked, Asked::Failed(_)) {
-                entry.asked = Asked::Never;
-            }
+        self.entries.iter_mut().filter(|((of, _), _)| of == link).for_each(|(_, entry)| entry.doubt(now));
+    }
+
+    /// What a name stood for does not answer: likewise for this name.
+    pub(super) fn doubt_name(&mut self, link: &str, name: &str, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&(link.to_owned(), name.to_owned())) {
+            entry.doubt(now);
         }
     }
 
@@ -121,8 +137,13 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::net::IpAddr;
+
     use super::*;
     use crate::clock;
+
+    type Cache = super::Cache<Vec<IpAddr>>;
+    type Known = super::Known<Vec<IpAddr>>;
 
     const NAME: &str = "ingest.example";
 
@@ -131,13 +152,13 @@ mod tests {
     }
 
     fn known(last: u8, ask: bool) -> Known {
-        Known { addresses: Some(ip(last)), ask }
+        Known { answer: Some(ip(last)), ask }
     }
 
     #[test]
     fn an_answer_is_given_out_at_once_and_asked_for_again_beside() {
         let (mut cache, now) = (Cache::default(), clock::now());
-        assert_eq!(cache.want("a", NAME, true, now), Known { addresses: None, ask: true });
+        assert_eq!(cache.want("a", NAME, true, now), Known { answer: None, ask: true });
         cache.done("a", NAME, Some(ip(1)), now);
         assert_eq!(cache.want("a", NAME, true, now), known(1, false));
         assert_eq!(cache.want("a", NAME, true, now + FRESH), known(1, true));
@@ -158,7 +179,7 @@ mod tests {
             assert_eq!(cache.want("a", NAME, true, now), known(1, false));
             now += AGAIN;
         }
-        assert_eq!(cache.want("a", NAME, true, now + KEPT).addresses, None, "not for ever");
+        assert_eq!(cache.want("a", NAME, true, now + KEPT).answer, None, "not for ever");
     }
 
     #[test]
@@ -187,6 +208,18 @@ mod tests {
             (known(1, true), known(2, false))
         );
         assert!(cache.want("a", "other.example", false, now).ask);
+    }
+
+    #[test]
+    fn a_name_whose_machine_does_not_answer_is_asked_for_again_and_given_out_meanwhile() {
+        let (mut cache, now) = (Cache::default(), clock::now() + FRESH * 2);
+        for name in [NAME, "other.example"] {
+            cache.want("a", name, true, now);
+            cache.done("a", name, Some(ip(1)), now);
+        }
+        cache.doubt_name("a", NAME, now);
+        assert_eq!(cache.want("a", NAME, true, now), known(1, true));
+        assert_eq!(cache.want("a", "other.example", true, now), known(1, false));
     }
 
     #[test]

@@ -19,7 +19,9 @@
 
 mod cache;
 mod dns;
+mod find;
 mod servers;
+mod service;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -36,7 +38,9 @@ use tokio::time::timeout;
 use self::cache::Cache;
 use crate::clock;
 
+pub use self::find::{Wanted, find_by_system};
 pub use self::servers::{Source, servers};
+use self::service::Offer;
 
 /// How long a look-up may take altogether.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(6);
@@ -96,6 +100,11 @@ impl Places {
         let mut named = files.iter().map(|(source, path)| servers(*source, &read(path)));
         named.find(|servers| !servers.is_empty()).unwrap_or_default()
     }
+
+    /// Those of the system, whatever the interface.
+    pub fn servers_of_system(&self) -> Vec<SocketAddr> {
+        servers(Source::ResolvConf, &read(&self.resolv_conf))
+    }
 }
 
 /// What is there, or nothing.
@@ -116,13 +125,15 @@ pub struct Resolver {
 #[derive(Debug)]
 struct Shared {
     places: Places,
-    cache: RefCell<Cache>,
+    cache: RefCell<Cache<Vec<IpAddr>>>,
+    /// Who offers which service; nobody is an answer too.
+    services: RefCell<Cache<Vec<Offer>>>,
 }
 
 impl Resolver {
     /// Knows nothing yet.
     pub fn new(places: Places) -> Self {
-        Self { shared: Rc::new(Shared { places, cache: RefCell::default() }) }
+        Self { shared: Rc::new(Shared { places, cache: RefCell::default(), services: RefCell::default() }) }
     }
 
     /// The addresses of `host` as `interface` is told them, with `port`. Waits only if there never was an answer; one that
@@ -139,7 +150,7 @@ impl Resolver {
         // A task of its own: whoever asked may not wait for the end.
         let asking =
             known.ask.then(|| tokio::task::spawn_local(self.clone().ask(interface.to_owned(), host.to_owned())));
-        match (known.addresses, asking) {
+        match (known.answer, asking) {
             (Some(addresses), _) => Ok(with_port(addresses)),
             (None, Some(mut asking)) => {
                 let ended = |_| Unresolved::NoAnswer("the program is ending".to_owned());
@@ -177,6 +188,7 @@ impl Resolver {
         for name in names {
             self.prefetch(interface, &name);
         }
+        self.shared.services.borrow_mut().doubt(interface, clock::now());
     }
 
     /// As a function, for those who look up over one interface.
@@ -188,19 +200,20 @@ impl Resolver {
         })
     }
 
+    /// None where it is not there, since nothing can be asked over it.
+    fn servers_of(&self, interface: &str) -> Vec<SocketAddr> {
+        nix::net::if_::if_nametoindex(interface).map_or(Vec::new(), |index| self.shared.places.servers_of(index))
+    }
+
     async fn ask(self, interface: String, host: String) -> Result<Vec<IpAddr>, Unresolved> {
-        let servers = match nix::net::if_::if_nametoindex(interface.as_str()) {
-            Ok(index) => self.shared.places.servers_of(index),
-            // It is not there, and nothing can be asked over it.
-            Err(_) => Vec::new(),
-        };
+        let servers = self.servers_of(&interface);
         let answer = if servers.is_empty() {
             Err(Unresolved::NoServers(interface.clone()))
         } else {
             let late = |_| Unresolved::NoAnswer(format!("not within {} s", LOOKUP_TIMEOUT.as_secs()));
             timeout(LOOKUP_TIMEOUT, dns::ask(&interface, &servers, &host)).await.map_err(late).flatten()
         };
-        let found = answer.as_ref().ok().cloned();
+        let found = answer.as_ref().ok().filter(|addresses| !addresses.is_empty()).cloned();
         self.shared.cache.borrow_mut().done(&interface, &host, found, clock::now());
         answer
     }

@@ -13,7 +13,8 @@ use super::Choice;
 use super::connection::Connection;
 use super::destination::Opening;
 use super::live::Live;
-use crate::config::{DestinationSettings, Takeover, Via};
+use super::socket;
+use crate::config::{DestinationSettings, RtmpUrl, Takeover, Via};
 use crate::distribute::Replay;
 use crate::link::health::ServerFault;
 use crate::link::health::budget::Allowance;
@@ -32,7 +33,7 @@ pub(super) struct Routing {
     addresses: usize,
     judging: Judging,
     resolver: Resolver,
-    hosts: Vec<String>,
+    servers: Vec<RtmpUrl>,
     standings: watch::Receiver<Arc<Standings>>,
     allowances: watch::Receiver<Option<Arc<Allowances>>>,
     path: Option<Path>,
@@ -95,9 +96,9 @@ impl Routing {
             }
         };
         let standings = judging.standings();
-        let mut hosts = vec![settings.url.host.clone()];
+        let mut servers = vec![settings.url.clone()];
         if let Takeover::BackupUrl(backup) = &settings.takeover {
-            hosts.push(backup.host.clone());
+            servers.push(backup.clone());
         }
         Some(Self {
             rule,
@@ -105,7 +106,7 @@ impl Routing {
             addresses,
             judging,
             resolver,
-            hosts,
+            servers,
             standings,
             allowances,
             path: None,
@@ -129,8 +130,8 @@ impl Routing {
             Rule::Pinned(link) => std::slice::from_ref(link),
             Rule::Failover(links) | Rule::Best(links) => links,
         };
-        for (link, host) in links.iter().flat_map(|link| self.hosts.iter().map(move |host| (link, host))) {
-            self.resolver.prefetch(link.as_str(), host);
+        for (link, url) in links.iter().flat_map(|link| self.servers.iter().map(move |url| (link, url))) {
+            self.resolver.prefetch_all(link.as_str(), socket::wanted(url));
         }
     }
 

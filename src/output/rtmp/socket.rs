@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -21,7 +21,7 @@ use super::tls;
 use crate::config::{InterfaceName, RtmpUrl};
 use crate::link::Links;
 use crate::link::health::TcpFigures;
-use crate::link::resolve::{Resolver, Unresolved};
+use crate::link::resolve::{Resolver, Unresolved, Wanted, find_by_system};
 use crate::rtmp::trouble::Trouble;
 
 /// How long a name look-up may take.
@@ -103,9 +103,12 @@ impl Socket {
     pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>, way: Option<Way>) -> Result<Self, Trouble> {
         let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
         let found = timeout(LOOKUP_TIMEOUT, look_up(url, way.as_ref())).await.unwrap_or(Err(Trouble::NameLookup))?;
-        let stream = timeout(CONNECT_TIMEOUT, race(alternating(found), way.as_ref()))
-            .await
-            .unwrap_or(Err(Trouble::ConnectTimeout))?;
+        let connected = timeout(CONNECT_TIMEOUT, race(in_turn(found), way.as_ref())).await;
+        let stream = connected.unwrap_or(Err(Trouble::ConnectTimeout)).inspect_err(|_| {
+            if let Some(Way { link, resolver: Some(resolver), .. }) = &way {
+                resolver.unreachable(link.as_str(), wanted(url));
+            }
+        })?;
         match config {
             None => Ok(Self::Plain(stream)),
             Some(config) => {
@@ -218,16 +221,34 @@ impl Socket {
 
 /// Over the interface that is to carry the connection, where there is somebody to ask over it. A name that its servers do not
 /// know may be one that only this machine knows (`/etc/hosts`).
-async fn look_up(url: &RtmpUrl, way: Option<&Way>) -> Result<Vec<SocketAddr>, Trouble> {
+async fn look_up(url: &RtmpUrl, way: Option<&Way>) -> Result<Vec<Vec<SocketAddr>>, Trouble> {
     if let Some(Way { link, resolver: Some(resolver), .. }) = way {
-        match resolver.resolve(link.as_str(), &url.host, url.port).await {
-            Ok(addresses) => return Ok(addresses),
+        match resolver.find(link.as_str(), wanted(url)).await {
+            Ok(machines) => return Ok(machines),
             Err(Unresolved::NoServers(_) | Unresolved::NoSuchName) => {}
             Err(Unresolved::NoAnswer(_)) => return Err(Trouble::NameLookup),
         }
     }
-    let found = lookup_host((url.host.as_str(), url.port)).await;
-    found.map(Iterator::collect).map_err(|_| Trouble::NameLookup)
+    find_by_system(wanted(url)).await.map_err(|_| Trouble::NameLookup)
+}
+
+/// Where the port is RTMP's own, the name may stand for others (SRV records).
+pub(super) fn wanted(url: &RtmpUrl) -> Wanted<'_> {
+    let service = match (url.tls, url.port) {
+        (false, 1935) => Some("_rtmp._tcp"),
+        (true, 443) => Some("_rtmps._tcp"),
+        _ => None,
+    };
+    Wanted { host: &url.host, port: url.port, service }
+}
+
+/// The addresses of the machines, one machine after the other.
+fn in_turn(machines: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
+    // One with many addresses leaves room for the next.
+    let each = if machines.len() > 1 { MAX_ADDRESSES / 2 } else { MAX_ADDRESSES };
+    let mut ordered: Vec<_> = machines.into_iter().flat_map(|own| alternating(own).into_iter().take(each)).collect();
+    ordered.truncate(MAX_ADDRESSES);
+    ordered
 }
 
 /// One address of each family in turn, beginning with the one the resolver prefers (RFC 8305 §4).
@@ -237,7 +258,6 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut other = other.into_iter();
     let mut ordered: Vec<_> = preferred.into_iter().flat_map(|p| [Some(p), other.next()]).flatten().collect();
     ordered.extend(other);
-    ordered.truncate(MAX_ADDRESSES);
     ordered
 }
 
@@ -334,5 +354,22 @@ mod tests {
         let all = parse(&["127.0.0.1:1", "[::1]:1", "[::2]:1"]);
         assert_eq!(alternating(all), parse(&["127.0.0.1:1", "[::1]:1", "[::2]:1"]));
         assert_eq!(alternating(Vec::new()), []);
+    }
+
+    #[test]
+    fn each_machine_has_its_turn() {
+        let machine = |n: u8| (1..=9).map(|last| SocketAddr::from(([10, 0, n, last], 1935))).collect::<Vec<_>>();
+        let ordered = in_turn(vec![machine(1), machine(2), machine(3)]);
+        let machines: Vec<_> = ordered.iter().map(|a| a.to_string().split('.').nth(2).unwrap().to_owned()).collect();
+        assert_eq!(machines, ["1", "1", "1", "2", "2", "2"]);
+        assert_eq!(in_turn(vec![machine(1)]).len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn a_port_of_ones_own_is_where_the_server_is() {
+        let url = |tls, port| RtmpUrl { tls, host: "live.example".into(), port, app: "live".into() };
+        let service = |tls, port| wanted(&url(tls, port)).service;
+        assert_eq!([service(false, 1935), service(true, 443)], [Some("_rtmp._tcp"), Some("_rtmps._tcp")]);
+        assert_eq!([service(false, 443), service(true, 1935)], [None, None]);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{sleep_until, timeout};
 use super::failure::Failure;
 use crate::clock;
 use crate::config::SrtPath;
+use crate::link::resolve::{Resolver, Unresolved, Wanted};
 use crate::link::udp::{Binding, Inbox, Port, Route, Shortfall, UdpTrouble};
 use crate::srt::caller::{Caller, CallerConfig, CallerEvent, TIMEOUT};
 use crate::srt::crypto::{KeyMaterial, Random};
@@ -49,11 +50,14 @@ pub(super) struct Connected {
 }
 
 /// Calls the far end of `path`, at each of its addresses until one takes the call.
-pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> Result<Connected, Failure> {
-    let host = (path.address.host.as_str(), path.address.port);
-    let found =
-        timeout(LOOKUP_TIMEOUT, lookup_host(host)).await.ok().and_then(Result::ok).ok_or(Failure::NameLookup)?;
-    let found: Vec<SocketAddr> = found.collect();
+pub(super) async fn call(
+    path: SrtPath,
+    common: Common,
+    mut random: Random,
+    resolver: Option<Resolver>,
+) -> Result<Connected, Failure> {
+    let looking = look_up(&path, resolver.as_ref());
+    let found = timeout(LOOKUP_TIMEOUT, looking).await.unwrap_or(Err(Failure::NameLookup))?;
     if found.is_empty() {
         return Err(Failure::NameLookup);
     }
@@ -63,6 +67,9 @@ pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> R
         match call_address(&path, address, &common, &mut random).await {
             Ok(connected) => return Ok(connected),
             Err(failure) => {
+                if let (Some(interface), Some(resolver)) = (&path.interface, &resolver) {
+                    resolver.unreachable(interface.as_str(), wanted(&path));
+                }
                 // What a server has decided, its other address will decide the same way.
                 let decided = failure.needs_operator() || failure.is_busy();
                 last = failure;
@@ -73,6 +80,25 @@ pub(super) async fn call(path: SrtPath, common: Common, mut random: Random) -> R
         }
     }
     Err(last)
+}
+
+/// Over the interface that is to carry the path, where there is somebody to ask over it. A name that its servers do not know
+/// may be one that only this machine knows (`/etc/hosts`).
+async fn look_up(path: &SrtPath, resolver: Option<&Resolver>) -> Result<Vec<SocketAddr>, Failure> {
+    if let (Some(interface), Some(resolver)) = (&path.interface, resolver) {
+        match resolver.find(interface.as_str(), wanted(path)).await {
+            Ok(machines) => return Ok(machines.into_iter().flatten().collect()),
+            Err(Unresolved::NoServers(_) | Unresolved::NoSuchName) => {}
+            Err(Unresolved::NoAnswer(_)) => return Err(Failure::NameLookup),
+        }
+    }
+    let found = lookup_host((path.address.host.as_str(), path.address.port)).await;
+    found.map(Iterator::collect).map_err(|_| Failure::NameLookup)
+}
+
+/// SRT has no port of its own that others could stand in for.
+fn wanted(path: &SrtPath) -> Wanted<'_> {
+    Wanted { host: &path.address.host, port: path.address.port, service: None }
 }
 
 async fn call_address(

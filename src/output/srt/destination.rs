@@ -23,6 +23,7 @@ use crate::clock;
 use crate::config::{Links, SrtDestinationSettings};
 use crate::link::health::budget::Allowance;
 use crate::link::health::{Load, SrtFigures};
+use crate::link::resolve::Resolver;
 use crate::link::udp::Inbox;
 use crate::link::{Allowances, Links as Interfaces};
 use crate::output::{Next, OutputCommand, Payloads, Transport};
@@ -60,6 +61,7 @@ pub(super) struct Destination {
     allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
     /// The paths as those know them who judge the links.
     witnesses: Witnesses,
+    resolver: Option<Resolver>,
     /// Why a path was closed here.
     closing: BTreeMap<usize, Lack>,
 }
@@ -118,6 +120,7 @@ impl Destination {
             links: Some(ground.links),
             allowances: ground.allowances,
             witnesses: Witnesses::new(ground.judging),
+            resolver: ground.resolver,
             closing: BTreeMap::new(),
         }
     }
@@ -335,7 +338,8 @@ impl Destination {
             (group.weight, group.peer) = (path.weight, common.far_group.get());
         }
         let random = Random::from_seed(&self.random.bytes());
-        self.calls.spawn_local(async move { (place, call(path, common, random).await) });
+        let resolver = self.resolver.clone();
+        self.calls.spawn_local(async move { (place, call(path, common, random, resolver).await) });
     }
 
     /// What the paths of a new session have in common.

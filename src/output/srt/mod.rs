@@ -39,6 +39,7 @@ use tokio::sync::{mpsc, watch};
 use super::{EventSink, OutputHandle, Transport};
 use crate::config::{RenditionSettings, SrtDestinationSettings};
 use crate::events::OutputSnapshot;
+use crate::link::resolve::Resolver;
 use crate::link::{Allowances, Judging, Links};
 
 use destination::Destination;
@@ -56,12 +57,14 @@ pub struct Ground {
     pub allowances: Option<watch::Receiver<Option<Arc<Allowances>>>>,
     /// Who judges them, if anybody does: the paths are witnesses.
     pub judging: Option<Judging>,
+    /// Who looks names up over each of them; `None`: the system.
+    pub resolver: Option<Resolver>,
 }
 
 impl Ground {
     /// Interfaces that nobody counts or judges.
     pub const fn bare(links: watch::Receiver<Arc<Links>>) -> Self {
-        Self { links, allowances: None, judging: None }
+        Self { links, allowances: None, judging: None, resolver: None }
     }
 }
 
