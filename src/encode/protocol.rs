@@ -14,6 +14,7 @@
 //!   2 Format  u16 n, n bytes JSON, record        66 ForceKeyframe  JSON {rendition|null}
 //!   3 Unit    flags(1) 0(3) pts(8) dts(8) data   67 SetBitrate     JSON {rendition,bitrate}
 //!   4 Bye     JSON {reason}                      68 Refused        JSON {reason}
+//!                                                69 SetGate        JSON {gate}
 //! ```
 //!
 //! A worker says Hello first and Format before the first Unit of a stream; another Format on the same stream replaces
@@ -117,11 +118,26 @@ pub enum ToWorker {
         /// Bit/s.
         bitrate: u32,
     },
+    /// Whether its pictures are wanted. Until it is told, a worker's gate is closed.
+    SetGate {
+        /// From the next picture on.
+        gate: Gate,
+    },
     /// The connection ends; the worker may try again later.
     Refused {
         /// Why.
         reason: String,
     },
+}
+
+/// Whether an input's pictures are encoded for the programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Every one of them; the first is a keyframe.
+    Open,
+    /// None; the encoder stands by.
+    Closed,
 }
 
 /// What is wrong with a message. The connection is of no more use after any of these.
@@ -190,6 +206,11 @@ struct WelcomeText {
 #[derive(Serialize, Deserialize)]
 struct KeyframeText {
     rendition: Option<RenditionId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GateText {
+    gate: Gate,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -357,6 +378,7 @@ impl ToWorker {
                 Self::SetBitrate { rendition, bitrate }
             }
             68 => Self::Refused { reason: text::<ReasonText>(kind, &body)?.reason },
+            69 => Self::SetGate { gate: text::<GateText>(kind, &body)?.gate },
             _ => return Err(ProtocolError::Kind(kind)),
         }))
     }
@@ -370,6 +392,7 @@ impl ToWorker {
                 put_text(out, 67, &BitrateText { rendition: rendition.clone(), bitrate: *bitrate });
             }
             Self::Refused { reason } => put_text(out, 68, &ReasonText { reason: reason.clone() }),
+            Self::SetGate { gate } => put_text(out, 69, &GateText { gate: *gate }),
         }
     }
 }
@@ -443,6 +466,8 @@ pub(super) mod tests {
             ToWorker::ForceKeyframe { rendition: None },
             ToWorker::ForceKeyframe { rendition: Some(main.clone()) },
             ToWorker::SetBitrate { rendition: main, bitrate: 1_000_000 },
+            ToWorker::SetGate { gate: Gate::Open },
+            ToWorker::SetGate { gate: Gate::Closed },
             ToWorker::Refused { reason: "another worker has this input".into() },
         ];
         let mut wire = BytesMut::new();

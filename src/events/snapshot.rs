@@ -253,6 +253,9 @@ pub struct WorkerStream {
     pub encoder: String,
     /// Pictures or packets encoded. Exactly one per grid place, however many outputs there are.
     pub encoded: u64,
+    /// Pictures encoded and thrown away while the input stood by: one a second.
+    #[serde(default)]
+    pub stood_by: u64,
     /// Units dropped because the data plane did not take them.
     pub overflowed: u64,
     /// Milliseconds from grid time to encoded unit, latest.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use holdfast::clock;
 use holdfast::config::{Paths, Settings};
-use holdfast::encode::protocol::ToWorker;
+use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
@@ -215,6 +215,7 @@ impl Plane {
                     let _ = wishes.try_send(ToWorker::Refused { reason: format!("there is no input {input}") });
                     return;
                 }
+                let _ = wishes.try_send(ToWorker::SetGate { gate: Gate::Open });
                 for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }

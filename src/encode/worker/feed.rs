@@ -16,6 +16,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use tokio::sync::mpsc as channel;
 
+use super::gate::GateControl;
 use super::labels::{Feeder, Labeller, Shift};
 use super::outbox::Encoded;
 use super::{WorkerError, keyframes};
@@ -154,6 +155,7 @@ pub(super) fn start_video(
     rendition: &RenditionSettings,
     canvas: VideoFormat,
     family: &Name,
+    gate: &GateControl,
     out: &channel::Sender<Made>,
 ) -> Result<(gst::Pipeline, VideoFeed, VideoControl), WorkerError> {
     let job = job_of(rendition, canvas);
@@ -182,7 +184,7 @@ pub(super) fn start_video(
     scale.set_property("add-borders", true);
     // A filter on either side, since some encoders leave out of their caps what can only be so.
     let (before, after) = (capsfilter(&encoder.input_caps)?, capsfilter(&encoder.output_caps)?);
-    keyframes::align(&before, &encoder, grid, i64::from(job.keyframe_frames()));
+    keyframes::align(&before, &encoder, grid, i64::from(job.keyframe_frames()), gate.clone());
     let chain = [appsrc.upcast_ref(), &scale, &before, &encoder.element, &after, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
     let feed = VideoFeed { stream, appsrc, grid, most_waiting: most_waiting(canvas), left_out: 0 };

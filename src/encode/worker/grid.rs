@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 use super::feed::{AudioFeed, VideoFeed};
+use super::gate::GateKeeper;
 use super::labels::COMMON_SAMPLES;
 use crate::capture::Notice;
 use crate::capture::pace::Ticker;
@@ -50,6 +51,7 @@ pub(super) struct Grid {
     pub(super) rate: FrameRate,
     pub(super) videos: Vec<VideoFeed>,
     pub(super) audios: Vec<AudioFeed>,
+    pub(super) gate: GateKeeper,
     pub(super) reports: mpsc::Sender<GridReport>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -98,7 +100,11 @@ impl Grid {
     }
 
     fn picture(&mut self, n: i64, time: Media, fed: &mut [u64]) {
+        // Asked for even when nobody wants it: a source goes on, and is watched.
         let Some(picture) = self.source.picture(n, time) else { return };
+        if !self.gate.admits(n, time) {
+            return;
+        }
         for video in &mut self.videos {
             let pushed = video.push(n, picture);
             count(fed, video.stream(), pushed);

@@ -14,6 +14,7 @@
 //! *Invariant:* nothing the data plane or holdfastd does or fails to do makes an encoder wait.
 
 mod feed;
+mod gate;
 mod grid;
 mod keyframes;
 mod labels;
@@ -22,6 +23,8 @@ mod plane_link;
 mod progress;
 mod report;
 
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +39,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use self::feed::{Made, VideoControl, job_of, start_audio, start_video};
+use self::gate::{GateControl, gate};
 use self::grid::{Grid, GridReport};
 use self::outbox::Outbox;
 use self::plane_link::{LinkEvent, PlaneLink};
@@ -47,7 +51,7 @@ use crate::capture::source::Source;
 use crate::clock;
 use crate::config::{AudioSettings, EncoderChoice, InputSettings, RenditionSettings, Settings};
 use crate::encode::error::EncoderError;
-use crate::encode::protocol::ToWorker;
+use crate::encode::protocol::{Gate, ToWorker};
 use crate::encode::table::VideoJob;
 use crate::events::{ChildCommand, ChildMessage, EventKind, Severity};
 use crate::model::{FrameRate, InputId, Name, RenditionId, VideoFormat};
@@ -201,6 +205,7 @@ struct Worker {
     outbox: Outbox,
     link: PlaneLink,
     linked: bool,
+    gate: GateControl,
     progress: Progress,
     stuck: Option<Stuck>,
     reporter: Reporter,
@@ -213,6 +218,7 @@ struct Worker {
 impl Worker {
     fn start(setup: &WorkerSetup, families: &[Option<Name>], reporter: Reporter) -> Result<Self, WorkerError> {
         let canvas = setup.canvas();
+        let (gate, keeper) = gate(Gate::Closed, setup.frame_rate);
         let (made_in, made) = mpsc::channel(MADE);
         let (report_in, reports) = mpsc::channel(8);
         let mut outbox = Outbox::new(setup.input.id.clone(), std::process::id());
@@ -220,7 +226,7 @@ impl Worker {
         for (rendition, family) in setup.renditions.iter().zip(families) {
             let Some(family) = family else { continue };
             let number = u16::try_from(streams.len()).unwrap_or(u16::MAX);
-            let (pipeline, feed, control) = start_video(number, rendition, canvas, family, &made_in)?;
+            let (pipeline, feed, control) = start_video(number, rendition, canvas, family, &gate, &made_in)?;
             let encoder = control.factory().to_owned();
             outbox.add_stream(rendition.id.clone(), encoder.clone());
             streams.push(Stream { rendition: rendition.id.clone(), encoder, pipeline, control: Some(control) });
@@ -239,13 +245,17 @@ impl Worker {
             rate: setup.frame_rate,
             videos,
             audios,
+            gate: keeper,
             reports: report_in,
             stop: stop.clone(),
         };
         let thread = std::thread::Builder::new().name("grid".to_owned());
         let grid = thread.spawn(move || grid.run()).map_err(|_| WorkerError::Thread("grid"))?;
+        let mut progress = Progress::new(streams.len(), clock::media());
+        progress.gate(Gate::Closed);
         Ok(Self {
-            progress: Progress::new(streams.len(), clock::media()),
+            gate,
+            progress,
             streams,
             outbox,
             link: PlaneLink::new(setup.media_socket.clone()),
@@ -285,6 +295,12 @@ impl Worker {
         match made {
             Made::Unit(unit) => {
                 self.progress.unit_made(unit.stream);
+                let is_picture =
+                    self.streams.get(usize::from(unit.stream)).is_some_and(|stream| stream.control.is_some());
+                if is_picture && !self.gate.counts(unit.pts) {
+                    self.reporter.stood_by(unit.stream);
+                    return Ok(());
+                }
                 self.reporter.unit_made(&unit, clock::media());
                 self.outbox.push(unit);
             }
@@ -326,6 +342,10 @@ impl Worker {
                 if let Some(control) = stream.and_then(|s| s.control.as_ref()) {
                     control.set_bitrate(bitrate);
                 }
+            }
+            LinkEvent::Wish(ToWorker::SetGate { gate }) => {
+                self.gate.ask(gate);
+                self.progress.gate(gate);
             }
             LinkEvent::Wish(ToWorker::Welcome { .. }) => {}
             LinkEvent::Wish(ToWorker::Refused { reason }) => {

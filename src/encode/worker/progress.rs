@@ -1,11 +1,14 @@
 //! Pure. Whether the worker gets things done, which is what a heartbeat must mean.
 
+use crate::encode::protocol::Gate;
 use crate::model::Media;
 
 /// The grid thread reports every 100 ms; longer than this and it hangs.
 const GRID_SILENCE: Media = Media::from_millis(500);
 /// An encoder that has been fed and gives nothing for this long hangs.
 const ENCODER_SILENCE: Media = Media::from_millis(1000);
+/// One that stands by is fed a picture a second, and may give each when it gets the next.
+const STANDBY_SILENCE: Media = Media::from_millis(5000);
 /// An encoder may take longer than that to open its session.
 const FIRST_UNIT: Media = Media::from_millis(8000);
 
@@ -23,6 +26,7 @@ pub(super) enum Stuck {
 pub(super) struct Progress {
     grid_seen: Media,
     streams: Vec<Life>,
+    silence: Media,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +39,8 @@ struct Life {
 impl Progress {
     /// `streams` encoders and a grid thread that begin at `now`.
     pub(super) fn new(streams: usize, now: Media) -> Self {
-        Self { grid_seen: now, streams: vec![Life { waiting_since: None, answered: false }; streams] }
+        let streams = vec![Life { waiting_since: None, answered: false }; streams];
+        Self { grid_seen: now, streams, silence: ENCODER_SILENCE }
     }
 
     /// The grid thread reported, having fed `fed[i]` more units to encoder `i` since its last report.
@@ -46,6 +51,15 @@ impl Progress {
                 life.waiting_since = Some(now);
             }
         }
+    }
+
+    /// The encoders are fed in full from now on, or stand by.
+    pub(super) fn gate(&mut self, gate: Gate) {
+        self.silence = match gate {
+            Gate::Open => ENCODER_SILENCE,
+            Gate::Closed => STANDBY_SILENCE,
+        };
+        self.streams.iter_mut().for_each(|life| life.waiting_since = None);
     }
 
     /// Encoder `stream` gave a unit.
@@ -61,7 +75,7 @@ impl Progress {
             return Some(Stuck::Grid);
         }
         (0..).zip(&self.streams).find_map(|(i, life)| {
-            let patience = if life.answered { ENCODER_SILENCE } else { FIRST_UNIT };
+            let patience = if life.answered { self.silence } else { FIRST_UNIT };
             (now - life.waiting_since? > patience).then_some(Stuck::Encoder(i))
         })
     }
@@ -95,6 +109,23 @@ mod tests {
             let expected = (at > 6000).then_some(Stuck::Encoder(1));
             assert_eq!(progress.stuck(ms(at)), expected, "{at} ms");
         }
+    }
+
+    #[test]
+    fn an_encoder_that_stands_by_gives_a_picture_when_it_gets_the_next() {
+        let mut progress = Progress::new(1, ms(0));
+        progress.unit_made(0);
+        progress.gate(Gate::Closed);
+        for at in (0..10_000).step_by(1000) {
+            progress.unit_made(0);
+            progress.grid_reported(&[1], ms(at));
+            assert_eq!(progress.stuck(ms(at + 400)), None, "{at} ms");
+        }
+        progress.gate(Gate::Open);
+        progress.grid_reported(&[3], ms(10_000));
+        assert_eq!(progress.stuck(ms(10_400)), None, "what it owes from before is forgiven");
+        progress.grid_reported(&[3], ms(11_001));
+        assert_eq!(progress.stuck(ms(11_001)), Some(Stuck::Encoder(0)));
     }
 
     #[test]

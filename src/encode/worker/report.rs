@@ -20,6 +20,8 @@ pub(super) struct Reporter {
     latest: Option<GridReport>,
     /// Latest of each stream, milliseconds.
     latency: Vec<u32>,
+    /// Pictures of each stream that were thrown away because the input stands by.
+    stood_by: Vec<u64>,
     had_picture: bool,
     /// The last bad news of the source.
     lost: Option<String>,
@@ -34,6 +36,7 @@ impl Reporter {
             say,
             latest: None,
             latency: Vec::new(),
+            stood_by: Vec::new(),
             had_picture: false,
             lost: None,
             left_out: 0,
@@ -71,6 +74,15 @@ impl Reporter {
         }
         let late = (now - unit.pts).to_duration().min(Duration::from_secs(3600));
         self.latency[stream] = u32::try_from(late.as_millis()).unwrap_or(u32::MAX);
+    }
+
+    /// An encoder gave a picture that nobody wants.
+    pub(super) fn stood_by(&mut self, stream: u16) {
+        let stream = usize::from(stream);
+        if self.stood_by.len() <= stream {
+            self.stood_by.resize(stream + 1, 0);
+        }
+        self.stood_by[stream] += 1;
     }
 
     /// An encoder gave something that is not an access unit.
@@ -133,6 +145,7 @@ impl Reporter {
                 rendition: stream.rendition.clone(),
                 encoder: stream.encoder.clone(),
                 encoded,
+                stood_by: self.stood_by.get(usize::from(number)).copied().unwrap_or(0),
                 overflowed,
                 latency_ms: self.latency.get(usize::from(number)).copied().unwrap_or(0),
             }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::encode::session::{Intake, Session};
 use crate::events::WorkerReport;
 use crate::model::{AccessUnit, AudioGrid, Codec, Media, VideoGrid};
 
-const RATE: FrameRate = FrameRate::whole(30);
+pub(super) const RATE: FrameRate = FrameRate::whole(30);
 
-fn rendition(name: &str, (width, height): (u32, u32), bitrate: u32) -> RenditionSettings {
+pub(super) fn rendition(name: &str, (width, height): (u32, u32), bitrate: u32) -> RenditionSettings {
     RenditionSettings {
         id: RenditionId::new(name).unwrap(),
         codec: Codec::H264,
@@ -35,7 +35,7 @@ fn rendition(name: &str, (width, height): (u32, u32), bitrate: u32) -> Rendition
 }
 
 /// A worker on a thread, and the data plane's end of its socket.
-struct Rig {
+pub(super) struct Rig {
     _dir: tempfile::TempDir,
     listener: UnixListener,
     asked: mpsc::Sender<ChildCommand>,
@@ -44,14 +44,14 @@ struct Rig {
 }
 
 /// One connection of the worker.
-struct Plane {
+pub(super) struct Plane {
     socket: UnixStream,
     session: Session,
     buffer: BytesMut,
 }
 
 impl Rig {
-    fn start(source: Source, renditions: Vec<RenditionSettings>, audio: Vec<AudioSettings>) -> Self {
+    pub(super) fn start(source: Source, renditions: Vec<RenditionSettings>, audio: Vec<AudioSettings>) -> Self {
         gst::init().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("media.sock")).unwrap();
@@ -83,13 +83,20 @@ impl Rig {
         Self { _dir: dir, listener, asked, reports, thread: Some(thread) }
     }
 
+    /// On air.
     fn accept(&self) -> Plane {
+        let mut plane = self.accept_on_standby();
+        plane.wish(ToWorker::SetGate { gate: Gate::Open });
+        plane
+    }
+
+    pub(super) fn accept_on_standby(&self) -> Plane {
         let (socket, _) = self.listener.accept().unwrap();
         Plane { socket, session: Session::AwaitingHello, buffer: BytesMut::new() }
     }
 
     /// Ends the worker and returns its last report.
-    fn stop(mut self) -> WorkerReport {
+    pub(super) fn stop(mut self) -> WorkerReport {
         self.asked.blocking_send(ChildCommand::Stop).unwrap();
         self.thread.take().unwrap().join().unwrap().unwrap();
         let worker = |m| if let ChildMessage::Worker(report) = m { Some(report) } else { None };
@@ -98,6 +105,12 @@ impl Rig {
 }
 
 impl Plane {
+    pub(super) fn wish(&mut self, wish: ToWorker) {
+        let mut out = BytesMut::new();
+        wish.encode(&mut out);
+        self.socket.write_all(&out).unwrap();
+    }
+
     fn next(&mut self) -> Intake {
         loop {
             if let Some(intake) = self.session.next(&mut self.buffer).unwrap() {
@@ -111,7 +124,7 @@ impl Plane {
     }
 
     /// Reads until `enough` says so of what has come per rendition.
-    fn until(
+    pub(super) fn until(
         &mut self,
         enough: impl Fn(&BTreeMap<String, Vec<AccessUnit>>) -> bool,
     ) -> BTreeMap<String, Vec<AccessUnit>> {
@@ -125,7 +138,7 @@ impl Plane {
     }
 }
 
-fn places(units: &[AccessUnit], grid: VideoGrid) -> Vec<i64> {
+pub(super) fn places(units: &[AccessUnit], grid: VideoGrid) -> Vec<i64> {
     let place = |u: &AccessUnit| {
         let n = grid.nearest(u.pts);
         assert_eq!((u.pts, u.dts), (grid.time_of(n), grid.time_of(n)), "off the grid");
@@ -143,7 +156,7 @@ fn sound_places(units: &[AccessUnit], grid: AudioGrid) -> Vec<i64> {
     units.iter().map(place).collect()
 }
 
-fn assert_each_once(places: &[i64], what: &str) {
+pub(super) fn assert_each_once(places: &[i64], what: &str) {
     for pair in places.windows(2) {
         assert_eq!(pair[1], pair[0] + 1, "{what}: a place is missing or came twice");
     }
@@ -341,7 +354,6 @@ fn a_file_without_sound_is_silent_and_one_that_is_missing_gives_no_picture_until
 
 #[test]
 fn every_codec_begins_with_a_keyframe_and_makes_another_when_asked() {
-    use std::io::Write;
     let of = |codec: Codec| {
         let name = codec.label().to_lowercase().replace('.', "");
         RenditionSettings { codec, keyframe_interval: Duration::from_secs(600), ..rendition(&name, (160, 90), 100_000) }

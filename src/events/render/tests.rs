@@ -97,6 +97,7 @@ fn snapshot() -> BoxSnapshot {
                 rendition: rendition("main"),
                 encoder: "x264enc".to_owned(),
                 encoded: 239_412,
+                stood_by: 12,
                 overflowed: 0,
                 latency_ms: 23,
             }],
