@@ -43,8 +43,9 @@ fn a_service_stands_in_for_its_name_and_no_question_leaves_elsewhere() {
         resolver.unreachable("wwan0", Wanted { host: "live.example", port: 1935, service: rtmp });
         assert_eq!(find(&resolver, "live.example", rtmp).await.unwrap(), in_order);
         let again = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
             while asked("_rtmp._tcp.live.example") != [0, 2] {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                looks.tick().await;
             }
         };
         timeout(PATIENCE, again).await.expect("the name is asked for again");
