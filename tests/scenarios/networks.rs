@@ -47,8 +47,9 @@ fn a_captive_portal_is_left_and_not_returned_to_though_it_answers_probes() {
     show.rig.let_pass(2);
     let before = show.rig.events().len();
     is_captive.store(true, Ordering::Relaxed);
-    let rtmp = format!("ipproto tcp sport {}", show.nginx.port);
-    show.bar(1, "ipproto udp");
+    // Protocols by number: their names are in /etc/protocols, which a bare machine has not.
+    let rtmp = format!("ipproto 6 sport {}", show.nginx.port);
+    show.bar(1, "ipproto 17");
     show.bar(1, &rtmp);
     let moved = show.rig.wait_event(before, "the stream to move", |e| e.kind == EventKind::RouteChanged);
     println!("    {}", moved.reason);
@@ -58,7 +59,7 @@ fn a_captive_portal_is_left_and_not_returned_to_though_it_answers_probes() {
     let found = show.rig.wait_event(before, "the portal to be found", is_portal);
     println!("    {}", found.reason);
     // From here on probes pass, as they do at many a portal.
-    show.unbar(1, "ipproto udp");
+    show.unbar(1, "ipproto 17");
     let passed = show.rig.events().len();
     show.rig.let_pass(20);
     let trusted =
@@ -187,7 +188,7 @@ fn an_interface_may_come_and_go_under_a_stream_that_prefers_it() {
 /// when all fall silent.
 #[test]
 fn name_servers_that_say_nothing_keep_nobody_off_air() {
-    const NO_NAMES: &[&str] = &["ipproto udp sport 53", "ipproto tcp sport 53"];
+    const NO_NAMES: &[&str] = &["ipproto 17 sport 53", "ipproto 6 sport 53"];
     let plan = Plan { is_named: true, barred: NO_NAMES, ..Plan::new("networks-names") };
     let Some(mut show) = Show::of(&plan) else { return };
     show.on_air_over("the uplink whose name server is silent", |link| link == "eth0");

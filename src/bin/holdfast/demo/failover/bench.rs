@@ -129,8 +129,9 @@ impl Bench {
     /// What the far end sends over the first uplink gets there no more, but for the page: probes' answers, and the server's.
     fn bar(&self, verb: &str) -> Result<(), String> {
         let place = self.uplinks.iter().position(|uplink| uplink.name == self.fault.link()).map_or(0, |n| n + 1);
-        let rtmp = format!("ipproto tcp sport {}", self.server.port());
-        for what in ["ipproto udp", &rtmp] {
+        // By number: the names are in /etc/protocols, which not every machine has.
+        let rtmp = format!("ipproto 6 sport {}", self.server.port());
+        for what in ["ipproto 17", &rtmp] {
             let rule = format!("rule {verb} to 10.77.{place}.0/24 {what} blackhole");
             within(&self.bed, Place::Relay, || ip(&rule))?;
         }
