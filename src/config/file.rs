@@ -12,7 +12,7 @@ use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
 use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
 use super::settings::{AlertSettings, Settings, SlateSettings};
-use super::{destination, frame_rate, input, link, network, path, probe, recording, rendition, telemetry};
+use super::{destination, frame_rate, input, link, network, path, probe, recording, rendition, selection, telemetry};
 use crate::model::FrameRate;
 
 /// Longest text that is looked at, bytes.
@@ -144,6 +144,7 @@ fn read_main(
     let box_name = read_box(&mut root, report);
     let frame_rate = read_programme(&mut root, report);
     let inputs = input::read_all(&mut root, &base, report);
+    let selection = selection::read(&mut root, inputs.as_ref().ok().map(|(_, rules)| rules), report);
     let slate = read_slate(&mut root, &base, report);
     let (renditions, floors, rendition_names) = rendition::read_all(&mut root, report);
     let context = Context {
@@ -167,7 +168,8 @@ fn read_main(
         Ok(Settings {
             box_name: box_name?,
             frame_rate: frame_rate?,
-            inputs: inputs?,
+            inputs: inputs?.0,
+            selection: selection?,
             slate: slate?,
             renditions: renditions?,
             floors,

@@ -11,7 +11,7 @@ impl Settings {
     /// 16 hexadecimal digits that change exactly when something changes that `role` depends on:
     ///
     /// - a worker on its own input, the frame rate and the renditions;
-    /// - the data plane on the box's name, the inputs' names and order, the frame rate, the slate, the renditions, the
+    /// - the data plane on the box's name, the inputs' names, order and rules, the frame rate, the slate, the renditions, the
     ///   destinations with their keys, the recordings, what links are asked and may carry, and when the show ends;
     /// - holdfastd on everything.
     ///
@@ -27,10 +27,12 @@ impl Settings {
             Role::Encode(id) => hash.part("input", &self.inputs.iter().find(|i| &i.id == id)),
             Role::Transmit => {
                 hash.part("inputs", &self.inputs.iter().map(|i| &i.id).collect::<Vec<_>>());
+                hash.part("selection", &self.selection);
                 self.hash_outputs(&mut hash);
             }
             Role::Supervisor => {
                 hash.part("inputs", &self.inputs);
+                hash.part("selection", &self.selection);
                 self.hash_outputs(&mut hash);
                 hash.part("telemetry", &self.telemetry);
                 hash.part("network", &self.network);

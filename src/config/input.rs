@@ -1,16 +1,16 @@
 //! `[[input]]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
 use super::name::Names;
-use super::path;
 use super::report::{Absent, Complaint, Report, Reported, nearest, quote};
 use super::section::{Section, boolean, choice, text};
 use super::settings::{AudioSource, InputSettings, Source};
-use crate::model::InputId;
+use super::{path, selection};
+use crate::model::{InputId, InputRules};
 
 const MOST: usize = 16;
 
@@ -25,12 +25,12 @@ const KINDS: [(&str, Kind); 3] = [("v4l2", Kind::V4l2), ("file", Kind::File), ("
 const ALIASES: [(&str, &str); 6] =
     [("v4l", "v4l2"), ("hdmi", "v4l2"), ("capture", "v4l2"), ("video", "file"), ("movie", "file"), ("test", "pattern")];
 
-/// The sources in order of preference; at least one.
+/// The sources in order of preference, at least one, and the rules of each.
 pub(super) fn read_all(
     root: &mut Section<'_>,
     base: &Path,
     report: &mut Report<'_>,
-) -> Result<Vec<InputSettings>, Reported> {
+) -> Result<(Vec<InputSettings>, BTreeMap<InputId, InputRules>), Reported> {
     let sections = root.tables("input");
     if sections.is_empty() && !root.has("input") {
         return Err(root.lacks(
@@ -50,7 +50,9 @@ pub(super) fn read_all(
         section.finish(report);
         inputs.push(input);
     }
-    inputs.into_iter().collect()
+    let inputs: Vec<(InputSettings, InputRules)> = inputs.into_iter().collect::<Result<_, _>>()?;
+    let rules = inputs.iter().map(|(input, rules)| (input.id.clone(), *rules)).collect();
+    Ok((inputs.into_iter().map(|(input, _)| input).collect(), rules))
 }
 
 fn read(
@@ -58,10 +60,13 @@ fn read(
     base: &Path,
     names: &mut Names,
     devices: &mut BTreeSet<PathBuf>,
-) -> Result<InputSettings, Reported> {
+) -> Result<(InputSettings, InputRules), Reported> {
     let name = names.take(section, "input", "camera").and_then(|name| match name.as_str() {
         "slate" => {
             Err(section.complain("name", &Complaint::new("\"slate\" means the stand-in picture", "choose another")))
+        }
+        "auto" => {
+            Err(section.complain("name", &Complaint::new("\"auto\" means no input of its own", "choose another")))
         }
         _ => Ok(name),
     });
@@ -83,7 +88,8 @@ fn read(
             Err(Reported)
         }
     };
-    Ok(InputSettings { id: InputId(name?), source: source? })
+    let rules = selection::read_rules(section);
+    Ok((InputSettings { id: InputId(name?), source: source? }, rules?))
 }
 
 fn read_v4l2(section: &mut Section<'_>, devices: &mut BTreeSet<PathBuf>) -> Result<Source, Reported> {

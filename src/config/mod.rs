@@ -35,6 +35,7 @@ mod rendition;
 mod report;
 mod secrets;
 mod section;
+mod selection;
 mod settings;
 mod size;
 mod srt;

@@ -9,7 +9,9 @@ use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
-use crate::model::{Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, ShowEnd};
+use crate::model::{
+    Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, Selection, ShowEnd,
+};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Settings {
     pub frame_rate: FrameRate,
     /// Sources in order of preference; at least one.
     pub inputs: Vec<InputSettings>,
+    /// Which of them is on air, and when it is left.
+    pub selection: Selection,
     /// The stand-in picture.
     pub slate: SlateSettings,
     /// Video encodes; at least one. Names are unique and differ from every audio rendition's.

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BoxSnapshot, Event, PlaneSnapshot, WorkerReport};
-use crate::model::{InputId, OutputId, RenditionId};
+use crate::model::{InputId, Manual, OutputId, RenditionId};
 
 /// Version of [`ChildMessage`] and [`ChildCommand`]. A child with another version is replaced.
 pub const CHILD_PROTOCOL: u32 = 1;
@@ -88,6 +88,11 @@ pub enum ChildCommand {
         /// Bit/s.
         bitrate: u32,
     },
+    /// Data plane: what an operator wants on air; told again to each that begins.
+    Choose {
+        /// An input, the slate, or whatever the rules choose.
+        choice: Manual,
+    },
     /// Data plane: what telemetry says of a link. Told again each second while it stands; forgotten when it is not.
     Hint {
         /// The kernel's name of its interface.
@@ -137,6 +142,11 @@ pub enum Command {
         rendition: RenditionId,
         /// Bit/s.
         bitrate: u32,
+    },
+    /// What is to be on air; stays in force until another choice.
+    Choose {
+        /// An input, the slate, or whatever the rules choose.
+        choice: Manual,
     },
     /// End all children cleanly and exit (tests and the demo; systemd does this by stopping the units).
     Shutdown,

@@ -34,6 +34,7 @@ use crate::events::{
     BoxSnapshot, CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, ChildState, Event, EventKind,
     PlaneSnapshot, Role, Severity, WorkerReport, render,
 };
+use crate::model::Manual;
 
 /// Lifecycles want time at least every 100 ms.
 const TICK: Duration = Duration::from_millis(50);
@@ -111,6 +112,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         webhook: None,
         webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),
+        choice: Manual::Auto,
         plane: None,
         workers: Vec::new(),
         refused: None,
@@ -217,6 +219,8 @@ struct Daemon {
     webhook_troubles: mpsc::Sender<String>,
     /// The operator's wish.
     wish: Wish,
+    /// What an operator wants to see.
+    choice: Manual,
     plane: Option<PlaneSnapshot>,
     workers: Vec<WorkerReport>,
     refused: Option<String>,
@@ -288,6 +292,10 @@ impl Daemon {
         if *role == Role::Transmit {
             if stale {
                 self.children.command(role, ChildCommand::Reload);
+            }
+            // A data plane that outlived the holdfastd before this one knows its operator's choice; this one does not.
+            if self.choice != Manual::Auto {
+                self.children.command(role, ChildCommand::Choose { choice: self.choice.clone() });
             }
             self.children.command(role, ChildCommand::SetOnAir { on: self.wish.since().is_some() });
             self.service.ready();

@@ -155,7 +155,8 @@ async fn live(paths: &Paths, role: Role) {
                 ChildCommand::Welcome { .. }
                 | ChildCommand::RetryNow { .. }
                 | ChildCommand::ForceKeyframe { .. }
-                | ChildCommand::SetBitrate { .. } => {}
+                | ChildCommand::SetBitrate { .. }
+                | ChildCommand::Choose { .. } => {}
                 ChildCommand::Hint { link, expected } => {
                     let said = serde_json::to_string(&expected).unwrap();
                     fs::write(paths.runtime.join(format!("hint-{link}")), said).unwrap();

@@ -93,6 +93,7 @@ async fn pass_on(
                 | ChildCommand::RetryNow { .. }
                 | ChildCommand::ForceKeyframe { .. }
                 | ChildCommand::SetBitrate { .. }
+                | ChildCommand::Choose { .. }
                 | ChildCommand::Hint { .. } => false,
             },
         };

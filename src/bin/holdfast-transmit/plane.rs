@@ -257,6 +257,7 @@ impl Plane {
                     self.wish(input, ToWorker::ForceKeyframe { rendition: rendition.clone() });
                 }
             }
+            ChildCommand::Choose { choice } => self.switch_input(Input::Choose(choice)),
             ChildCommand::SetBitrate { rendition, bitrate } => {
                 let outcomes = self.bitrates.limit(&rendition, bitrate, clock::now());
                 self.adapt(outcomes);

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use holdfast::config::Paths;
 use holdfast::events::Command;
-use holdfast::model::{OutputId, RenditionId};
+use holdfast::model::{InputId, Manual, OutputId, RenditionId};
 
 /// Everything went as asked.
 pub(crate) const DONE: ExitCode = ExitCode::SUCCESS;
@@ -36,6 +36,7 @@ pub(crate) const NOT_RUNNING: u8 = 3;
   holdfast start                 go on air, and stay there through crashes and reboots
   holdfast stop                  end all destinations and recordings cleanly
   holdfast links --watch         its network interfaces, and what goes over each
+  holdfast choose camera2        this input on air; holdfast choose auto: the best one
   holdfast retry youtube         do not wait, try this destination now
   holdfast check-config /etc/holdfast/holdfast.toml && holdfast reload
   holdfast events --last 50      what happened and why
@@ -81,6 +82,18 @@ enum Task {
     Reload,
     /// Ask for a keyframe on every rendition.
     Keyframe,
+    /// Put an input or the slate on air, or let the rules choose again.
+    ///
+    /// A choice holds until the next one, whatever the picture is like. An input that has nothing to show at all is left for
+    /// what the rules choose, and returned to when it has proved itself.
+    #[command(
+        after_help = "Examples:\n  holdfast choose camera2    this input\n  holdfast choose slate      the still picture, and silence\n  holdfast choose auto       whatever the rules choose"
+    )]
+    Choose {
+        /// An input's name, `slate`, or `auto`.
+        #[arg(value_name = "INPUT", value_parser = choice)]
+        choice: Manual,
+    },
     /// Change the bit rate of a running encoder, until its next restart.
     #[command(after_help = "Examples:\n  holdfast bitrate main 2M\n  holdfast bitrate main 1500k")]
     Bitrate {
@@ -144,11 +157,21 @@ fn main() -> ExitCode {
         Task::Retry { name } => desk::order(&paths, Command::Retry { output: name }),
         Task::Reload => desk::order(&paths, Command::Reload),
         Task::Keyframe => desk::order(&paths, Command::Keyframe),
+        Task::Choose { choice } => desk::order(&paths, Command::Choose { choice }),
         Task::Bitrate { rendition, bitrate } => desk::order(&paths, Command::Bitrate { rendition, bitrate }),
         Task::Shutdown => desk::order(&paths, Command::Shutdown),
         Task::CheckConfig(arguments) => check::run(&arguments),
         Task::Probe { arguments } => probe(&paths, &arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+    }
+}
+
+/// No input may be called `slate` or `auto`.
+fn choice(written: &str) -> Result<Manual, String> {
+    match written {
+        "auto" => Ok(Manual::Auto),
+        "slate" => Ok(Manual::Slate),
+        name => InputId::new(name).map(Manual::Input).map_err(|e| e.to_string()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use crate::events::{ChildCommand, Command, ControlReply, EventKind, Role, Severity};
-use crate::model::{OutputId, RenditionId};
+use crate::model::{Manual, OutputId, RenditionId};
 use crate::supervisor::control::Asked;
 
 /// The lowest bit rate that can be asked for, bit/s: the configuration's own lower limit.
@@ -43,6 +43,7 @@ impl Daemon {
                 Ok("asked for keyframes".to_owned())
             }
             Command::Bitrate { rendition, bitrate } => self.set_bitrate(rendition, bitrate),
+            Command::Choose { choice } => self.choose(choice),
             Command::Shutdown => {
                 self.end_all();
                 Ok("ending the programme cleanly, then everything else".to_owned())
@@ -79,6 +80,20 @@ impl Daemon {
         Ok("trying now".to_owned())
     }
 
+    fn choose(&mut self, choice: Manual) -> Result<String, String> {
+        let text = match &choice {
+            Manual::Input(input) if !self.settings.inputs.iter().any(|i| &i.id == input) => {
+                return Err(format!("there is no input {input}; holdfast inputs lists them"));
+            }
+            Manual::Input(input) => format!("{input} it is, until holdfast choose auto"),
+            Manual::Slate => "the slate it is, until holdfast choose auto".to_owned(),
+            Manual::Auto => "the rules choose".to_owned(),
+        };
+        self.choice = choice.clone();
+        self.children.command(&Role::Transmit, ChildCommand::Choose { choice });
+        Ok(text)
+    }
+
     fn set_bitrate(&self, rendition: RenditionId, bitrate: u32) -> Result<String, String> {
         let Some(settings) = self.settings.rendition(&rendition) else {
             return Err(format!("there is no rendition {rendition}; holdfast status lists them"));
@@ -105,6 +120,8 @@ fn words(command: &Command) -> String {
         Command::Bitrate { rendition, bitrate } => {
             format!("an operator says: {rendition} at {} kbit/s", bitrate / 1000)
         }
+        Command::Choose { choice: Manual::Auto } => "an operator says: let the rules choose the input".to_owned(),
+        Command::Choose { choice } => format!("an operator says: {choice} on air"),
         Command::Shutdown => "an operator says: end everything".to_owned(),
     }
 }
