@@ -20,7 +20,7 @@ pub use message::{
     CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Expected, Role,
 };
 pub use snapshot::{
-    BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, OutputSnapshot, OutputState, PlaneSnapshot,
+    BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, InputStanding, OutputSnapshot, OutputState, PlaneSnapshot,
     RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
 };
 pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LinkSnapshot, Role, SrtSnapshot, TelemetrySnapshot};
-use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
+use crate::model::{Codec, Condition, InputId, Media, OutputId, RenditionId, Wall};
 
 /// The whole box; built by holdfastd.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,50 @@ pub struct InputSnapshot {
     pub connected: bool,
     /// Milliseconds since its last video unit; `None` if there never was one.
     pub last_unit_ms: Option<u64>,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "Condition::is_good")]
+    pub condition: Condition,
+    /// What follows from that for the choice.
+    #[serde(default)]
+    pub standing: InputStanding,
+    /// Points of 100; only where inputs are chosen by points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u8>,
+}
+
+/// What an input is good for at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum InputStanding {
+    /// Whoever took the snapshot does not tell.
+    #[default]
+    Untold,
+    /// No worker of it was ever there.
+    Absent,
+    /// Nothing is wrong with it, and nothing was for long enough.
+    Ready,
+    /// Nothing is wrong with it; it has to stay like that to be trusted.
+    Probation {
+        /// Milliseconds.
+        more_ms: u64,
+    },
+    /// There is something to show, and something is wrong with it.
+    Impaired,
+    /// There is nothing to show.
+    Unusable,
+}
+
+impl std::fmt::Display for InputStanding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Untold => f.write_str("unknown"),
+            Self::Absent => f.write_str("absent"),
+            Self::Ready => f.write_str("ready"),
+            Self::Probation { more_ms } => write!(f, "on probation, {} s more", more_ms.div_ceil(1000)),
+            Self::Impaired => f.write_str("impaired"),
+            Self::Unusable => f.write_str("unusable"),
+        }
+    }
 }
 
 /// One encode as it leaves the switch.

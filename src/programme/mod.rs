@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::RenditionSettings;
 use crate::encode::bitrate::Load;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
-use crate::model::{AccessUnit, InputId, Media, OutputId, RenditionId, Track, Wall};
+use crate::model::{AccessUnit, Duty, InputId, Media, OutputId, RenditionId, Selection, Track, Wall};
 use crate::mux::ts;
 use crate::output::{EventSink, Feed, OutputCommand, ProgrammeClock, Transport};
 use crate::switch::{
@@ -65,6 +65,8 @@ pub struct Programme {
     outputs: Outputs,
     events: EventSink,
     has_news: bool,
+    /// What workers are to be ready for and have not been told yet.
+    duties: BTreeMap<InputId, Duty>,
 }
 
 impl Programme {
@@ -101,6 +103,7 @@ impl Programme {
             outputs: Outputs::new(events.clone(), network, seed),
             events,
             has_news: false,
+            duties: BTreeMap::new(),
         };
         programme.build_feeds(wanted);
         programme
@@ -141,7 +144,10 @@ impl Programme {
             input @ (Input::Unit(_)
             | Input::Connected { .. }
             | Input::Lost { .. }
+            | Input::Condition { .. }
+            | Input::Choose(_)
             | Input::Inputs(_)
+            | Input::Select(_)
             | Input::Timeout) => input,
         };
         self.switch.handle(input, now);
@@ -163,6 +169,9 @@ impl Programme {
             match output {
                 Output::Unit(unit) => self.distribute(unit),
                 Output::ForceKeyframe { input, rendition } => wishes.push(KeyframeWish { input, rendition }),
+                Output::Duty { input, duty } => {
+                    self.duties.insert(input, duty);
+                }
                 Output::Event(happened) => {
                     (self.events)(happened.into_event((clock::wall(), clock::media())));
                     self.has_news = true;
@@ -199,6 +208,12 @@ impl Programme {
     /// When to call [`Self::handle`] with [`Input::Timeout`] if nothing else happens before; on the clock of `now`.
     pub fn poll_timeout(&self) -> Option<Media> {
         self.switch.poll_timeout().map(|(at, _)| at)
+    }
+
+    /// What workers are to be ready for, where that has changed since the last call. Tell them before they are asked for
+    /// keyframes.
+    pub fn take_duties(&mut self) -> BTreeMap<InputId, Duty> {
+        std::mem::take(&mut self.duties)
     }
 
     /// Whether the source has changed since the last call.
@@ -284,6 +299,7 @@ fn switch_settings(wanted: &Wanted<'_>, inputs: Vec<InputId>) -> SwitchSettings 
         rate: wanted.rate,
         streams: video.chain(sound).collect(),
         inputs,
+        selection: Selection::default(),
         thresholds: Thresholds::default(),
     }
 }

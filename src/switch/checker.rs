@@ -1,15 +1,16 @@
 //! The rules of the switch, checked on everything that leaves it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
 use super::grid::Grid;
-use super::world::{Worker, ms};
+use super::splice::HELD;
+use super::world::ms;
 use super::*;
 use crate::events::SourceOnAir;
-use crate::model::{AccessUnit, InputId, Media, RenditionId};
+use crate::model::{AccessUnit, AudioFrom, InputId, Manual, Media, RenditionId};
 
 /// Looks at everything that leaves the switch.
 pub(super) struct Checker {
@@ -19,12 +20,24 @@ pub(super) struct Checker {
     /// The longest time in which a stream that had something to send sent nothing.
     pub(super) longest_silence: Media,
     offset: Media,
-    /// The input that ought to be on air, and since when.
-    wanted: Option<(InputId, Media)>,
-    /// Since when it has been well without being on air on every stream.
+    /// The longest time for which the old picture waited for the new one.
+    pub(super) longest_held: Media,
+    /// When the programme went to an input.
+    switches: VecDeque<Media>,
+    /// Whose sound it is, if not that of the picture's input.
+    pub(super) sound: AudioFrom,
+    /// Since when an input has been well without being on air.
     awaited: Option<Media>,
+    stood_still: Media,
     /// The longest such time.
     pub(super) slowest_return: Media,
+}
+
+/// What is true of the inputs.
+pub(super) struct WellWorld<'w> {
+    /// Since when each has been well; `None` if it is not.
+    pub(super) well: Vec<Option<Media>>,
+    pub(super) manual: &'w Manual,
 }
 
 /// What has left one stream.
@@ -40,6 +53,8 @@ pub(super) struct Seen {
     pub(super) slate: u64,
     pub(super) missing: u64,
     restarted: bool,
+    /// What was given to the switch of late.
+    delivered: Vec<(Media, InputId, Bytes)>,
     /// When the slate's last burst began, and what was on air before: silence that fills a hole is no cut.
     before_burst: Option<(Media, InputId)>,
 }
@@ -65,6 +80,7 @@ impl Checker {
                 slate: 0,
                 missing: 0,
                 restarted: false,
+                delivered: Vec::new(),
                 before_burst: None,
             };
             (s.rendition.clone(), seen)
@@ -75,8 +91,11 @@ impl Checker {
             cuts: 0,
             longest_silence: Media::ZERO,
             offset: epoch.offset(),
-            wanted: None,
+            longest_held: Media::ZERO,
+            switches: VecDeque::new(),
+            sound: settings.selection.sound.clone(),
             awaited: None,
+            stood_still: Media::ZERO,
             slowest_return: Media::ZERO,
         }
     }
@@ -90,7 +109,14 @@ impl Checker {
         }
     }
 
-    pub(super) fn unit(&mut self, unit: &AccessUnit, now: Media, delivered: Option<&(RenditionId, Bytes)>) {
+    /// A unit was given to the switch.
+    pub(super) fn delivered(&mut self, unit: &AccessUnit, now: Media) {
+        let delivered = &mut self.streams.get_mut(&unit.rendition).unwrap().delivered;
+        delivered.retain(|(at, ..)| now - *at <= ms(1000));
+        delivered.push((now, unit.input.clone(), unit.payload.clone()));
+    }
+
+    pub(super) fn unit(&mut self, unit: &AccessUnit, now: Media) {
         let what = format!("{} {:?} from {} at {now:?}", unit.rendition, unit.pts, unit.input);
         let offset = self.offset;
         let on_picture = self
@@ -107,7 +133,8 @@ impl Checker {
         assert!(!changed || unit.key, "{what}: the source changed off a keyframe");
         let bridged = seen.before_burst.as_ref().is_some_and(|(at, input)| *at == now && *input == unit.input);
         let cut_to = changed && live && !bridged;
-        assert!(!cut_to || seen.video || on_picture, "{what}: the sound was cut to before the picture");
+        let apart = self.sound == AudioFrom::Input(unit.input.clone());
+        assert!(!cut_to || seen.video || on_picture || apart, "{what}: the sound was cut to before the picture");
         if let Some(last) = seen.last.as_ref().filter(|l| !live && l.at < now) {
             seen.before_burst = Some((now, last.input.clone()));
         }
@@ -134,9 +161,13 @@ impl Checker {
 
         if live {
             seen.live += 1;
-            let (rendition, payload) = delivered.expect("a live unit left while none was delivered");
-            assert!(*rendition == unit.rendition && *payload == unit.payload, "{what}: a live unit was held back");
-            let captured = i64::from_be_bytes(payload.as_ref().try_into().unwrap());
+            let ours = |(_, input, payload): &(Media, InputId, Bytes)| *input == unit.input && *payload == unit.payload;
+            let (at, ..) = seen.delivered.iter().find(|d| ours(d)).expect("a live unit left that was never delivered");
+            let held = now - *at;
+            let longest = if seen.video { HELD } else { Media::ZERO };
+            assert!(held <= longest, "{what}: a live unit was held back for {held:?}");
+            self.longest_held = self.longest_held.max(held);
+            let captured = i64::from_be_bytes(unit.payload.as_ref().try_into().unwrap());
             assert_eq!(seen.grid.time_of(captured) + offset, unit.pts, "{what}: a live unit left its place");
         } else {
             seen.slate += 1;
@@ -158,7 +189,7 @@ impl Checker {
 
     pub(super) fn event(&mut self, event: &Happened, now: Media) {
         match event {
-            Happened::Switched { from: SourceOnAir::Input(from), to: SourceOnAir::Slate, reason } => {
+            Happened::Switched { from: SourceOnAir::Input(from), to: SourceOnAir::Slate, reason, .. } => {
                 let everything = matches!(reason, Reason::Lost { .. } | Reason::Replaced { .. });
                 for seen in self.streams.values_mut().filter(|s| s.video || everything) {
                     if seen.clip_since.is_some() && seen.last.as_ref().is_some_and(|l| l.input == *from) {
@@ -175,7 +206,14 @@ impl Checker {
                     seen.owed = Some(now + seen.grid.interval());
                 }
             }
-            Happened::Switched { .. } | Happened::StreamLive { .. } | Happened::SlateLoaded { .. } => {}
+            Happened::Switched { to: SourceOnAir::Input(_), .. } => self.switches.push_back(now),
+            Happened::Switched { .. }
+            | Happened::StreamLive { .. }
+            | Happened::SlateLoaded { .. }
+            | Happened::ChosenByHand { .. }
+            | Happened::NoSuchInput { .. }
+            | Happened::Overruled { .. }
+            | Happened::Released { .. } => {}
         }
     }
 
@@ -185,29 +223,32 @@ impl Checker {
         }
     }
 
-    /// An input that has been well, and the first of those connected, for 5 s is on air on every stream.
-    pub(super) fn healthy_is_live(
-        &mut self,
-        settings: &SwitchSettings,
-        workers: &BTreeMap<InputId, Worker>,
-        now: Media,
-    ) {
-        let wanted = settings.inputs.iter().find(|i| workers.get(i).is_some_and(|w| w.connected));
-        if wanted != self.wanted.as_ref().map(|(input, _)| input) {
-            self.wanted = wanted.map(|input| (input.clone(), now));
-        }
-        let Some((input, wanted_since)) = &self.wanted else { return };
-        let Some(healthy_since) = workers.get(input).and_then(|w| w.healthy_since) else {
+    /// Where an input has been well for 5 s, no stream is the slate's: 7 s if another one may be waited for in vain, and longer
+    /// where the programme has changed its input too often to do it again.
+    pub(super) fn the_well_are_live(&mut self, world: &WellWorld<'_>, now: Media) {
+        let well = if *world.manual == Manual::Slate { None } else { world.well.iter().copied().flatten().min() };
+        let Some(well_since) = well.map(|since| since.max(self.stood_still)) else {
             self.awaited = None;
             return;
         };
-        let well_since = healthy_since.max(*wanted_since);
-        let dead: Vec<_> =
-            self.streams.iter().filter(|(_, s)| s.last.as_ref().is_none_or(|l| l.input != *input)).collect();
-        match (dead.first(), self.awaited) {
-            (Some((rendition, _)), _) => {
-                assert!(now - well_since < ms(5000), "{rendition} is not live though {input} has been well for 5 s");
-                self.awaited = Some(well_since);
+        let heard = |s: &Seen| s.video || self.sound == AudioFrom::Picture;
+        let filled = |s: &Seen| s.last.as_ref().is_none_or(|l| l.input.as_str() == SLATE);
+        let dead = self.streams.iter().find(|(_, s)| heard(s) && filled(s));
+        match (dead, self.awaited) {
+            (Some((rendition, _)), awaited) => {
+                while self.switches.front().is_some_and(|at| now - *at > ms(90_000)) {
+                    self.switches.pop_front();
+                }
+                let others = i64::try_from(world.well.len() - 1).unwrap();
+                let turns = if self.switches.is_empty() { 0 } else { others + 1 };
+                let patience = ms(5000 + 2000 * others) + Media(ONE_IN.0 * turns);
+                // From when it was well, or from when something else left the stream.
+                let since = awaited.unwrap_or(now).max(well_since);
+                assert!(
+                    now - since < patience,
+                    "{rendition} is not live though an input has been well for {patience:?}"
+                );
+                self.awaited = Some(since);
             }
             (None, Some(since)) => {
                 self.slowest_return = self.slowest_return.max(now - since);
@@ -219,7 +260,7 @@ impl Checker {
 
     /// The data plane was stopped until `now`.
     pub(super) fn stood_still(&mut self, now: Media) {
-        self.wanted = None;
+        self.stood_still = now;
         self.awaited = None;
         self.streams.values_mut().filter_map(|s| s.last.as_mut()).for_each(|l| l.at = now);
     }

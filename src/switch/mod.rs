@@ -32,16 +32,21 @@
 //! *Invariant:* what leaves a stream has strictly increasing places, each at most once, and changes its source only on a
 //! keyframe.
 
+mod change;
 mod epoch;
 mod grid;
 mod latency;
 mod programme;
+mod rate;
 mod report;
 mod selector;
+mod settings;
 mod splice;
 
 #[cfg(test)]
 mod checker;
+#[cfg(test)]
+mod choices;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
@@ -50,6 +55,8 @@ mod simulation;
 mod world;
 
 pub use epoch::{Epoch, How, SavedTime, SavedTimeError};
-pub use programme::{Input, Output, SLATE, Switch, SwitchSettings, Thresholds};
-pub use report::{Happened, Reason, SwitchSnapshot};
+pub use programme::{SLATE, Switch};
+pub use report::{Cut, Happened, Reason, SwitchSnapshot};
+pub use selector::{BURST, KEPT_FOR_PROVEN, MOST_IN_A_MINUTE, ONE_IN};
+pub use settings::{Input, Output, SwitchSettings, Thresholds};
 pub use splice::{SlateClip, SlateError, StreamSettings};

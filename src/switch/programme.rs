@@ -1,99 +1,21 @@
 //! One programme: inputs in, the streams' places out.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::change::{Became, Change, Picture};
 use super::epoch::{Epoch, SavedTime};
 use super::report::{Happened, Reason, SwitchSnapshot};
-use super::selector::Selector;
-use super::splice::{Fate, SlateClip, SlateError, Stream, StreamSettings};
+use super::selector::{Decision, Selector};
+use super::settings::{Input, Output, SwitchSettings};
+use super::splice::{Fate, SlateClip, SlateError, Stream};
 use crate::events::SourceOnAir;
-use crate::model::{AccessUnit, FrameRate, InputId, Media, RenditionId, Wall};
+use crate::model::{AccessUnit, AudioFrom, Duty, InputId, Manual, Media, Selection, Wall};
 
 /// The input id that slate units carry. No configured input may have this name.
 pub const SLATE: &str = "slate";
 
 /// The switch slept past its own deadline by more than this: the process did not run.
 const OVERSLEPT: Media = Media::from_millis(100);
-
-/// What a programme consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SwitchSettings {
-    /// The video grid.
-    pub rate: FrameRate,
-    /// The streams.
-    pub streams: Vec<StreamSettings>,
-    /// The inputs, in order of preference.
-    pub inputs: Vec<InputId>,
-    /// When to decide.
-    pub thresholds: Thresholds,
-}
-
-/// When the switch decides. All on the clock of `now`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thresholds {
-    /// A live unit may come this much later than units have lately come, before its stream is given to the slate …
-    pub stall: Media,
-    /// … or this many intervals of its stream, whichever is longer.
-    pub stall_intervals: u32,
-    /// Between two requests for the keyframe of a stream.
-    pub ask_again: Media,
-    /// A preferred input takes over after it has been connected for this long.
-    pub promote_after: Media,
-    /// Places that nobody filled for longer than this (the process was stopped) stay empty.
-    pub longest_fill: Media,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self {
-            stall: Media::from_millis(400),
-            stall_intervals: 10,
-            ask_again: Media::from_millis(500),
-            promote_after: Media::from_millis(2000),
-            longest_fill: Media::from_millis(10_000),
-        }
-    }
-}
-
-/// What happens to a programme.
-#[derive(Debug)]
-pub enum Input {
-    /// The worker of `input` is connected. Connected twice means another worker.
-    Connected {
-        /// Which input.
-        input: InputId,
-    },
-    /// The connection of its worker ended.
-    Lost {
-        /// Which input.
-        input: InputId,
-        /// What the connection said.
-        why: String,
-    },
-    /// A unit in worker time.
-    Unit(AccessUnit),
-    /// Other inputs, in order of preference.
-    Inputs(Vec<InputId>),
-    /// Nothing; the deadline is due.
-    Timeout,
-}
-
-/// What the switch wants done.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// This leaves the box: programme time, the next place of its stream.
-    Unit(Arc<AccessUnit>),
-    /// Ask the worker of `input` for a keyframe.
-    ForceKeyframe {
-        /// Whose worker.
-        input: InputId,
-        /// On which stream.
-        rendition: RenditionId,
-    },
-    /// For the log.
-    Event(Happened),
-}
 
 /// One programme. Feed it with [`Switch::handle`], drain [`Switch::poll_output`], and come back at
 /// [`Switch::poll_timeout`].
@@ -103,36 +25,31 @@ pub struct Switch {
     selector: Selector,
     streams: Vec<Stream>,
     picture: Picture,
+    /// Why the input that is to be on air was chosen.
+    decided: Option<(InputId, Reason)>,
+    /// What the workers were last told.
+    duties: BTreeMap<InputId, Duty>,
     on_air: SourceOnAir,
     reason: Reason,
     now: Media,
     out: VecDeque<Output>,
 }
 
-/// Whose pictures are on air; sound follows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Picture {
-    /// No stream's: live sound that is on air stays, none is cut to.
-    Nobody,
-    /// Sound may be cut to from the place of the first picture on.
-    Of { input: InputId, from: Media },
-    /// The programme is sound only: any may be cut to.
-    None,
-}
-
 impl Switch {
     /// A programme with nothing on air. `epoch` is consumed: one switch owns programme time.
     pub fn new(settings: SwitchSettings, epoch: Epoch) -> Self {
-        let SwitchSettings { rate, streams, inputs, thresholds } = settings;
+        let SwitchSettings { rate, streams, inputs, selection, thresholds } = settings;
         let slate = InputId::new(SLATE).expect("five lower-case letters");
         let streams: Vec<_> =
             streams.into_iter().map(|s| Stream::new(s, rate, &epoch, thresholds, slate.clone())).collect();
         let picture = if streams.iter().any(Stream::is_video) { Picture::Nobody } else { Picture::None };
         Self {
             epoch,
-            selector: Selector::new(inputs, thresholds.promote_after),
+            selector: Selector::new(inputs, selection, thresholds.answer),
             streams,
             picture,
+            decided: None,
+            duties: BTreeMap::new(),
             on_air: SourceOnAir::Nothing,
             reason: Reason::Started,
             now: Media(i64::MIN),
@@ -147,10 +64,17 @@ impl Switch {
             Input::Connected { input } => self.connected(&input, now),
             Input::Lost { input, why } => self.lost(&input, &Reason::Lost { input: input.clone(), why }, now),
             Input::Unit(unit) => self.unit(unit, now).into_iter().collect(),
+            Input::Condition { input, condition } => {
+                self.selector.condition(&input, condition, now);
+                Vec::new()
+            }
+            Input::Choose(manual) => self.command(manual, now),
             Input::Inputs(inputs) => {
                 let gone = self.selector.replace(inputs);
+                self.duties.retain(|input, _| !gone.contains(input));
                 gone.iter().flat_map(|g| self.lost(g, &Reason::Removed { input: g.clone() }, now)).collect()
             }
+            Input::Select(selection) => self.select(selection, now),
             Input::Timeout => Vec::new(),
         };
         self.decide(changes, now);
@@ -172,7 +96,7 @@ impl Switch {
         let on_air = stream.load(clip, now)?;
         self.out.push_back(Output::Event(Happened::SlateLoaded { rendition: rendition.clone() }));
         let reason = if self.reason == Reason::Started { Reason::SlateReady } else { self.reason.clone() };
-        let change = on_air.then_some(Change { rendition, live: false, reason });
+        let change = on_air.then_some(Change { rendition, what: Became::Filled(reason) });
         self.decide(change.into_iter().collect(), now);
         Ok(())
     }
@@ -186,8 +110,8 @@ impl Switch {
     pub fn poll_timeout(&self) -> Option<(Media, &'static str)> {
         let due = self.streams.iter().filter_map(Stream::due).map(|at| (at, "the slate's next unit"));
         let stall = self.streams.iter().filter_map(Stream::stall_deadline).map(|at| (at, "a live unit is overdue"));
-        let promotion = self.selector.deadline().map(|at| (at, "a preferred input has stayed"));
-        due.chain(stall).chain(promotion).min_by_key(|(at, _)| *at)
+        let held = self.streams.iter().filter_map(Stream::held_until).map(|at| (at, "a picture has waited"));
+        due.chain(stall).chain(held).chain(self.selector.deadline()).min_by_key(|(at, _)| *at)
     }
 
     /// The map between worker time and programme time.
@@ -207,6 +131,7 @@ impl Switch {
             programme_time: reached.unwrap_or_else(|| self.epoch.programme(now)),
             source: self.on_air.clone(),
             reason: self.reason.to_string(),
+            manual: self.selector.manual().clone(),
             inputs: self.selector.snapshot(now),
             renditions: self.streams.iter().map(|s| s.snapshot(now)).collect(),
         }
@@ -215,10 +140,14 @@ impl Switch {
     /// Time does not go back, and time in which this process did not run is held against nobody.
     fn advance_clock(&mut self, now: Media) -> Media {
         self.now = self.now.max(now);
-        if self.poll_timeout().is_some_and(|(at, _)| self.now - at > OVERSLEPT) {
+        if let Some((at, _)) = self.poll_timeout()
+            && self.now - at > OVERSLEPT
+        {
             for stream in &mut self.streams {
                 stream.forgive(self.now);
             }
+            // A little more: what waits in the sockets is to be heard first.
+            self.selector.forgive(self.now - at + OVERSLEPT);
         }
         self.now
     }
@@ -226,43 +155,99 @@ impl Switch {
     fn connected(&mut self, input: &InputId, now: Media) -> Vec<Change> {
         // A worker that is replaced without its loss being noticed: the next one's units do not continue the last one's.
         let changes = self.lost(input, &Reason::Replaced { input: input.clone() }, now);
-        if self.selector.connected(input, now) && self.selector.chosen() == Some(input) {
-            self.expect_chosen(now);
+        if self.selector.connected(input, now) {
+            // It is told anew what it is to be ready for.
+            self.duties.remove(input);
         }
         changes
     }
 
     /// What was live from `input` goes to the slate.
     fn lost(&mut self, input: &InputId, reason: &Reason, now: Media) -> Vec<Change> {
-        self.selector.lost(input);
-        let live = self.streams.iter_mut().filter(|s| s.live() == Some(input));
+        let why = match reason {
+            Reason::Lost { why, .. } => why.clone(),
+            other => other.to_string(),
+        };
+        self.selector.lost(input, &why, reason, now);
+        self.fall(|s| s.live() == Some(input), reason, now)
+    }
+
+    /// These streams go to the slate, as far as they are live.
+    fn fall(&mut self, which: impl Fn(&Stream) -> bool, reason: &Reason, now: Media) -> Vec<Change> {
+        let live = self.streams.iter_mut().filter(|s| s.live().is_some() && which(s));
         live.map(|stream| {
             stream.fall(now);
-            Change { rendition: stream.rendition().clone(), live: false, reason: reason.clone() }
+            Change::filled(stream, reason.clone())
         })
         .collect()
     }
 
+    fn command(&mut self, manual: Manual, now: Media) -> Vec<Change> {
+        let slate = manual == Manual::Slate;
+        // Nobody who asks for the slate wants to be heard; sound that was set apart from the picture goes on.
+        let muted = slate && self.selector.command(manual.clone()) && self.sound_apart().is_none();
+        if !slate && !self.selector.command(manual.clone()) {
+            self.out.push_back(Output::Event(Happened::NoSuchInput { wanted: manual.clone() }));
+        }
+        self.fall(|s| !s.is_video() && muted, &Reason::ByHand(manual), now)
+    }
+
+    fn select(&mut self, selection: Selection, now: Media) -> Vec<Change> {
+        let apart = self.sound_apart().cloned();
+        self.selector.select(selection, now);
+        let Some(sound) = self.sound_apart().cloned().filter(|sound| Some(sound) != apart.as_ref()) else {
+            return Vec::new();
+        };
+        let reason = Reason::SoundFrom { input: sound.clone() };
+        self.fall(|s| !s.is_video() && s.live() != Some(&sound), &reason, now)
+    }
+
+    /// Whose sound goes with the picture, if not that of the picture's input.
+    fn sound_apart(&self) -> Option<&InputId> {
+        match &self.selector.selection().sound {
+            AudioFrom::Input(input) if self.picture != Picture::None => Some(input),
+            AudioFrom::Input(_) | AudioFrom::Picture => None,
+        }
+    }
+
     fn unit(&mut self, unit: AccessUnit, now: Media) -> Option<Change> {
+        let apart = self.sound_apart().cloned();
         let stream = self.streams.iter_mut().find(|s| s.takes(&unit))?;
-        let (video, key) = (stream.is_video(), unit.key);
-        if video {
+        let (video, key, captured) = (stream.is_video(), unit.key, unit.pts);
+        let shown = video || self.picture == Picture::None;
+        if shown {
             self.selector.picture(&unit.input, now);
         }
         let input = unit.input.clone();
-        let chosen = self.selector.chosen() == Some(&input);
         let on_air = stream.live() == Some(&input);
-        let (may_cut, outlived) = match &self.picture {
-            Picture::Of { input: of, from } => (unit.pts >= *from && *of == input, unit.pts >= *from && *of != input),
-            Picture::Nobody => (false, false),
-            Picture::None => (true, false),
+        let may_cut = match (&apart, &self.picture) {
+            _ if video => self.selector.chosen() == Some(&input),
+            (Some(sound), _) if *sound != input => return None,
+            (Some(_), _) => true,
+            // Where the picture has been cut to another input, sound of this one ends.
+            (None, Picture::Of { input: of, from }) if unit.pts >= *from && *of != input => return None,
+            (None, Picture::Of { input: of, from }) => unit.pts >= *from && *of == input,
+            (None, Picture::Nobody) => false,
+            (None, Picture::None) => self.selector.chosen() == Some(&input),
         };
-        // Where the picture has been cut to another input, sound of this one ends.
-        if !(chosen || on_air) || (outlived && !video) {
+        if !(may_cut || on_air || self.selector.chosen() == Some(&input)) {
             return None;
         }
 
-        let fate = stream.offer(unit, now, may_cut || video, &mut self.out);
+        let fate = stream.offer(unit, now, may_cut, &mut self.out);
+        // The chosen input's keyframes lie behind what another input has on air: that waits for the next one, if it is not long,
+        // and otherwise only the slate can.
+        let behind = fate == Fate::OffTurn && video && key && !on_air && stream.live().is_some();
+        let mut bridges = false;
+        if behind && stream.held_until().is_none() {
+            stream.ask_at_once();
+            if stream.can_wait_for(captured, now) {
+                stream.wait_for_another(now);
+            } else {
+                stream.fall(now);
+                bridges = true;
+            }
+        }
         let ask = match &fate {
             Fate::Passed | Fate::Cut(_) => false,
             Fate::PassedBroken => true,
@@ -272,32 +257,38 @@ impl Switch {
             let rendition = stream.rendition().clone();
             self.out.push_back(Output::ForceKeyframe { input: input.clone(), rendition });
         }
-        let rendition = stream.rendition().clone();
         match fate {
-            Fate::Cut(reason) => {
+            Fate::Cut(cut) => {
                 if video && !matches!(&self.picture, Picture::Of { input: of, .. } if *of == input) {
-                    self.picture = Picture::Of { input, from: stream.last_time() };
+                    self.picture = Picture::Of { input: input.clone(), from: stream.last_time() };
                 }
-                Some(Change { rendition, live: true, reason })
+                if shown {
+                    self.selector.arrived(&input);
+                }
+                Some(Change::live(stream, cut))
             }
-            // The chosen input's keyframes lie behind what another input has on air: only the slate can wait for them.
-            Fate::OffTurn if video && key && stream.live().is_some() && !on_air => {
-                stream.fall(now);
-                Some(Change { rendition, live: false, reason: Reason::Bridging { input } })
-            }
+            Fate::OffTurn if bridges => Some(Change::filled(stream, Reason::Bridging { input })),
             Fate::OffTurn | Fate::Passed | Fate::PassedBroken | Fate::NotAKey => None,
         }
     }
 
     /// Everything that follows from the clock and from what was just taken in.
     fn decide(&mut self, mut changes: Vec<Change>, now: Media) {
-        for stream in &mut self.streams {
-            if let Some(reason) = stream.stalled(now) {
-                stream.fall(now);
-                changes.push(Change { rendition: stream.rendition().clone(), live: false, reason });
-            }
+        self.release_held(now);
+        self.end_stalls(&mut changes, now);
+        let shown = match self.source() {
+            SourceOnAir::Input(input) => Some(input),
+            SourceOnAir::Slate | SourceOnAir::Nothing => None,
+        };
+        let decision = self.selector.choose(shown.as_ref(), now);
+        if let Some(Decision { to: None, reason }) = &decision {
+            let sound_only = self.picture == Picture::None;
+            changes.extend(self.fall(|s| s.is_video() || sound_only, reason, now));
         }
-        if self.selector.choose(now) {
+        self.out.extend(self.selector.take_news().into_iter().map(Output::Event));
+        self.tell_duties();
+        if let Some(Decision { to: Some(input), reason }) = decision {
+            self.decided = Some((input, reason));
             self.expect_chosen(now);
         }
         if let Picture::Of { input, .. } = &self.picture
@@ -309,11 +300,58 @@ impl Switch {
         self.report(changes);
     }
 
+    /// Old pictures that have waited for another one for long enough go on.
+    fn release_held(&mut self, now: Media) {
+        for stream in self.streams.iter_mut().filter(|s| s.held_until().is_some_and(|at| at <= now)) {
+            stream.release(now, &mut self.out);
+        }
+    }
+
+    /// Streams whose units are overdue go to the slate. An input that has none left which is looked at has stalled.
+    fn end_stalls(&mut self, changes: &mut Vec<Change>, now: Media) {
+        let sound_only = self.picture == Picture::None;
+        let mut silent = Vec::new();
+        for stream in &mut self.streams {
+            let Some(reason) = stream.stalled(now) else { continue };
+            if let Some(input) = stream.live().filter(|_| stream.is_video() || sound_only) {
+                silent.push((input.clone(), reason.clone()));
+            }
+            stream.fall(now);
+            changes.push(Change::filled(stream, reason));
+        }
+        for (input, reason) in silent {
+            if !self.streams.iter().any(|s| (s.is_video() || sound_only) && s.live() == Some(&input)) {
+                self.selector.stalled(&input, &reason, now);
+            }
+        }
+    }
+
+    /// Opens the gates that are needed before those that are not are closed.
+    fn tell_duties(&mut self) {
+        let live = |input: &InputId| self.streams.iter().any(|s| s.is_video() && s.live() == Some(input));
+        let wanted = self.selector.inputs().map(|input| {
+            let duty = if live(input) { Duty::OnAir } else { self.selector.duty(input) };
+            (duty, input.clone())
+        });
+        let mut changed: Vec<_> = wanted.filter(|(duty, input)| self.duties.get(input) != Some(duty)).collect();
+        changed.sort_by_key(|(duty, _)| *duty);
+        for (duty, input) in changed {
+            self.duties.insert(input.clone(), duty);
+            self.out.push_back(Output::Duty { input, duty });
+        }
+    }
+
     /// Asks the chosen input for a keyframe on every stream that it is to fill.
     fn expect_chosen(&mut self, now: Media) {
         let Some(chosen) = self.selector.chosen() else { return };
-        for stream in self.streams.iter_mut().filter(|s| s.live() != Some(chosen)) {
+        for stream in &mut self.streams {
+            // The old picture that was to be left is chosen again.
+            if stream.live() == Some(chosen) {
+                stream.release(now, &mut self.out);
+                continue;
+            }
             stream.expect_another(now);
+            stream.wait_for_another(now);
             if stream.is_video() && stream.may_ask(now) {
                 let (input, rendition) = (chosen.clone(), stream.rendition().clone());
                 self.out.push_back(Output::ForceKeyframe { input, rendition });
@@ -338,15 +376,22 @@ impl Switch {
             && source != self.on_air
         {
             let from = std::mem::replace(&mut self.on_air, source.clone());
-            self.reason = change.reason.clone();
-            let reason = change.reason.clone();
-            self.out.push_back(Output::Event(Happened::Switched { from, to: source, reason }));
+            let (cut, because) = match &change.what {
+                Became::Live(cut) => (Some(cut.clone()), Reason::InHand(cut.clone())),
+                Became::Filled(reason) => (None, reason.clone()),
+            };
+            self.reason = match (&source, &self.decided) {
+                (SourceOnAir::Input(input), Some((chosen, reason))) if chosen == input => reason.clone(),
+                (SourceOnAir::Input(_) | SourceOnAir::Slate | SourceOnAir::Nothing, _) => because,
+            };
+            let reason = self.reason.clone();
+            self.out.push_back(Output::Event(Happened::Switched { from, to: source, reason, cut }));
             return;
         }
-        for Change { rendition, live, reason } in changes {
-            self.out.push_back(Output::Event(match live {
-                true => Happened::StreamLive { rendition, reason },
-                false => Happened::StreamFilled { rendition, reason },
+        for Change { rendition, what } in changes {
+            self.out.push_back(Output::Event(match what {
+                Became::Live(cut) => Happened::StreamLive { rendition, reason: Reason::InHand(cut) },
+                Became::Filled(reason) => Happened::StreamFilled { rendition, reason },
             }));
         }
     }
@@ -361,12 +406,4 @@ impl Switch {
             None => SourceOnAir::Nothing,
         }
     }
-}
-
-/// A stream that became live, or ceased to be.
-#[derive(Debug)]
-struct Change {
-    rendition: RenditionId,
-    live: bool,
-    reason: Reason,
 }

@@ -45,7 +45,13 @@ fn count(world: &World, name: &str) -> crate::events::RenditionSnapshot {
 fn switches(world: &World, since: Media) -> Vec<(i64, &SourceOnAir)> {
     let switched = world.events.iter().filter_map(|(at, event)| match event {
         Happened::Switched { to, .. } => Some(((*at - since).to_ticks(1000), to)),
-        Happened::StreamFilled { .. } | Happened::StreamLive { .. } | Happened::SlateLoaded { .. } => None,
+        Happened::StreamFilled { .. }
+        | Happened::StreamLive { .. }
+        | Happened::SlateLoaded { .. }
+        | Happened::ChosenByHand { .. }
+        | Happened::NoSuchInput { .. }
+        | Happened::Overruled { .. }
+        | Happened::Released { .. } => None,
     });
     switched.collect()
 }

@@ -1,8 +1,8 @@
 //! Random faults from a seed, on a virtual box, with every rule checked at every step.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::world::{Pace, World, ms, settings};
-use crate::model::{Codec, FrameRate, Media};
+use super::world::{Pace, World, id, ms, settings};
+use crate::model::{AudioFrom, Codec, Fault, FrameRate, Lead, Manual, Media, Selection, SelectionMode};
 
 const VIRTUAL: Media = Media::from_millis(60_000);
 
@@ -25,8 +25,13 @@ fn run(seed: u64, sum: &mut Sum) -> u64 {
     let streams = [("main", Codec::H264), ("small", Codec::Hevc), ("aac-128k", Codec::Aac), ("opus-96k", Codec::Opus)];
     let streams: Vec<_> =
         streams.into_iter().enumerate().filter(|(n, _)| *n == 0 || rng.bool()).map(|(_, s)| s).collect();
-    let inputs: &[&str] = if rng.u8(0..4) == 0 { &["camera", "film"] } else { &["camera"] };
+    let inputs: &[&str] = match rng.u8(0..4) {
+        0 | 1 => &["camera"],
+        2 => &["camera", "film"],
+        _ => &["camera", "film", "phone"],
+    };
     let mut world = World::new(settings(FrameRate { num, den }, &streams, inputs), seed);
+    world.gated = rng.bool();
 
     if rng.u8(0..8) > 0 {
         world.load_slates();
@@ -39,7 +44,7 @@ fn run(seed: u64, sum: &mut Sum) -> u64 {
         let pace = Pace { latency: ms(rng.i64(5..300)), jitter: ms(rng.i64(0..60)) };
         let video = rng.bool();
         sum.faults += 1;
-        let fault = rng.u8(0..14);
+        let fault = rng.u8(0..20);
         if std::env::var_os("HOLDFAST_TRACE").is_some() {
             println!("{:>9.3} fault {fault} on {input} {pace:?}", world.now.0 as f64 / 1e9);
         }
@@ -66,6 +71,23 @@ fn run(seed: u64, sum: &mut Sum) -> u64 {
             10 => world.set_pace(input, pace),
             11 => world.load_slates(),
             12 => world.kill_plane(ms(rng.i64(1..1500))),
+            14..=16 => {
+                let fault = Fault::ALL[rng.usize(0..Fault::ALL.len())];
+                world.tell(input, &[fault]);
+                world.run(ms(rng.i64(20..5000)));
+                world.tell(input, &[]);
+            }
+            17 => {
+                world.choose(if rng.bool() { Manual::Input(id(input)) } else { Manual::Slate });
+                world.run(ms(rng.i64(20..5000)));
+                world.choose(Manual::Auto);
+            }
+            18 => world.select(Selection {
+                mode: if rng.bool() { SelectionMode::Scored(Lead::default()) } else { SelectionMode::Standby },
+                sound: if rng.bool() { AudioFrom::Picture } else { AudioFrom::Input(id(input)) },
+                ..Selection::default()
+            }),
+            19 => world.start(input, pace),
             _ => world.stop_plane(ms(rng.i64(1..14_000))),
         }
         world.check.counters_agree(&world.switch.snapshot(world.now), false);

@@ -9,10 +9,18 @@ use super::Thresholds;
 use super::epoch::{AHEAD, Epoch};
 use super::grid::Grid;
 use super::latency::Latency;
-use super::programme::Output;
-use super::report::Reason;
+use super::rate::ByteRate;
+use super::report::{Cut, Reason};
+use super::settings::Output;
 use crate::events::RenditionSnapshot;
 use crate::model::{AccessUnit, AudioGrid, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track};
+
+/// The old picture may wait for so long, unsent, until the new one's keyframe is in hand: a quick encoder's latency and some
+/// places. Less than the patience with a stalled one, and destinations do not notice it.
+pub(super) const HELD: Media = Media::from_millis(300);
+
+/// One choice lets the old picture wait so many times: from the decision on, and when a keyframe has come too late.
+const HOLDS: u32 = 2;
 
 /// One stream of the programme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +76,10 @@ pub(super) struct Stream {
     /// The next place to fill, on the workers' grid. Everything before it was sent or is counted as missing.
     next: i64,
     source: Source,
+    /// What its live input has delivered and waits for the keyframe of another one.
+    held: Option<Held>,
+    /// How often it has waited since another one was chosen.
+    holds: u32,
     clip: Option<SlateClip>,
     latency: Latency,
     /// When a keyframe was last asked for.
@@ -78,6 +90,12 @@ pub(super) struct Stream {
     rate: ByteRate,
     thresholds: Thresholds,
     slate: InputId,
+}
+
+#[derive(Debug)]
+struct Held {
+    until: Media,
+    units: VecDeque<AccessUnit>,
 }
 
 /// Who fills the stream.
@@ -117,7 +135,7 @@ pub(super) enum Fate {
     /// It went out after a hole, and a decoder cannot make sense of it.
     PassedBroken,
     /// It went out, and its input is on air from here on.
-    Cut(Reason),
+    Cut(Cut),
     /// It cannot be cut to: it is not a keyframe.
     NotAKey,
     /// It came too late, too early or twice.
@@ -141,6 +159,8 @@ impl Stream {
             offset,
             next: grid.at_or_after(epoch.floor() - offset),
             source: Source::Nothing,
+            held: None,
+            holds: 0,
             clip: None,
             latency: Latency::new(),
             asked: None,
@@ -202,15 +222,14 @@ impl Stream {
             return Fate::OffTurn;
         }
         if self.live() == Some(&unit.input) {
-            let hole = place > self.next;
-            if hole && self.is_video() {
-                self.skip_to(place);
-            } else {
-                self.fill_to(place, now, out);
-            }
-            let broken = hole && !unit.key;
-            self.pass(unit, now, out);
-            return if broken { Fate::PassedBroken } else { Fate::Passed };
+            return match (&mut self.held, &mut self.source) {
+                (Some(held), Source::Live { arrived, .. }) => {
+                    *arrived = now;
+                    held.units.push_back(unit);
+                    Fate::Passed
+                }
+                (Some(_) | None, _) => self.go_on(unit, now, out),
+            };
         }
         if !unit.key {
             self.counts.late += 1;
@@ -220,22 +239,76 @@ impl Stream {
             self.counts.late += 1;
             return Fate::OffTurn;
         }
+        self.release_before(place, now, out);
         if self.live().is_some() {
             self.fall(now);
         }
         self.fill_to(place, now, out);
-        let reason = Reason::InHand {
+        let cut = Cut {
             input: unit.input.clone(),
             rendition: self.rendition.clone(),
             latency: now - time,
             filled: std::mem::take(&mut self.filled),
         };
         self.pass(unit, now, out);
-        Fate::Cut(reason)
+        Fate::Cut(cut)
+    }
+
+    /// The next unit of the live input.
+    fn go_on(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) -> Fate {
+        let place = self.grid.nearest(unit.pts);
+        if place < self.next {
+            self.counts.late += 1;
+            return Fate::OffTurn;
+        }
+        let hole = place > self.next;
+        if hole && self.is_video() {
+            self.skip_to(place);
+        } else {
+            self.fill_to(place, now, out);
+        }
+        let broken = hole && !unit.key;
+        self.pass(unit, now, out);
+        if broken { Fate::PassedBroken } else { Fate::Passed }
+    }
+
+    /// Whether a keyframe that was captured at `captured` and came only now tells that the next one can be waited for.
+    pub(super) fn can_wait_for(&self, captured: Media, now: Media) -> bool {
+        let next_one = (now - captured) + self.grid.interval() + self.grid.interval();
+        self.held.is_some() || (self.holds < HOLDS && next_one <= HELD)
+    }
+
+    /// The old picture waits, so that the keyframe that is asked for now lies ahead of it. Pictures only: sound can be cut to
+    /// anywhere.
+    pub(super) fn wait_for_another(&mut self, now: Media) {
+        if self.is_video() && self.live().is_some() && self.held.is_none() && self.holds < HOLDS {
+            self.holds += 1;
+            self.held = Some(Held { until: now + HELD, units: VecDeque::new() });
+        }
+    }
+
+    /// When the old picture goes on, whatever has come.
+    pub(super) fn held_until(&self) -> Option<Media> {
+        self.held.as_ref().map(|held| held.until)
+    }
+
+    /// The old picture goes on.
+    pub(super) fn release(&mut self, now: Media, out: &mut VecDeque<Output>) {
+        self.release_before(i64::MAX, now, out);
+    }
+
+    /// What waits before `place` leaves; what comes after it is the new picture's.
+    fn release_before(&mut self, place: i64, now: Media, out: &mut VecDeque<Output>) {
+        for unit in self.held.take().into_iter().flat_map(|held| held.units) {
+            if self.grid.nearest(unit.pts) < place {
+                self.go_on(unit, now, out);
+            }
+        }
     }
 
     /// Live units end here: the slate goes on, its first unit within one interval.
     pub(super) fn fall(&mut self, now: Media) {
+        self.held = None;
         self.latency.silent();
         self.source = match self.clip {
             Some(_) => Source::Slate { position: 0, latest: now + self.grid.interval() },
@@ -345,9 +418,15 @@ impl Stream {
         may
     }
 
+    /// What was asked for came too late: it may be asked for again.
+    pub(super) fn ask_at_once(&mut self) {
+        self.asked = None;
+    }
+
     /// Another worker is to fill this stream: it may be asked at once, and what it captured before does not tell its latency.
     pub(super) fn expect_another(&mut self, now: Media) {
-        self.asked = None;
+        self.holds = 0;
+        self.ask_at_once();
         self.latency.fresh_from(now);
     }
 
@@ -435,33 +514,5 @@ impl Stream {
         self.rate.count(unit.payload.len(), now);
         self.next += 1;
         out.push_back(Output::Unit(Arc::new(unit)));
-    }
-}
-
-/// Bytes of the last second, in tenths.
-#[derive(Debug, Default)]
-struct ByteRate {
-    tenths: [u64; 10],
-    newest: i64,
-}
-
-impl ByteRate {
-    fn count(&mut self, bytes: usize, now: Media) {
-        let tenth = now.0.div_euclid(100_000_000);
-        for gone in (self.newest + 1..=tenth).rev().take(10) {
-            self.tenths[Self::slot(gone)] = 0;
-        }
-        self.newest = self.newest.max(tenth);
-        self.tenths[Self::slot(tenth)] += bytes as u64;
-    }
-
-    fn bits_per_second(&self, now: Media) -> u32 {
-        let tenth = now.0.div_euclid(100_000_000);
-        let bytes: u64 = (tenth - 9..=tenth).filter(|t| *t <= self.newest).map(|t| self.tenths[Self::slot(t)]).sum();
-        u32::try_from(bytes * 8).unwrap_or(u32::MAX)
-    }
-
-    fn slot(tenth: i64) -> usize {
-        usize::try_from(tenth.rem_euclid(10)).unwrap_or(0)
     }
 }

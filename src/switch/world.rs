@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::checker::Checker;
+use super::checker::{Checker, WellWorld};
 use super::grid::Grid;
 use super::*;
 use crate::events::SourceOnAir;
 use crate::model::{
-    AccessUnit, AudioFormat, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track, TrackFormat,
-    VideoFormat, Wall,
+    AccessUnit, AudioFormat, Codec, CodecConfig, Condition, Duty, Fault, Finding, FrameRate, InputId, Manual, Media,
+    RenditionId, Selection, Track, TrackFormat, VideoFormat, Wall,
 };
 
 pub(super) const MS: i64 = 1_000_000;
@@ -46,11 +46,16 @@ pub(super) struct World {
     pub(super) rng: fastrand::Rng,
     pub(super) events: Vec<(Media, Happened)>,
     pub(super) asked: u64,
+    pub(super) duties: BTreeMap<InputId, Duty>,
+    /// Workers encode no pictures while they are on standby.
+    pub(super) gated: bool,
     settings: SwitchSettings,
     workers: BTreeMap<InputId, Worker>,
     heap: BTreeMap<(Media, u64), Due>,
     sequence: u64,
     plane: Plane,
+    /// What an operator wants, as far as the data plane was there to hear it.
+    pub(super) manual: Manual,
     clips: Vec<RenditionId>,
     saved: Option<SavedTime>,
 }
@@ -73,6 +78,8 @@ pub(super) struct Worker {
     generation: u64,
     streams: Vec<Encoder>,
     pub(super) connected: bool,
+    /// What it says of its input.
+    told: Condition,
     /// Since when nothing has been wrong with it.
     pub(super) healthy_since: Option<Media>,
 }
@@ -103,6 +110,7 @@ pub(super) fn settings(rate: FrameRate, streams: &[(&str, Codec)], inputs: &[&st
             .map(|(name, codec)| StreamSettings { rendition: rendition(name), codec: *codec, sound: None })
             .collect(),
         inputs: inputs.iter().map(|name| id(name)).collect(),
+        selection: Selection::default(),
         thresholds: Thresholds::default(),
     }
 }
@@ -129,11 +137,14 @@ impl World {
             rng,
             events: Vec::new(),
             asked: 0,
+            duties: BTreeMap::new(),
+            gated: false,
             settings,
             workers: BTreeMap::new(),
             heap: BTreeMap::new(),
             sequence: 0,
             plane: Plane::Running,
+            manual: Manual::Auto,
             clips: Vec::new(),
             saved,
         }
@@ -162,7 +173,7 @@ impl World {
         let config = config(stream.codec, self.settings.rate, "slate");
         self.check.streams.get_mut(&stream.rendition).unwrap().clip_since.get_or_insert(self.now);
         self.switch.load_slate(SlateClip { rendition: stream.rendition.clone(), config, units }, self.now).unwrap();
-        self.drain(None);
+        self.drain();
     }
 
     /// Starts a worker, which connects at once and captures from its next grid places on.
@@ -191,7 +202,8 @@ impl World {
         }
         let connected = !matches!(self.plane, Plane::Dead(_));
         let healthy_since = Some(self.now);
-        self.workers.insert(input.clone(), Worker { generation, streams, connected, healthy_since });
+        self.workers
+            .insert(input.clone(), Worker { generation, streams, connected, told: Condition::GOOD, healthy_since });
         self.signal(Input::Connected { input });
     }
 
@@ -266,6 +278,33 @@ impl World {
         if matches!(self.plane, Plane::Running) {
             self.plane = Plane::Stopped(self.now + down, VecDeque::new());
         }
+    }
+
+    /// What a worker says of its input.
+    pub(super) fn tell(&mut self, name: &str, faults: &[Fault]) {
+        let input = id(name);
+        let finding = |fault: &Fault| Finding { fault: *fault, evidence: format!("proof of {fault}") };
+        let condition = Condition::new(faults.iter().map(finding).collect());
+        if let Some(worker) = self.workers.get_mut(&input).filter(|w| !w.streams.is_empty()) {
+            worker.told = condition.clone();
+            worker.healthy_since = worker.healthy_since.map(|_| self.now);
+            self.signal(Input::Condition { input, condition });
+        }
+    }
+
+    /// What an operator asks for.
+    pub(super) fn choose(&mut self, manual: Manual) {
+        if !matches!(self.plane, Plane::Dead(_)) {
+            self.manual = manual.clone();
+            self.signal(Input::Choose(manual));
+        }
+    }
+
+    /// Other rules.
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.settings.selection = selection.clone();
+        self.check.sound = selection.sound.clone();
+        self.signal(Input::Select(selection));
     }
 
     /// Lets `time` pass.
@@ -357,7 +396,10 @@ impl World {
         if encoder.queue.len() >= WORKER_BUFFER {
             encoder.overflow();
         }
-        if key || !encoder.await_key {
+        let gate = self.duties.get(input).copied().filter(|_| self.gated && video).unwrap_or(Duty::OnAir);
+        if gate == Duty::Warm {
+            (encoder.await_key, encoder.force) = (true, true);
+        } else if key || !encoder.await_key {
             encoder.await_key = false;
             encoder.queue.push_back((ready, unit));
             self.schedule(ready, Due::Deliver { input: input.clone(), generation, stream });
@@ -390,6 +432,7 @@ impl World {
         let (epoch, how) = Epoch::resume(self.saved.as_ref(), "boot", self.now, wall(self.now), rate);
         assert!(self.saved.is_none() || how == How::SameBoot);
         self.check.restart(&epoch);
+        (self.manual, self.duties) = (Manual::Auto, BTreeMap::new());
         self.switch = Switch::new(self.settings.clone(), epoch);
         for name in self.clips.clone() {
             let stream = self.settings.streams.iter().find(|s| s.rendition == name).unwrap().clone();
@@ -402,7 +445,9 @@ impl World {
             worker.connected = true;
             worker.healthy_since = worker.healthy_since.map(|_| self.now);
             worker.streams.iter_mut().for_each(Encoder::overflow);
-            self.give(Input::Connected { input });
+            let condition = worker.told.clone();
+            self.give(Input::Connected { input: input.clone() });
+            self.give(Input::Condition { input, condition });
         }
     }
 
@@ -416,26 +461,33 @@ impl World {
     }
 
     fn give(&mut self, input: Input) {
-        let delivered = match &input {
-            Input::Unit(unit) => Some((unit.rendition.clone(), unit.payload.clone())),
-            Input::Connected { .. } | Input::Lost { .. } | Input::Inputs(_) | Input::Timeout => None,
-        };
+        if let Input::Unit(unit) = &input {
+            self.check.delivered(unit, self.now);
+        }
         self.switch.handle(input, self.now);
-        self.drain(delivered.as_ref());
+        self.drain();
     }
 
-    fn drain(&mut self, delivered: Option<&(RenditionId, Bytes)>) {
+    fn drain(&mut self) {
         let mut outputs = 0;
         while let Some(output) = self.switch.poll_output() {
             outputs += 1;
             match output {
-                Output::Unit(unit) => self.check.unit(&unit, self.now, delivered),
+                Output::Unit(unit) => {
+                    let open = self.duties.get(&unit.input) != Some(&Duty::Warm);
+                    assert!(open || unit.track == Track::Audio, "{}'s gate was closed on air", unit.input);
+                    self.check.unit(&unit, self.now);
+                }
                 Output::ForceKeyframe { input, rendition } => {
                     self.asked += 1;
+                    assert_eq!(self.duties.get(&input), Some(&Duty::OnAir), "a keyframe of a closed gate");
                     let worker = self.workers.get_mut(&input).unwrap();
                     for encoder in worker.streams.iter_mut().filter(|e| e.settings.rendition == rendition) {
                         encoder.force = true;
                     }
+                }
+                Output::Duty { input, duty } => {
+                    self.duties.insert(input, duty);
                 }
                 Output::Event(event) => {
                     self.check.event(&event, self.now);
@@ -454,7 +506,10 @@ impl World {
                 println!("{:>9.3} {event:?}", at.0 as f64 / 1e9);
             }
         }
-        self.check.healthy_is_live(&self.settings, &self.workers, self.now);
+        let well =
+            |i: &InputId| self.workers.get(i).filter(|w| w.connected && w.told.is_good()).and_then(|w| w.healthy_since);
+        let world = WellWorld { well: self.settings.inputs.iter().map(well).collect(), manual: &self.manual };
+        self.check.the_well_are_live(&world, self.now);
         if let Some(saved) = self.switch.due_save(self.now, wall(self.now)) {
             self.saved = Some(SavedTime::parse(&saved.to_json()).unwrap());
         }

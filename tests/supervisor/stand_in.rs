@@ -10,9 +10,10 @@ use std::time::Duration;
 use holdfast::clock;
 use holdfast::config::Paths;
 use holdfast::events::{
-    ChildCommand, ChildMessage, Event, EventKind, Expected, InputSnapshot, PlaneSnapshot, Role, Severity, SourceOnAir,
+    ChildCommand, ChildMessage, Event, EventKind, Expected, InputSnapshot, InputStanding, PlaneSnapshot, Role,
+    Severity, SourceOnAir,
 };
-use holdfast::model::{InputId, Media};
+use holdfast::model::{Condition, InputId, Media};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::{load, lock};
 
@@ -173,7 +174,14 @@ fn report(sender: &ChildSender, on_air: bool) {
         programme_time: Media::ZERO,
         source: SourceOnAir::Input(input.clone()),
         source_reason: "it is the stand-in's only one".to_owned(),
-        inputs: vec![InputSnapshot { id: input, connected: true, last_unit_ms: Some(0) }],
+        inputs: vec![InputSnapshot {
+            id: input,
+            connected: true,
+            last_unit_ms: Some(0),
+            condition: Condition::GOOD,
+            standing: InputStanding::Ready,
+            score: None,
+        }],
         renditions: Vec::new(),
         outputs: Vec::new(),
         recordings: Vec::new(),

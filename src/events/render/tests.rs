@@ -1,8 +1,8 @@
 use super::*;
 use crate::events::{
-    CONTROL_PROTOCOL, EventKind, InputSnapshot, RenditionSnapshot, Role, TelemetrySnapshot, WorkerStream,
+    CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot, WorkerStream,
 };
-use crate::model::{Codec, InputId, Media, OutputId, RenditionId, Wall};
+use crate::model::{Codec, Condition, InputId, Media, OutputId, RenditionId, Wall};
 
 const PLAIN: Style = Style { colour: false, width: 92 };
 
@@ -41,7 +41,14 @@ fn plane() -> PlaneSnapshot {
         programme_time: Media::from_millis(7_987_300),
         source: SourceOnAir::Input(input()),
         source_reason: "the first input in order delivers".to_owned(),
-        inputs: vec![InputSnapshot { id: input(), connected: true, last_unit_ms: Some(12) }],
+        inputs: vec![InputSnapshot {
+            id: input(),
+            connected: true,
+            last_unit_ms: Some(12),
+            condition: Condition::GOOD,
+            standing: InputStanding::Ready,
+            score: None,
+        }],
         renditions: vec![RenditionSnapshot {
             id: rendition("main"),
             codec: Codec::H264,
