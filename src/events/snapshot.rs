@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LinkSnapshot, Role, SrtSnapshot, TelemetrySnapshot};
-use crate::model::{Codec, Condition, InputId, Media, OutputId, RenditionId, Wall};
+use crate::model::{Codec, Condition, InputId, Manual, Media, OutputId, RenditionId, Wall};
 
 /// The whole box; built by holdfastd.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +77,9 @@ pub struct PlaneSnapshot {
     pub source: SourceOnAir,
     /// Why that source.
     pub source_reason: String,
+    /// What an operator wants to see.
+    #[serde(default)]
+    pub choice: Manual,
     /// Inputs as the data plane sees them.
     pub inputs: Vec<InputSnapshot>,
     /// What leaves the switch.

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::RenditionSettings;
 use crate::encode::bitrate::Load;
 use crate::events::{OutputSnapshot, RecordingSnapshot};
-use crate::model::{AccessUnit, Duty, InputId, Media, OutputId, RenditionId, Selection, Track, Wall};
+use crate::model::{AccessUnit, Duty, InputId, Media, OutputId, RenditionId, Track, Wall};
 use crate::mux::ts;
 use crate::output::{EventSink, Feed, OutputCommand, ProgrammeClock, Transport};
 use crate::switch::{
@@ -299,7 +299,7 @@ fn switch_settings(wanted: &Wanted<'_>, inputs: Vec<InputId>) -> SwitchSettings 
         rate: wanted.rate,
         streams: video.chain(sound).collect(),
         inputs,
-        selection: Selection::default(),
+        selection: wanted.selection.cloned().unwrap_or_default(),
         thresholds: Thresholds::default(),
     }
 }

@@ -10,7 +10,7 @@ use crate::config::{DestinationSettings, RecordingSettings, RenditionSettings, S
 use crate::encode::bitrate::Load;
 use crate::events::{OutputSnapshot, OutputState, RecordingSnapshot, RecordingState};
 use crate::link::{self, Links};
-use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId};
+use crate::model::{AudioGrid, FrameRate, OutputId, RenditionId, Selection};
 use crate::output::{EventSink, Feed, OutputCommand, OutputHandle, Transport, record, rtmp, srt};
 
 /// How long the clean end of all outputs may take.
@@ -27,6 +27,8 @@ pub struct Wanted<'s> {
     pub renditions: &'s [RenditionSettings],
     /// The sound's grid, where it is not its codec's usual one.
     pub sound: Option<AudioGrid>,
+    /// By which rules one of several inputs is chosen; the usual ones, if not given.
+    pub selection: Option<&'s Selection>,
     /// RTMP destinations; those of other renditions are left out.
     pub destinations: &'s [DestinationSettings],
     /// SRT destinations, likewise.

@@ -265,6 +265,7 @@ fn wanted<'s>(config: &'s RelaySettings, formats: &Formats, renditions: &'s [Ren
         rate: formats.picture.rate,
         renditions,
         sound: Some(formats.grid),
+        selection: None,
         destinations: &config.destinations,
         srt_destinations: &config.srt_destinations,
         recordings: &config.recordings,

@@ -112,7 +112,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         webhook: None,
         webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),
-        choice: Manual::Auto,
+        choice: None,
         plane: None,
         workers: Vec::new(),
         refused: None,
@@ -219,8 +219,8 @@ struct Daemon {
     webhook_troubles: mpsc::Sender<String>,
     /// The operator's wish.
     wish: Wish,
-    /// What an operator wants to see.
-    choice: Manual,
+    /// What an operator wants to see; `None` until that is known.
+    choice: Option<Manual>,
     plane: Option<PlaneSnapshot>,
     workers: Vec<WorkerReport>,
     refused: Option<String>,
@@ -269,6 +269,8 @@ impl Daemon {
                 }
                 ChildMessage::Plane(plane) => {
                     self.telemetry.look_at_links(&plane);
+                    // After a restart of this process the data plane is the one that remembers.
+                    self.choice.get_or_insert_with(|| plane.choice.clone());
                     self.plane = Some(plane);
                 }
                 ChildMessage::Worker(report) => {
@@ -294,8 +296,8 @@ impl Daemon {
                 self.children.command(role, ChildCommand::Reload);
             }
             // A data plane that outlived the holdfastd before this one knows its operator's choice; this one does not.
-            if self.choice != Manual::Auto {
-                self.children.command(role, ChildCommand::Choose { choice: self.choice.clone() });
+            if let Some(choice) = &self.choice {
+                self.children.command(role, ChildCommand::Choose { choice: choice.clone() });
             }
             self.children.command(role, ChildCommand::SetOnAir { on: self.wish.since().is_some() });
             self.service.ready();

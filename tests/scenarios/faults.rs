@@ -12,12 +12,12 @@ use crate::support::results::record;
 use crate::support::rig::{PATIENCE, Rig, live, repetitions};
 use crate::support::wait::wait_until;
 
-const FPS: u32 = 30;
-const FRAME: f64 = 1.0 / FPS as f64;
+pub const FPS: u32 = 30;
+pub const FRAME: f64 = 1.0 / FPS as f64;
 /// Container times are whole milliseconds.
 const ROUNDING: f64 = 0.0015;
 /// What a busy machine may add to a reaction; reactions themselves are printed.
-const BUSY: f64 = 0.150;
+pub const BUSY: f64 = 0.150;
 
 fn box_with(rig: &Rig, outputs: &[(&str, &str, String)]) {
     std::fs::create_dir(rig.dir().join("archive")).expect("our own directory");
@@ -33,7 +33,7 @@ fn box_with(rig: &Rig, outputs: &[(&str, &str, String)]) {
 }
 
 /// What every receiver must have got when nothing but the source failed: one unbroken grid of picture and sound.
-fn assert_unbroken(name: &str, recording: &Recording) {
+pub fn assert_unbroken(name: &str, recording: &Recording) {
     assert_eq!(recording.backwards(), 0, "{name}: time went back");
     let (picture, sound) = (recording.video_time_error(FPS.into()), recording.sound_time_error(1024));
     println!("    {name}: picture {:.1} ms off its grid, sound {:.1} ms", picture * 1e3, sound * 1e3);
@@ -43,7 +43,7 @@ fn assert_unbroken(name: &str, recording: &Recording) {
 
 /// Live pictures are where the source put them: the same distance in frames and in time, across every cut; and every
 /// live stretch begins with a keyframe and has each of its frames once.
-fn assert_live_in_place(name: &str, recording: &Recording, stretches: &[Stretch]) {
+pub fn assert_live_in_place(name: &str, recording: &Recording, stretches: &[Stretch]) {
     let first = recording.pictures.iter().find_map(|p| Some((p.code?, p.pts))).expect("live pictures");
     for picture in &recording.pictures {
         if let Some(code) = picture.code {
@@ -66,19 +66,19 @@ fn assert_live_in_place(name: &str, recording: &Recording, stretches: &[Stretch]
 }
 
 /// The slates between live pictures; the one before the first live picture is how every programme begins.
-fn bridges(stretches: &[Stretch]) -> Vec<Stretch> {
+pub fn bridges(stretches: &[Stretch]) -> Vec<Stretch> {
     stretches.iter().skip_while(|s| !s.live).filter(|s| !s.live).cloned().collect()
 }
 
 /// Frames missing from within live stretches.
-fn frames_lost(recording: &Recording) -> u64 {
+pub fn frames_lost(recording: &Recording) -> u64 {
     let live = |s: &Stretch| s.live.then(|| &recording.pictures[s.from..s.from + s.pictures]);
     let stretches = recording.stretches();
     stretches.iter().filter_map(live).map(|p| crate::support::picture::count(p.iter().map(|p| p.code)).lost).sum()
 }
 
 /// Seconds from a decision to the arrival of the first picture it led to.
-fn reaction(decision: &Event, arrivals: &[(f64, f64)], first: f64) -> f64 {
+pub fn reaction(decision: &Event, arrivals: &[(f64, f64)], first: f64) -> f64 {
     let arrived = arrivals.iter().find(|(pts, _)| (pts - first).abs() < 2.0 * ROUNDING).expect("it arrived").1;
     arrived - decision.mono.as_nanos() as f64 / 1e9
 }

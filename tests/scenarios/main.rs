@@ -22,6 +22,7 @@ mod destinations;
 mod failover;
 mod faults;
 mod hostile;
+mod inputs;
 mod instruments;
 mod narrow;
 mod networks;

@@ -13,7 +13,7 @@ use holdfast::events::{
     ChildCommand, ChildMessage, Event, EventKind, Expected, InputSnapshot, InputStanding, PlaneSnapshot, Role,
     Severity, SourceOnAir,
 };
-use holdfast::model::{Condition, InputId, Media};
+use holdfast::model::{Condition, InputId, Manual, Media};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
 use holdfast::supervisor::{load, lock};
 
@@ -174,6 +174,7 @@ fn report(sender: &ChildSender, on_air: bool) {
         programme_time: Media::ZERO,
         source: SourceOnAir::Input(input.clone()),
         source_reason: "it is the stand-in's only one".to_owned(),
+        choice: Manual::Auto,
         inputs: vec![InputSnapshot {
             id: input,
             connected: true,

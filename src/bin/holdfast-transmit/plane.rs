@@ -19,7 +19,7 @@ use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
-use holdfast::model::InputId;
+use holdfast::model::{Duty, InputId, Manual};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -105,6 +105,8 @@ async fn sleep_until(deadline: Option<Instant>) {
 struct Worker {
     connection: ConnectionId,
     wishes: mpsc::Sender<ToWorker>,
+    /// What it did not take because it reads too slowly.
+    owed: Option<Gate>,
 }
 
 struct Plane {
@@ -123,6 +125,8 @@ struct Plane {
     events: EventSink,
     beats: u32,
     on_air: bool,
+    /// What an operator wants to see.
+    choice: Manual,
 }
 
 impl Plane {
@@ -162,6 +166,7 @@ impl Plane {
             events,
             beats: 0,
             on_air: false,
+            choice: Manual::Auto,
         };
         if let Err(why) = saved {
             let text = format!("{} {why}; programme time begins anew", plane.paths.programme_time().display());
@@ -186,9 +191,23 @@ impl Plane {
         self.pass_on(wishes);
     }
 
-    fn pass_on(&self, wishes: Vec<KeyframeWish>) {
+    fn pass_on(&mut self, wishes: Vec<KeyframeWish>) {
+        for (input, duty) in self.programme.take_duties() {
+            let gate = match duty {
+                Duty::OnAir => Gate::Open,
+                Duty::Warm => Gate::Closed,
+            };
+            self.set_gate(&input, gate);
+        }
         for KeyframeWish { input, rendition } in wishes {
             self.wish(&input, ToWorker::ForceKeyframe { rendition: Some(rendition) });
+        }
+    }
+
+    /// Told until it is taken: with its gate closed an input can be on air for nobody.
+    fn set_gate(&mut self, input: &InputId, gate: Gate) {
+        if let Some(worker) = self.workers.get_mut(input) {
+            worker.owed = worker.wishes.try_send(ToWorker::SetGate { gate }).err().map(|_| gate);
         }
     }
 
@@ -215,11 +234,10 @@ impl Plane {
                     let _ = wishes.try_send(ToWorker::Refused { reason: format!("there is no input {input}") });
                     return;
                 }
-                let _ = wishes.try_send(ToWorker::SetGate { gate: Gate::Open });
                 for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }
-                self.workers.insert(input.clone(), Worker { connection, wishes });
+                self.workers.insert(input.clone(), Worker { connection, wishes, owed: None });
                 self.switch_input(Input::Connected { input });
             }
             FromIntake::Described { rendition, encoder, input } => {
@@ -257,7 +275,11 @@ impl Plane {
                     self.wish(input, ToWorker::ForceKeyframe { rendition: rendition.clone() });
                 }
             }
-            ChildCommand::Choose { choice } => self.switch_input(Input::Choose(choice)),
+            ChildCommand::Choose { choice } => {
+                self.choice = choice.clone();
+                self.switch_input(Input::Choose(choice));
+                self.report();
+            }
             ChildCommand::SetBitrate { rendition, bitrate } => {
                 let outcomes = self.bitrates.limit(&rendition, bitrate, clock::now());
                 self.adapt(outcomes);
@@ -296,6 +318,7 @@ impl Plane {
             self.rebuild();
         } else {
             self.programme.apply(&wanted(&self.settings));
+            self.switch_input(Input::Select(self.settings.selection.clone()));
             self.switch_input(Input::Inputs(inputs(&self.settings)));
         }
         self.uplinks.bind(&self.settings);
@@ -313,6 +336,7 @@ impl Plane {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
         self.programme.rebuild(&wanted(&self.settings), inputs(&self.settings), epoch);
+        self.switch_input(Input::Choose(self.choice.clone()));
         for input in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.switch_input(Input::Connected { input });
         }
@@ -394,6 +418,10 @@ impl Plane {
         if self.beats.is_multiple_of(SLATES_EVERY) {
             self.load_slates();
         }
+        let owed = self.workers.iter().filter_map(|(input, worker)| Some((input.clone(), worker.owed?)));
+        for (input, gate) in owed.collect::<Vec<_>>() {
+            self.set_gate(&input, gate);
+        }
         if self.beats.is_multiple_of(ADAPT_EVERY) {
             let outcomes = self.bitrates.observe(&self.programme, clock::now());
             self.adapt(outcomes);
@@ -438,6 +466,7 @@ impl Plane {
             programme_time: state.programme_time,
             source: state.source,
             source_reason: state.reason,
+            choice: self.choice.clone(),
             inputs: state.inputs,
             renditions: state.renditions,
             outputs,
@@ -457,6 +486,7 @@ fn wanted(settings: &Settings) -> Wanted<'_> {
         rate: settings.frame_rate,
         renditions: &settings.renditions,
         sound: None,
+        selection: Some(&settings.selection),
         destinations: &settings.destinations,
         srt_destinations: &settings.srt_destinations,
         recordings: &settings.recordings,

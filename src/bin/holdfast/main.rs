@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod desk;
 mod events;
+mod inputs;
 mod links;
 mod networkd;
 mod status;
@@ -36,6 +37,7 @@ pub(crate) const NOT_RUNNING: u8 = 3;
   holdfast start                 go on air, and stay there through crashes and reboots
   holdfast stop                  end all destinations and recordings cleanly
   holdfast links --watch         its network interfaces, and what goes over each
+  holdfast inputs --watch        its sources, and what is wrong with them
   holdfast choose camera2        this input on air; holdfast choose auto: the best one
   holdfast retry youtube         do not wait, try this destination now
   holdfast check-config /etc/holdfast/holdfast.toml && holdfast reload
@@ -103,6 +105,15 @@ enum Task {
         #[arg(value_parser = bitrate::parse)]
         bitrate: u32,
     },
+    /// Show the inputs: which is on air and why, what is wrong with the others, and when they are trusted again.
+    ///
+    /// An input is ready when nothing is wrong with it, on probation when nothing is wrong any more and it has to stay like that
+    /// for a while, impaired when it can be shown and something is wrong (frozen, black, late pictures), and unusable when
+    /// there is nothing to show.
+    #[command(
+        after_help = "Examples:\n  holdfast inputs\n  holdfast inputs --watch     pull its cable and look\n  holdfast inputs --json | jq '.[] | .id, .standing.is'"
+    )]
+    Inputs(inputs::Arguments),
     /// Show the network interfaces: what each is, can do, did, and what goes over it.
     ///
     /// An interface is ready when it has a carrier (something is plugged in and on), an address (somebody answered, such as
@@ -149,6 +160,7 @@ fn main() -> ExitCode {
     let paths = Paths::new(runtime, state);
     match task {
         Task::Status(arguments) => status::run(&paths, &arguments),
+        Task::Inputs(arguments) => inputs::run(&paths, &arguments),
         Task::Links(arguments) => links::run(&paths, &arguments),
         Task::Networkd(arguments) => networkd::run(&arguments),
         Task::Events(arguments) => events::run(&paths, &arguments),

@@ -19,7 +19,7 @@ fn only_what_is_on_air_is_encoded_and_an_opening_begins_with_a_keyframe() {
     let mut shown = Vec::new();
     for _ in 0..3 {
         let asked = clock::media();
-        plane.wish(ToWorker::SetGate { gate: Gate::Open });
+        plane.wish(&ToWorker::SetGate { gate: Gate::Open });
         let units = plane.until(|u| u.get("main").is_some_and(|u| u.len() >= 45)).remove("main").unwrap();
         assert!(units[0].key, "an opening begins in the middle of a group");
         let places = places(&units, VideoGrid(RATE));
@@ -27,7 +27,7 @@ fn only_what_is_on_air_is_encoded_and_an_opening_begins_with_a_keyframe() {
         let from = (units[0].pts - asked).to_ticks(1_000_000);
         println!("    asked -> the first picture's time {from} us");
         assert!(units[0].pts > asked - Media::from_millis(1000), "not from before");
-        plane.wish(ToWorker::SetGate { gate: Gate::Closed });
+        plane.wish(&ToWorker::SetGate { gate: Gate::Closed });
         // What was let through before the wish arrived still comes, and then there is silence for a second and more.
         let rest = plane.until(|u| u.get("aac-96k").is_some_and(|u| u.len() >= 70));
         let rest = rest.get("main").cloned().unwrap_or_default();

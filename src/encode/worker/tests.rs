@@ -86,7 +86,7 @@ impl Rig {
     /// On air.
     fn accept(&self) -> Plane {
         let mut plane = self.accept_on_standby();
-        plane.wish(ToWorker::SetGate { gate: Gate::Open });
+        plane.wish(&ToWorker::SetGate { gate: Gate::Open });
         plane
     }
 
@@ -105,7 +105,7 @@ impl Rig {
 }
 
 impl Plane {
-    pub(super) fn wish(&mut self, wish: ToWorker) {
+    pub(super) fn wish(&mut self, wish: &ToWorker) {
         let mut out = BytesMut::new();
         wish.encode(&mut out);
         self.socket.write_all(&out).unwrap();

@@ -1,6 +1,7 @@
 //! Snapshots and events as text for a terminal. The words are the same with and without colour, and every trouble comes
 //! with what to do about it, as far as the box knows.
 
+mod inputs;
 mod links;
 mod page;
 mod srt;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use super::{
     BoxSnapshot, ChildSnapshot, ChildState, Event, OutputSnapshot, OutputState, PlaneSnapshot, RecordingSnapshot,
-    RecordingState, Severity, SourceOnAir, WorkerReport,
+    RecordingState, Severity, SourceOnAir,
 };
+pub use inputs::inputs;
 pub use links::links;
 use page::{Page, Tone};
 pub use telemetry::{dish, modem};
@@ -46,7 +48,7 @@ pub fn status(now: &BoxSnapshot, recent: &[Timed<'_>], style: Style) -> String {
         renditions(&mut page, plane);
         links::data(&mut page, plane.links.as_deref().unwrap_or_default());
     }
-    inputs(&mut page, now);
+    inputs::section(&mut page, now);
     telemetry::all(&mut page, &now.telemetry);
     processes(&mut page, &now.children);
     if !recent.is_empty() {
@@ -219,59 +221,6 @@ fn renditions(page: &mut Page, plane: &PlaneSnapshot) {
             let text = format!("no more than {} asked for, as its destinations bear it", words::bit_rate(lowered));
             detail(page, Tone::Busy, &text);
         }
-    }
-}
-
-fn inputs(page: &mut Page, now: &BoxSnapshot) {
-    let seen = now.plane.as_ref().map_or(&[][..], |plane| &plane.inputs);
-    if seen.is_empty() && now.workers.is_empty() {
-        return;
-    }
-    page.heading(" INPUTS", "");
-    for input in seen {
-        let worker = now.workers.iter().find(|w| w.input == input.id);
-        let picture = worker.is_some_and(|w| w.has_picture);
-        let (tone, mark, state) = match (input.connected, picture) {
-            (true, true) => (Tone::Good, "●", "picture"),
-            (true, false) => (Tone::Busy, "◌", "no picture"),
-            (false, _) => (Tone::Bad, "✗", "no worker"),
-        };
-        let signal = worker.map_or("", |w| w.signal.as_str());
-        row(page, (tone, mark), input.id.as_str(), state, signal);
-        if let Some(worker) = worker {
-            encoders(page, worker);
-        }
-    }
-    // Workers that run while there is no data plane to count them.
-    for worker in now.workers.iter().filter(|w| !seen.iter().any(|i| i.id == w.input)) {
-        let (tone, mark) = if worker.has_picture { (Tone::Good, "●") } else { (Tone::Busy, "◌") };
-        let state = if worker.has_picture { "picture" } else { "no picture" };
-        row(page, (tone, mark), worker.input.as_str(), state, &worker.signal);
-        encoders(page, worker);
-    }
-}
-
-fn encoders(page: &mut Page, worker: &WorkerReport) {
-    for stream in &worker.streams {
-        let mut text = format!(
-            "{} by {}: {} encoded, {} ms",
-            stream.rendition,
-            stream.encoder,
-            words::count(stream.encoded),
-            stream.latency_ms
-        );
-        if stream.overflowed > 0 {
-            text += &format!(", {} not taken by the data plane", words::count(stream.overflowed));
-        }
-        detail(page, Tone::Quiet, &text);
-    }
-    if worker.repeated > 0 || worker.dropped > 0 {
-        let text = format!(
-            "{} pictures repeated and {} dropped to keep the grid",
-            words::count(worker.repeated),
-            words::count(worker.dropped)
-        );
-        detail(page, Tone::Quiet, &text);
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::events::{
     CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot, WorkerStream,
 };
-use crate::model::{Codec, Condition, InputId, Media, OutputId, RenditionId, Wall};
+use crate::model::{Codec, Condition, InputId, Manual, Media, OutputId, RenditionId, Wall};
 
 const PLAIN: Style = Style { colour: false, width: 92 };
 
@@ -41,6 +41,7 @@ fn plane() -> PlaneSnapshot {
         programme_time: Media::from_millis(7_987_300),
         source: SourceOnAir::Input(input()),
         source_reason: "the first input in order delivers".to_owned(),
+        choice: Manual::Auto,
         inputs: vec![InputSnapshot {
             id: input(),
             connected: true,

@@ -89,7 +89,7 @@ impl Daemon {
             Manual::Slate => "the slate it is, until holdfast choose auto".to_owned(),
             Manual::Auto => "the rules choose".to_owned(),
         };
-        self.choice = choice.clone();
+        self.choice = Some(choice.clone());
         self.children.command(&Role::Transmit, ChildCommand::Choose { choice });
         Ok(text)
     }

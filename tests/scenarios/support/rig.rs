@@ -138,11 +138,13 @@ impl Rig {
         self.shut_down();
     }
 
-    /// Waits until there is a picture from everywhere.
+    /// Waits until there is a picture from everywhere; only that of the input on air is encoded.
     pub fn wait_delivering(&self) {
         self.wait("every input to deliver", |s| {
             let inputs = &s.plane.as_ref()?.inputs;
-            (!inputs.is_empty() && inputs.iter().all(|i| i.last_unit_ms.is_some())).then_some(())
+            let there = |input: &InputId| s.workers.iter().any(|worker| worker.input == *input && worker.has_picture);
+            let delivering = inputs.iter().any(|i| i.last_unit_ms.is_some());
+            (delivering && inputs.iter().all(|i| i.connected && there(&i.id))).then_some(())
         });
     }
 
