@@ -164,10 +164,7 @@ impl Switch {
 
     /// What was live from `input` goes to the slate.
     fn lost(&mut self, input: &InputId, reason: &Reason, now: Media) -> Vec<Change> {
-        let why = match reason {
-            Reason::Lost { why, .. } => why.clone(),
-            other => other.to_string(),
-        };
+        let why = if let Reason::Lost { why, .. } = reason { why.clone() } else { reason.to_string() };
         self.selector.lost(input, &why, reason, now);
         self.fall(|s| s.live() == Some(input), reason, now)
     }

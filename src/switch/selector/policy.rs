@@ -67,6 +67,7 @@ impl Selector {
 
     pub(super) fn leave(&mut self, reason: Reason) {
         if let Choice::Input { input, arrival } = std::mem::replace(&mut self.choice, Choice::Slate) {
+            self.leads.clear();
             self.last = Some(input.clone());
             self.left = Some(Left { input, arrival, reason });
         }
@@ -121,7 +122,7 @@ impl Selector {
             Manual::Auto => {}
         }
         match self.chosen().and_then(|chosen| self.candidates.iter().position(|c| c.id == *chosen)) {
-            None => self.from_nothing(left, now),
+            None => self.out_of_nothing(left, now),
             Some(place) => match self.selection.mode {
                 SelectionMode::Standby => self.by_order(place, now),
                 SelectionMode::Scored(lead) => self.by_points(place, lead, now),
@@ -130,7 +131,7 @@ impl Selector {
     }
 
     /// Nothing is chosen: the best there is.
-    fn from_nothing(&self, left: Option<&Left>, now: Media) -> Option<Pick> {
+    fn out_of_nothing(&self, left: Option<&Left>, now: Media) -> Option<Pick> {
         let there = self.candidates.iter().enumerate().filter_map(|(place, c)| Some((c.class()?, place, c)));
         let there = there.filter(|(class, ..)| *class == Class::Proven || !planted(Bug::PrefersTheSlate));
         let points = |c: &Candidate| match self.selection.mode {
