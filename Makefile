@@ -12,7 +12,7 @@ help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
 	@echo "make test            every test, the scenarios with real servers among them (about an hour on two cores, the first time)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
-	@echo "make simulate        SEEDS=10000 stories of bonded SRT and of links and ways in virtual time, each under every rule (minutes)"
+	@echo "make simulate        SEEDS=10000 stories of bonded SRT, of links and ways and of inputs in virtual time, each under every rule (minutes)"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
 	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
 	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
@@ -68,7 +68,8 @@ check:
 
 SEEDS ?= 10000
 simulate:
-	HOLDFAST_SEEDS=$(SEEDS) $(TEST) --lib -- --nocapture bonding::simulation::every_rule link::health::simulation::every_rule
+	HOLDFAST_SEEDS=$(SEEDS) $(TEST) --lib -- --nocapture bonding::simulation::every_rule link::health::simulation::every_rule \
+		switch::selector::simulation::every_rule
 
 soak:
 	@scripts/setup --test

@@ -243,7 +243,7 @@ impl Checker {
         let worth = target.worth();
         assert!(worth.is_some(), "{what}: it has nothing to show");
         let trusted = target.ever_hung || worth == Some(Worth::Proven);
-        let from = step.before.filter(|from| !self.has_nothing(Some(*from), step));
+        let from = self.is_left(decision, step, what).filter(|from| !self.has_nothing(Some(*from), step));
         let left = from.and_then(|from| self.inputs[from].worth_on_air(now));
         let unanswered = matches!(decision.reason, Reason::NoAnswer { .. });
         match (from, left) {
@@ -257,23 +257,42 @@ impl Checker {
                         self.told.returns += 1;
                         assert!(to < from, "{what}: a good picture was left for one that is not preferred");
                     }
-                    SelectionMode::Scored(lead) => self.leads(to, lead, what, now),
+                    SelectionMode::Scored(lead) => self.leads(to, from, lead, what, now),
                 }
             }
-            (Some(_), Some(soft)) => match self.selection.mode {
+            (Some(from), Some(soft)) => match self.selection.mode {
                 _ if matches!(self.wish, Wish::Input(input) if input == to) => {}
                 SelectionMode::Standby => {
                     assert!(worth < Some(soft), "{what}: {soft:?} was left for {worth:?}");
                 }
-                SelectionMode::Scored(lead) => self.leads(to, lead, what, now),
+                SelectionMode::Scored(lead) => self.leads(to, from, lead, what, now),
             },
             (None, _) | (_, None) => self.is_best(to, what),
         }
     }
 
-    fn leads(&mut self, to: usize, lead: Lead, what: &str, now: Media) {
+    /// Who is left: what was chosen; or what never left the air, if what was chosen after it did not answer.
+    fn is_left(&self, decision: &Decision, step: &Step<'_>, what: &str) -> Option<usize> {
+        let named = match &decision.reason {
+            Reason::Fault { input, .. } | Reason::Scores { worse: input, .. } => input,
+            Reason::Returned { before, .. } => before,
+            _ => return step.before,
+        };
+        let named = self.ids.iter().position(|i| i == named);
+        let unanswered = step.before.is_some_and(|before| self.inputs[before].ever_hung);
+        let known = named == step.before || (named == step.shown_before && unanswered) || step.before.is_none();
+        assert!(known || self.has_nothing(step.before, step), "{what}: that is not what was left");
+        if step.before.is_none() { None } else { named }
+    }
+
+    fn leads(&mut self, to: usize, from: usize, lead: Lead, what: &str, now: Media) {
         self.told.by_points += 1;
-        let since = self.leads[to].unwrap_or_else(|| panic!("{what}: it does not lead"));
+        // What is chosen again at this moment has been led since this moment.
+        let again = self.chosen != Some(from);
+        let enough = self.inputs[from].points_on_air(now) + u32::from(lead.points);
+        let leads_now = self.inputs[to].points() >= enough;
+        let since = if again { leads_now.then_some(now) } else { self.leads[to] };
+        let since = since.unwrap_or_else(|| panic!("{what}: it does not lead"));
         assert!(since + lead.held <= now, "{what}: it leads since {since:?}");
     }
 
