@@ -11,7 +11,9 @@ pub fn inputs(now: &BoxSnapshot, style: Style) -> String {
     if let Some(plane) = &now.plane {
         let chosen = match &plane.choice {
             Manual::Auto => "the rules choose".to_owned(),
-            by_hand => format!("an operator chose {by_hand}; holdfast choose auto lets the rules choose again"),
+            by_hand @ (Manual::Input(_) | Manual::Slate) => {
+                format!("an operator chose {by_hand}; holdfast choose auto lets the rules choose again")
+            }
         };
         let on_air = match &plane.source {
             SourceOnAir::Input(input) => format!(" {input} is on air: "),
