@@ -1,6 +1,7 @@
 use super::*;
 use crate::events::{
-    CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot, WorkerStream,
+    CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot,
+    WorkerReport, WorkerStream,
 };
 use crate::model::{Codec, Condition, InputId, Manual, Media, OutputId, RenditionId, Wall};
 
