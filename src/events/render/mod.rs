@@ -238,6 +238,9 @@ fn inputs(page: &mut Page, now: &BoxSnapshot) {
         };
         let signal = worker.map_or("", |w| w.signal.as_str());
         row(page, (tone, mark), input.id.as_str(), state, signal);
+        if !input.condition.is_good() {
+            detail(page, Tone::Busy, &format!("{}: {}", input.standing, input.condition));
+        }
         if let Some(worker) = worker {
             encoders(page, worker);
         }
