@@ -2,22 +2,39 @@
 //! every stream's grid.
 //!
 //! ```text
-//!   workers ──Unit──►┌──────────────── Switch ────────────────┐
-//!   (live, on their  │ selector: which input                  │──Unit──► one Feed per rendition
-//!    own latency)    │ splice:   per stream, live or slate,   │          (programme time, each place once, in order)
-//!   slate ───Slate──►│           cut at a keyframe            │──ForceKeyframe──► worker
-//!   clock ──Timeout─►│ epoch:    worker time + offset         │──Event──► log
-//!                    └────────────────────────────────────────┘
+//!   workers ──Unit──────►┌──────────────── Switch ────────────────┐
+//!   (live, on their own  │ selector: which input                  │──Unit──► one Feed per rendition
+//!    latency)            │ splice:   per stream, live or slate,   │          (programme time, each place once, in order)
+//!           ──Condition─►│           cut at a keyframe            │──Duty, ForceKeyframe──► worker
+//!   operator ──Choose───►│ epoch:    worker time + offset         │──Event──► log
+//!   slate, clock ───────►└────────────────────────────────────────┘
 //!
 //!   each stream:
 //!             ┌─────────┐ slate loaded  ┌───────┐  keyframe ahead of what was sent (sound: after the picture's cut)
 //!     start ─►│ Nothing │──────────────►│ Slate │──────────────────────────┐
 //!             └─────────┘               └───────┘                          ▼
-//!                  ▲  │ keyframe             ▲  worker lost, or silent   ┌──────┐
-//!                  │  └───────────────────── │ ──────────────────────────►│ Live │ units pass straight through
-//!                  │                         └────────────────────────────└──────┘
+//!                  ▲  │ keyframe             ▲  worker lost, silent,    ┌──────┐
+//!                  │  └───────────────────── │ ──or nothing to show────►│ Live │ units pass straight through
+//!                  │                         └──────────────────────────└──────┘
 //!                  └── the same, without a slate ────────────────────────────┘
+//!
+//!   a change between two inputs that deliver:
+//!     decision ──► the new one's gate opens, a keyframe is asked for; the old picture waits, up to 0.3 s, unsent
+//!              ──► keyframe in hand: what waited leaves, then the cut; no place is empty, none the slate's
+//!              ──► none in time: the old picture goes on; a keyframe that comes too late is waited for once more, and then
+//!                  bridged by the slate
 //! ```
+//!
+//! *Choice.* See [`selector`](self::selector): hold-off before a fault counts, probation after it, order or points, an operator's
+//! wish, and a bound on changes whatever the inputs do. A change is told with the fault that led to it and the evidence its
+//! worker gave ([`Reason`]). The switch itself knows one fault, a stall: where pictures that were on air, or asked for, do not
+//! come.
+//!
+//! *Sound* follows the picture: it is cut to the new input at its first picture, and goes on under the slate for as long as it
+//! comes, since a camera without signal may still be heard; only the slate by hand mutes it. Sound that is set apart
+//! ([`AudioFrom::Input`](crate::model::AudioFrom)) comes from its input whatever the picture does, and nothing that is wrong
+//! with it moves the picture. Where it does not come, silence fills it: another input's microphone would put on air what
+//! nobody has mixed.
 //!
 //! *Timing.* A live unit of place `n` arrives its encoder's latency after the place's time. The slate sends place `n` that
 //! much later too, plus one interval, so that a live keyframe usually lies ahead of what the slate has sent; the few places
@@ -30,7 +47,7 @@
 //! first unit. Sound has no holes otherwise: silence fills them.
 //!
 //! *Invariant:* what leaves a stream has strictly increasing places, each at most once, and changes its source only on a
-//! keyframe.
+//! keyframe; and a good picture is only left for a proven one, or for what an operator asked for.
 
 mod change;
 mod epoch;

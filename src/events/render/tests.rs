@@ -3,7 +3,7 @@ use crate::events::{
     CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot,
     WorkerReport, WorkerStream,
 };
-use crate::model::{Codec, Condition, InputId, Manual, Media, OutputId, RenditionId, Wall};
+use crate::model::{Codec, Condition, Fault, Finding, InputId, Manual, Media, OutputId, RenditionId, Wall};
 
 const PLAIN: Style = Style { colour: false, width: 92 };
 
@@ -126,6 +126,16 @@ fn killed() -> Event {
 fn a_box_on_air_with_one_destination_in_trouble() {
     let page = status(&snapshot(), &[("14:03:01", &killed())], PLAIN);
     assert_eq!(page.replace('\u{a0}', " "), include_str!("on-air.txt"), "\n{page}");
+}
+
+#[test]
+fn what_is_wrong_with_an_input_stands_below_it_with_what_follows() {
+    let mut now = snapshot();
+    let input = &mut now.plane.as_mut().unwrap().inputs[0];
+    let finding = Finding { fault: Fault::Frozen, evidence: "unchanged for 8.0 s".to_owned() };
+    (input.condition, input.standing) = (Condition::new(vec![finding]), InputStanding::Impaired);
+    let page = status(&now, &[], PLAIN);
+    assert!(page.contains("     frozen: unchanged for 8.0 s\n"), "{page}");
 }
 
 #[test]

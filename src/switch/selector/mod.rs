@@ -38,8 +38,9 @@
 //! *By hand.* A chosen input is shown at once if it has a picture, and kept whatever that is like. When it has nothing to
 //! show, the rules choose; it is returned to when it is proven. The slate is kept until another choice.
 //!
-//! *Waiting.* A chosen input has to show something within [`super::Thresholds::answer`], and be cut to within three times that;
-//! otherwise it counts as stalled, and the old picture, if it is still there, was never gone.
+//! *Waiting.* A chosen input has to deliver something within [`super::Thresholds::answer`], and, where another one has something
+//! to show, to be cut to within three times that; otherwise it counts as stalled, and the old picture, if it is still there,
+//! was never gone. Who was waited for in vain is tried after the others.
 //!
 //! *Invariant:* a good picture is only left for a proven one, or for what an operator asked for.
 

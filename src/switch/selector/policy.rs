@@ -34,7 +34,10 @@ impl Selector {
         }
         let picture = self.candidate(input).and_then(Candidate::last_picture);
         let silent = picture.map_or(*since, |at| at.max(*since)) + self.answer;
-        Some(silent.min(*since + Media(self.answer.0.saturating_mul(PATIENCE))))
+        // A source whose keyframes are rare and cannot be asked for is waited for, unless somebody else has something to show.
+        let elsewhere = self.candidates.iter().any(|c| c.id != *input && c.class().is_some());
+        let patience = elsewhere.then(|| *since + Media(self.answer.0.saturating_mul(PATIENCE)));
+        Some(patience.map_or(silent, |patience| patience.min(silent)))
     }
 
     /// The chosen input has nothing to show, or was waited for in vain.

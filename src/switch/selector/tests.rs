@@ -394,6 +394,20 @@ fn silence_moves_the_picture_only_where_it_is_asked_to() {
     }
 }
 
+#[test]
+fn a_source_whose_keyframes_are_rare_is_waited_for_unless_another_one_is_there() {
+    let mut desk = Desk::with(&["camera", "film"], usual());
+    desk.mute.insert(id("camera"));
+    desk.connect("camera");
+    for _ in 0..200 {
+        desk.run(100);
+        desk.selector.picture(&id("camera"), desk.now);
+    }
+    assert_eq!(desk.switches.len(), 1, "20 s without a keyframe, and nothing else: {:?}", desk.switches);
+    desk.connect("film");
+    assert_eq!(desk.on_air(), "film");
+}
+
 pub(super) fn time_in_which_this_process_slept_counts_for_nothing_story() {
     let mut desk = Desk::camera_and_film(usual());
     desk.tell("camera", &[Fault::Black]);
