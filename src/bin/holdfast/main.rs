@@ -122,7 +122,7 @@ enum Task {
     /// Say what this machine is, what its hardware profile says of it, and what of that is found here and what is missing.
     ///
     /// A hardware profile says what a board has: its capture inputs and their oddities, which encoders are worth a trial,
-    /// display, buttons, lights, sockets and temperatures. Holdfast comes with some; [box] in the configuration may name one
+    /// display, buttons, lights, sockets and temperatures. Holdfast comes with some; `[box]` in the configuration may name one
     /// and a directory of one's own. With a file it only says what is wrong in it, line by line.
     #[command(
         after_help = "Examples:\n  holdfast check-profile                  this machine's\n  holdfast check-profile --list           all that there are\n  holdfast check-profile raspberry-pi-5   this one, whatever the machine is\n  holdfast check-profile my-board.toml    is it right?"

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// List the profiles that there are.
     #[arg(long, conflicts_with = "which")]
     list: bool,
-    /// The configuration, whose [box] may name a profile and a directory of profiles; it need not be there.
+    /// The configuration, whose `[box]` may name a profile and a directory of profiles; it need not be there.
     #[arg(long, default_value = "/etc/holdfast/holdfast.toml", value_name = "FILE")]
     config: PathBuf,
     /// A directory of profiles, in place of the one that the configuration names.
