@@ -13,6 +13,7 @@
 
 pub mod blockcode;
 pub mod drift;
+pub mod edid_io;
 pub mod pace;
 pub mod pattern;
 pub mod tape;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::destination::Context;
-use super::name::Names;
+use super::hardware_settings::HardwareSettings;
+use super::name::{self, Names};
 use super::report::{Complaint, ConfigErrors, Report, Reported, quote, verdict};
 use super::secrets::{Secrets, Whose};
 use super::section::{Section, text};
@@ -141,7 +142,7 @@ fn read_main(
     let base = root.or(PATHS_FROM, base.to_owned(), |v| path::read_absolute(text(v)?, "\"/etc/holdfast\""));
     let base = base.unwrap_or_else(|Reported| PathBuf::from("/"));
 
-    let box_name = read_box(&mut root, report);
+    let this_box = read_box(&mut root, &base, report);
     let frame_rate = read_programme(&mut root, report);
     let inputs = input::read_all(&mut root, &base, report);
     let selection = selection::read(&mut root, inputs.as_ref().ok().map(|(_, rules)| rules), report);
@@ -164,9 +165,10 @@ fn read_main(
     root.finish(report);
 
     let settings = || {
-        let destinations = destinations?;
+        let (destinations, (box_name, hardware)) = (destinations?, this_box?);
         Ok(Settings {
-            box_name: box_name?,
+            box_name,
+            hardware,
             frame_rate: frame_rate?,
             inputs: inputs?.0,
             selection: selection?,
@@ -187,14 +189,21 @@ fn read_main(
     (settings(), outputs)
 }
 
-fn read_box(root: &mut Section<'_>, report: &mut Report<'_>) -> Result<String, Reported> {
+fn read_box(
+    root: &mut Section<'_>,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Result<(String, HardwareSettings), Reported> {
     const USUAL: &str = "Holdfast";
     let Some(mut section) = root.table("box", "write [box] with one bracket, once")? else {
-        return Ok(USUAL.to_owned());
+        return Ok((USUAL.to_owned(), HardwareSettings::default()));
     };
     let name = section.or("name", USUAL.to_owned(), read_name);
+    let profile = section.optional("profile", name::read);
+    let directory = section.optional("profiles", |v| path::read(text(v)?, base));
     section.finish(report);
-    name
+    let profile = profile?.filter(|profile| profile.as_str() != "auto");
+    Ok((name?, HardwareSettings { profile, directory: directory? }))
 }
 
 /// A name for people: free text, 1 to 64 characters.

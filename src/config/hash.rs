@@ -10,7 +10,7 @@ use crate::events::Role;
 impl Settings {
     /// 16 hexadecimal digits that change exactly when something changes that `role` depends on:
     ///
-    /// - a worker on its own input, the frame rate and the renditions;
+    /// - a worker on its own input, the frame rate, the renditions and the hardware profile;
     /// - the data plane on the box's name, the inputs' names, order and rules, the frame rate, the slate, the renditions, the
     ///   destinations with their keys, the recordings, what links are asked and may carry, and when the show ends;
     /// - holdfastd on everything.
@@ -24,7 +24,10 @@ impl Settings {
         hash.part("frame rate", &self.frame_rate);
         hash.part("renditions", &self.renditions);
         match role {
-            Role::Encode(id) => hash.part("input", &self.inputs.iter().find(|i| &i.id == id)),
+            Role::Encode(id) => {
+                hash.part("input", &self.inputs.iter().find(|i| &i.id == id));
+                hash.part("hardware", &self.hardware);
+            }
             Role::Transmit => {
                 hash.part("inputs", &self.inputs.iter().map(|i| &i.id).collect::<Vec<_>>());
                 hash.part("selection", &self.selection);
@@ -33,6 +36,7 @@ impl Settings {
             Role::Supervisor => {
                 hash.part("inputs", &self.inputs);
                 hash.part("selection", &self.selection);
+                hash.part("hardware", &self.hardware);
                 self.hash_outputs(&mut hash);
                 hash.part("telemetry", &self.telemetry);
                 hash.part("network", &self.network);

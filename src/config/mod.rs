@@ -8,7 +8,7 @@
 //!
 //! `file` and the modules named after the parts of the file know TOML; those named after a kind of value know how people
 //! write it; `settings` knows what a box can be, `relay_settings` what a relay can, whose file is made of the same parts
-//! (`relay`). [`EXAMPLE`] and [`EXAMPLE_RELAY`] show every key. *Invariant:* a [`Settings`] or [`RelaySettings`] value is
+//! (`relay`); [`profile`] knows boards, in files of their own. [`EXAMPLE`] and [`EXAMPLE_RELAY`] show every key. *Invariant:* a [`Settings`] or [`RelaySettings`] value is
 //! always complete and consistent; there is no separate validation step, and an unknown key is an error.
 
 mod bitrate;
@@ -17,6 +17,7 @@ mod destination;
 mod duration;
 mod file;
 mod frame_rate;
+mod hardware_settings;
 mod hash;
 mod input;
 mod link;
@@ -27,6 +28,7 @@ mod path;
 mod paths;
 mod probe;
 mod probe_settings;
+pub mod profile;
 mod quantity;
 mod recording;
 mod relay;
@@ -48,6 +50,7 @@ mod url;
 mod tests;
 
 pub use file::{MAX_BYTES, parse, with_paths_from};
+pub use hardware_settings::*;
 pub use network_settings::*;
 pub use paths::Paths;
 pub use probe_settings::*;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::hardware_settings::HardwareSettings;
 use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
@@ -18,6 +19,8 @@ use crate::model::{
 pub struct Settings {
     /// The box's name, shown on the slate, the panel and in alerts. Free text, 1–64 characters.
     pub box_name: String,
+    /// Which hardware profile is in force.
+    pub hardware: HardwareSettings,
     /// The programme's frame rate: the shared video grid.
     pub frame_rate: FrameRate,
     /// Sources in order of preference; at least one.
@@ -125,6 +128,9 @@ pub struct RenditionSettings {
 pub enum EncoderChoice {
     /// The first family whose trial encode works, hardware first.
     Auto,
+    /// As [`Self::Auto`], in this order, of a hardware profile; what else encodes on the processor comes after it. Never
+    /// in a file.
+    Ranked(Vec<Name>),
     /// This family only (`x264`, `va`, `nvenc`, …; the encoder table's names).
     Family(Name),
 }

@@ -87,7 +87,7 @@ fn address(value: &DeValue<'_>) -> Result<SocketAddr, Complaint> {
 }
 
 /// A temperature: `"85C"`.
-fn celsius(value: &DeValue<'_>) -> Result<u32, Complaint> {
+pub(super) fn celsius(value: &DeValue<'_>) -> Result<u32, Complaint> {
     let limits = format!("write a temperature from \"{}C\" to \"{}C\"", HOT.start(), HOT.end());
     let written = text_like(value, "write it in quotes with its unit, such as \"85C\"")?;
     let Some(degrees) = with_unit(written, &[("C", 1), ("°C", 1)]) else {

@@ -61,6 +61,21 @@ fn the_example_says_what_its_comments_say() {
     );
 }
 
+#[test]
+fn a_hardware_profile_may_be_named_and_a_change_of_it_concerns_the_workers() {
+    let with = |line: &str| {
+        let text = EXAMPLE.replacen("[box]\n", &format!("[box]\n{line}\n"), 1).replacen("profile = \"auto\"", "# ", 1);
+        parse(Path::new("/etc/holdfast"), ("c", &text), Some(("s", EXAMPLE_SECRETS))).unwrap()
+    };
+    assert_eq!(example().hardware, HardwareSettings::default(), "auto is what is left out");
+    let named = with("profile = \"rk3588\"\nprofiles = \"boards\"");
+    assert_eq!(named.hardware.profile.as_ref().map(|name| name.as_str()), Some("rk3588"));
+    assert_eq!(named.hardware.directory.as_deref(), Some(Path::new("/etc/holdfast/boards")));
+    let camera = Role::Encode(InputId::new("camera").unwrap());
+    let differs = |role: &Role| example().hash_for(role) != named.hash_for(role);
+    assert!(differs(&camera) && differs(&Role::Supervisor) && !differs(&Role::Transmit));
+}
+
 fn relay_example() -> RelaySettings {
     let secrets = Some(("secrets.toml", EXAMPLE_RELAY_SECRETS));
     match parse_relay(Path::new("/etc/holdfast"), ("relay.toml", EXAMPLE_RELAY), secrets) {

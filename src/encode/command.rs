@@ -128,6 +128,23 @@ fn look(args: &ProbeArgs) -> Result<Report, String> {
     })
 }
 
+/// Prints a line for each family and codec: `va h264 vah264enc`, or `va h264 -` where GStreamer has no such element here.
+/// Tries nothing.
+pub fn elements() -> ExitCode {
+    if let Err(why) = build::init() {
+        eprintln!("holdfast-encode elements: {why}");
+        return ExitCode::FAILURE;
+    }
+    for (codec, name) in [(Codec::H264, "h264"), (Codec::Hevc, "hevc"), (Codec::Av1, "av1")] {
+        for family in FAMILIES.iter().filter(|family| family.makes(codec)) {
+            let registered = build::registered(family, codec).unwrap_or_default();
+            let element = registered.first().map_or("-", |element| element.factory);
+            println!("{} {name} {element}", family.name);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
 /// Makes one trial and writes its lines for the parent.
 pub fn trial(args: &TrialArgs) -> ExitCode {
     let job = serde_json::from_str::<VideoJob>(&args.job).map_err(|e| e.to_string());

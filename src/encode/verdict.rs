@@ -249,6 +249,14 @@ fn candidates(codec: Codec, choice: &EncoderChoice, allowed: Allowed) -> Result<
             return Ok(vec![name.clone()]);
         }
     }
+    if let EncoderChoice::Ranked(order) = choice {
+        let listed = order.iter().filter_map(|name| table::family(name.as_str()));
+        // Whatever a profile leaves out, the processor is what keeps the box on air.
+        let rest = table::candidates(codec)
+            .filter(|f| f.kind == Kind::Software && !order.iter().any(|name| name.as_str() == f.name));
+        let families = listed.filter(|f| f.makes(codec) && may(f)).chain(rest);
+        return Ok(families.filter_map(|f| Name::new(f.name).ok()).collect());
+    }
     Ok(table::candidates(codec).filter(|f| may(f)).filter_map(|f| Name::new(f.name).ok()).collect())
 }
 
@@ -343,6 +351,25 @@ mod tests {
         });
         assert_eq!(family.unwrap().as_str(), "x264");
         assert_eq!(asked, ["x264"]);
+    }
+
+    #[test]
+    fn a_profiles_order_is_kept_and_the_processor_stands_behind_it() {
+        let order = |names: &[&str]| EncoderChoice::Ranked(names.iter().map(|name| Name::new(name).unwrap()).collect());
+        let asked = |choice: &EncoderChoice, allowed| {
+            let mut asked = Vec::new();
+            let _ = pick(&job(Codec::H264), choice, allowed, |family| {
+                asked.push(family.as_str().to_owned());
+                broken()
+            });
+            asked
+        };
+        let ranked = order(&["qsv", "x265", "nonsense", "va", "openh264"]);
+        assert_eq!(asked(&ranked, Allowed::All), ["qsv", "va", "openh264", "x264"], "x265 makes no H.264");
+        assert_eq!(asked(&ranked, Allowed::Software), ["openh264", "x264"]);
+        assert_eq!(asked(&order(&[]), Allowed::All), ["x264", "openh264"]);
+        let first = pick(&job(Codec::H264), &ranked, Allowed::All, |_| works(5.0)).unwrap();
+        assert_eq!(first.as_str(), "qsv");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn identity(features: &Features<'_>) -> Identity {
 
 /// Where a device sits, in the form of udev's ID_PATH: `pci-0000:00:14.0-usb-0:1.4:1.0`. Of USB the ports are named, not
 /// the bus, whose number depends on the order of discovery. `None` for what has no place.
-pub(super) fn bus_path(device: &str) -> Option<String> {
+pub fn bus_path(device: &str) -> Option<String> {
     let mut base: Option<String> = None;
     let mut usb: Option<&str> = None;
     let mut on_platform = false;

@@ -52,7 +52,7 @@ pub use class::Classified;
 pub use court::{Court, Standings};
 pub use fact::{LinkState, Mac, Rule};
 pub use hints::Hints;
-pub use identity::Identity;
+pub use identity::{Identity, bus_path};
 pub use judging::{JudgedSession, Judging, Report};
 pub use ledger::{Allowances, Ledger, News, Saved, SavedError};
 pub use links::{CARRIER_POLL, DefaultRoute, Knowledge, Link, Links};

@@ -10,6 +10,7 @@
 //! ```
 
 mod codec;
+pub mod edid;
 mod fault;
 mod grid;
 mod id;
@@ -22,6 +23,7 @@ mod time;
 mod unit;
 
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
+pub use edid::{Edid, EdidName};
 pub use fault::{Condition, Fault, Finding, Gravity};
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, ConfigErrors, Paths, RelaySettings, Settings};
+use super::hardware;
+use crate::config::{self, ConfigErrors, HardwareSettings, Paths, RelaySettings, Settings};
 
 /// A configuration that was read and is right.
 #[derive(Debug)]
@@ -71,6 +72,11 @@ pub fn load(main: &Path, secrets: Option<&Path>) -> Result<Loaded, LoadError> {
     let settings = config::parse(base, (&main.display().to_string(), &text), named_secrets)?;
     warnings.extend(absent_files(&settings));
     warnings.extend(settings.cautions());
+    // What is left as it comes cannot be wrong.
+    if settings.hardware != HardwareSettings::default() {
+        let in_force = hardware::in_force(&settings.hardware, Path::new("/"));
+        warnings.extend(in_force.map(|in_force| in_force.warnings).unwrap_or_default());
+    }
     let text = config::with_paths_from(&text, base);
     Ok(Loaded { settings, text, secrets: secret_text.map(|(_, text)| text), warnings })
 }
@@ -120,6 +126,14 @@ const REMEDIES: [(io::ErrorKind, &str); 3] = [
     (io::ErrorKind::PermissionDenied, "let the service's user read it"),
     (io::ErrorKind::IsADirectory, "name a file in it"),
 ];
+
+/// The text of `file`, which is no larger than a parser would look at.
+///
+/// # Errors
+/// [`LoadError`], but for mistakes in what it says.
+pub(super) fn text(file: &Path) -> Result<String, LoadError> {
+    read(file).map(|(text, _)| text)
+}
 
 /// The text of a file and its permission bits. Reads no more than the parser would look at, whatever stands there.
 fn read(path: &Path) -> Result<(String, u32), LoadError> {

@@ -18,6 +18,7 @@ pub mod config_files;
 pub mod control;
 pub mod daemon;
 pub mod event_log;
+pub mod hardware;
 pub mod lifecycle;
 pub mod links;
 pub mod load;

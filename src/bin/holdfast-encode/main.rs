@@ -25,6 +25,9 @@ enum Task {
     Slate(slate::Arguments),
     /// Try every encoder the box knows, and say which work here.
     Probe(command::ProbeArgs),
+    /// List which of the encoders' elements GStreamer has here, without trying any; `holdfast check-profile` asks.
+    #[command(hide = true)]
+    Elements,
     /// One trial of one encoder; the probe's child.
     #[command(hide = true)]
     Trial(command::TrialArgs),
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Run(arguments) => run::run(&arguments),
         Task::Slate(arguments) => slate::run(&arguments),
         Task::Probe(arguments) => command::probe(&arguments),
+        Task::Elements => command::elements(),
         Task::Trial(arguments) => command::trial(&arguments),
     }
 }

@@ -1,16 +1,18 @@
 //! Wires one worker: configuration, role, holdfastd, data plane.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use holdfast::config::{Paths, Settings};
+use holdfast::capture::edid_io::{self, Loaded};
+use holdfast::config::profile::HardwareProfile;
+use holdfast::config::{EncoderChoice, Paths, RenditionSettings, Settings, Source};
 use holdfast::encode::build::init;
 use holdfast::encode::choose::{choose, choose_software};
 use holdfast::encode::worker::{self, WorkerSetup};
 use holdfast::events::{ChildCommand, Role};
 use holdfast::model::InputId;
 use holdfast::supervisor::child_link::ChildLink;
-use holdfast::supervisor::{load, lock};
+use holdfast::supervisor::{hardware, load, lock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -58,8 +60,15 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     let settings = settings(&paths)?;
     let hash = settings.hash_for(&role);
     let choose = if arguments.software_only { choose_software } else { choose };
-    let setup = WorkerSetup::of(&settings, &arguments.input, &paths, choose)
+    let mut setup = WorkerSetup::of(&settings, &arguments.input, &paths, choose)
         .ok_or_else(|| format!("{} has no input {}", paths.last_good_config().display(), arguments.input))?;
+    let in_force = hardware::in_force(&settings.hardware, Path::new("/"));
+    if let Some(in_force) = &in_force {
+        for rendition in &mut setup.renditions {
+            rendition.encoder = hardware::encoder_for(rendition, settings.frame_rate, &in_force.profile);
+        }
+        tell_edid(arguments, &setup.input.source, &in_force.profile);
+    }
     init().map_err(|e| e.to_string())?;
 
     let link = ChildLink::start(paths.children_socket(), role.clone(), hash.clone());
@@ -102,6 +111,34 @@ async fn pass_on(
             return;
         }
     }
+}
+
+/// Tells the receiver behind `source` what it may be sent, if this machine's profile says that it must be told.
+fn tell_edid(arguments: &Arguments, source: &Source, profile: &HardwareProfile) {
+    let Source::V4l2 { device, .. } = source else { return };
+    let Some(receiver) = hardware::receiver(Path::new("/"), profile, device) else { return };
+    match edid_io::load(&receiver.device, 0, &receiver.edid.edid()) {
+        Ok(Loaded::Told) => {
+            eprintln!(
+                "holdfast-encode {}: {} was told the EDID {}",
+                arguments.input,
+                receiver.device.display(),
+                receiver.edid
+            );
+        }
+        Ok(Loaded::WasThere) => {}
+        // It may send a picture all the same.
+        Err(e) => eprintln!("holdfast-encode {}: {e}", arguments.input),
+    }
+}
+
+/// Which encoder makes `rendition`: the one that the configuration names, or those of this machine's hardware profile.
+pub(crate) fn encoder(settings: &Settings, rendition: &RenditionSettings) -> EncoderChoice {
+    let in_force = hardware::in_force(&settings.hardware, Path::new("/"));
+    in_force.map_or_else(
+        || rendition.encoder.clone(),
+        |in_force| hardware::encoder_for(rendition, settings.frame_rate, &in_force.profile),
+    )
 }
 
 /// The configuration in force. A worker uses no secret, but a configuration without them is not complete.

@@ -54,7 +54,8 @@ fn made(arguments: &Arguments) -> Result<PathBuf, String> {
         let (width, height) = (rendition.width, rendition.height);
         return draw(&settings, image.as_deref(), width, height, png).map(|()| png.clone());
     }
-    slate::make(&settings, rendition, &paths).map_err(|e| e.to_string())
+    let encoder = crate::run::encoder(&settings, rendition);
+    slate::make(&settings, rendition, &encoder, &paths).map_err(|e| e.to_string())
 }
 
 fn draw(settings: &Settings, image: Option<&[u8]>, width: u32, height: u32, png: &Path) -> Result<(), String> {

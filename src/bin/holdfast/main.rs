@@ -8,6 +8,7 @@ mod events;
 mod inputs;
 mod links;
 mod networkd;
+mod profile;
 mod status;
 mod terminal;
 
@@ -142,6 +143,15 @@ enum Task {
     /// Say what is wrong with a configuration file, line by line, without touching the running box.
     #[command(after_help = "Examples:\n  holdfast check-config my.toml\n  holdfast check-config --example > my.toml")]
     CheckConfig(check::Arguments),
+    /// Say what this machine is, what its hardware profile says of it, and what of that is found here and what is missing.
+    ///
+    /// A hardware profile says what a board has: its capture inputs and their oddities, which encoders are worth a trial,
+    /// display, buttons, lights, sockets and temperatures. Holdfast comes with some; `[box]` in the configuration may name one
+    /// and a directory of one's own. With a file it only says what is wrong in it, line by line.
+    #[command(
+        after_help = "Examples:\n  holdfast check-profile                  this machine's\n  holdfast check-profile --list           all that there are\n  holdfast check-profile raspberry-pi-5   this one, whatever the machine is\n  holdfast check-profile my-board.toml    is it right?"
+    )]
+    CheckProfile(profile::Arguments),
     /// Try the encoders of this machine and say what works, what does not and why.
     #[command(disable_help_flag = true)]
     Probe {
@@ -173,6 +183,7 @@ fn main() -> ExitCode {
         Task::Bitrate { rendition, bitrate } => desk::order(&paths, Command::Bitrate { rendition, bitrate }),
         Task::Shutdown => desk::order(&paths, Command::Shutdown),
         Task::CheckConfig(arguments) => check::run(&arguments),
+        Task::CheckProfile(arguments) => profile::run(&arguments),
         Task::Probe { arguments } => probe(&paths, &arguments),
         Task::Demo(arguments) => demo::run(&arguments),
     }

@@ -19,7 +19,7 @@ use super::super::protocol::FromWorker;
 use super::super::table::VideoJob;
 use super::picture::{Picture, Planes};
 use super::{card, file, fit};
-use crate::config::{AudioSettings, Paths, RenditionSettings, Settings};
+use crate::config::{AudioSettings, EncoderChoice, Paths, RenditionSettings, Settings};
 use crate::model::{
     AudioFormat, AudioGrid, Codec, CodecConfig, FrameRate, Media, RenditionId, TrackFormat, VideoFormat, VideoGrid,
 };
@@ -55,11 +55,17 @@ const KEPT_SOUND: usize = 32;
 /// Slates that stay on disk; older ones belong to settings of long ago.
 const KEPT_FILES: usize = 64;
 
-/// Makes `rendition`'s slate unless it is there already. Returns where it is.
+/// Makes `rendition`'s slate with `encoder`, which should be what will encode its picture, unless it is there already.
+/// Returns where it is.
 ///
 /// # Errors
 /// [`SlateError`].
-pub fn make(settings: &Settings, rendition: &RenditionSettings, paths: &Paths) -> Result<PathBuf, SlateError> {
+pub fn make(
+    settings: &Settings,
+    rendition: &RenditionSettings,
+    encoder: &EncoderChoice,
+    paths: &Paths,
+) -> Result<PathBuf, SlateError> {
     let image = file::picture_bytes(settings);
     let path = file::path(paths, settings, rendition, image.as_deref());
     if file::is_there(&path) {
@@ -74,11 +80,8 @@ pub fn make(settings: &Settings, rendition: &RenditionSettings, paths: &Paths) -
         bitrate: rendition.bitrate,
         keyframe_interval: rendition.keyframe_interval.min(LONGEST),
     };
-    let family = choose(
-        &VideoJob { keyframe_interval: rendition.keyframe_interval, ..job },
-        &rendition.encoder,
-        &paths.probe_cache(),
-    )?;
+    let family =
+        choose(&VideoJob { keyframe_interval: rendition.keyframe_interval, ..job }, encoder, &paths.probe_cache())?;
     let video = encode_picture(&build::build_video(&job, &family)?, &job, &picture).map_err(SlateError::Encode)?;
     let audio = encode_silence(&rendition.audio)?;
     let grid = audio_grid(rendition.audio.codec);
