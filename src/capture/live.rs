@@ -189,6 +189,13 @@ fn is_over(ended: &Receiver<()>) -> bool {
     ended.try_recv() == Err(TryRecvError::Disconnected)
 }
 
+/// What a pipeline has said of its pictures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Signal,
+}
+
 struct Video {
     device: PathBuf,
     canvas: VideoFormat,
@@ -232,7 +239,6 @@ impl Video {
                 None if started.is_err() => "cannot be opened".to_owned(),
                 Some(gst::MessageView::AsyncDone(_)) => {
                     delivered = true;
-                    let _ = self.notices.try_send(Notice::Signal(self.describe(&pipeline)));
                     continue;
                 }
                 _ if self.stalls() => "no pictures come although the receiver has a signal; started again".to_owned(),
@@ -272,11 +278,6 @@ impl Video {
         }
     }
 
-    fn describe(&self, pipeline: &gst::Pipeline) -> String {
-        let caps = pipeline.by_name("capture").and_then(|e| e.static_pad("src")).and_then(|pad| pad.current_caps());
-        describe(caps.as_deref(), &format!("capture {}", self.device.display()))
-    }
-
     fn build(&self, ticket: Ticket) -> Result<gst::Pipeline, SourceError> {
         let pipeline = pipeline("capture");
         let source = element("v4l2src")?;
@@ -286,12 +287,20 @@ impl Video {
         let decoder = element("decodebin")?;
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
-        let (out, last) = (self.picture_out.clone(), self.arrived.clone());
+        let (out, last, notices) = (self.picture_out.clone(), self.arrived.clone(), self.notices.clone());
+        let (delivers, place) = (source.static_pad("src"), format!("capture {}", self.device.display()));
+        let mut told = Told::Nothing;
         let sink = sink(&video_caps(self.canvas, false), move |sample| {
             let arrived = clock::media();
             last.store(arrived.0, Ordering::Relaxed);
             if !ticket.is_valid() {
                 return Ok(gst::FlowSuccess::Ok);
+            }
+            // Before the first picture, so that nobody who sees that one takes it for what was there before.
+            if told == Told::Nothing {
+                let caps = delivers.as_ref().and_then(gst::Pad::current_caps);
+                let _ = notices.try_send(Notice::Signal(describe(caps.as_deref(), &place)));
+                told = Told::Signal;
             }
             // A copy, since the buffer may be the driver's, which has few.
             let copy = sample.buffer().and_then(|buffer| buffer.copy_deep().ok());
