@@ -231,6 +231,8 @@ impl Video {
                 break End::Stopped;
             }
             if !ticket.is_valid() {
+                // At once, since a driver may take longer to stop than what is wrong lasts.
+                self.tell(self.watch.standing());
                 break End::SignalChanged;
             }
             let why = match message.as_ref().map(|m| m.view()) {
@@ -264,17 +266,22 @@ impl Video {
         let mut told = None;
         loop {
             let standing = self.watch.standing();
-            match standing {
-                Some(standing) if standing.is_picture() => return End::SignalChanged,
-                Some(bad) if told != Some(bad) => {
-                    let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {bad}", self.device.display())));
-                    told = Some(bad);
-                }
-                Some(_) | None => {}
+            if standing.is_some_and(Standing::is_picture) {
+                return End::SignalChanged;
+            }
+            if standing != told {
+                self.tell(standing);
+                told = standing;
             }
             if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
                 return End::Stopped;
             }
+        }
+    }
+
+    fn tell(&self, standing: Option<Standing>) {
+        if let Some(bad) = standing.filter(|standing| !standing.is_picture()) {
+            let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {bad}", self.device.display())));
         }
     }
 

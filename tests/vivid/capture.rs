@@ -83,7 +83,9 @@ impl Worker {
     fn reports(&mut self, mut enough: impl FnMut(bool, u64, &str) -> bool) -> u64 {
         loop {
             let said = self.hears();
-            let (Some(picture), Some(encoded)) = (said["picture"].as_bool(), said["encoded"].as_u64()) else { continue };
+            let (Some(picture), Some(encoded)) = (said["picture"].as_bool(), said["encoded"].as_u64()) else {
+                continue;
+            };
             if enough(picture, encoded, said["signal"].as_str().unwrap()) {
                 return encoded;
             }
@@ -167,16 +169,17 @@ fn a_worker_delivers_pictures_while_there_is_a_signal_and_never_noise() {
     worker.delivers();
 
     worker.does("inject_fatal_streaming_error=1");
-    worker.tells(&format!("capture {HDMI}: "));
+    let words = worker.tells("");
+    assert!(words.starts_with(&format!("capture {HDMI}: ")), "{words}");
     worker.delivers();
 
     // Unplugged, and in again: the driver's device comes back when all have let go of it.
     worker.does("disconnect=1");
-    worker.tells(&format!("capture {HDMI}: "));
+    worker.tells("the device is not there; plug it in again");
     worker.tells(": picture");
     worker.delivers();
 
-    worker.guest.run("pkill -TERM -f 'holdfast-encode run'");
+    worker.guest.run("/run/busybox killall -TERM holdfast-encode");
     loop {
         let line = worker.guest.next(worker.process);
         if line.starts_with('=') {

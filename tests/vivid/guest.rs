@@ -2,8 +2,7 @@
 //!
 //! QEMU emulates the processor, since not every machine that runs the tests lets them use its own for that. The guest has no
 //! network and no disk; what it writes is in its memory. Its console goes into a file, and what the test asks and hears over
-//! its second serial port: see `guest/agent.sh`. Nothing here reads a clock: a guest ends by itself, and whoever waits for one
-//! then hears that.
+//! its second serial port: see `guest/agent.sh`. It ends by itself when nobody ends it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -13,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use holdfast::clock;
 use tempfile::TempDir;
 
-/// Between two lines that the guest says, while something is waited for. An emulated machine on a busy one is slow.
-const SILENCE: Duration = Duration::from_secs(90);
+/// A guest's life. It needs a third of that on two idle cores; whatever takes longer has failed.
+const LIFE: Duration = Duration::from_secs(230);
 /// A second emulated machine beside the first would take its processors away.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -32,6 +32,7 @@ pub struct Guest {
     waiting: BTreeMap<u32, VecDeque<String>>,
     /// All that was heard, for when something is missing.
     history: String,
+    ends: Instant,
     files: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -46,7 +47,9 @@ impl Guest {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let files = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let initramfs = make_initramfs(files.path());
-        let mut qemu = Command::new("qemu-system-x86_64")
+        // Ends with this thread, however that ends.
+        let mut qemu = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
             .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .args(["-serial", &format!("file:{}", files.path().join("console").display()), "-serial", "stdio"])
@@ -54,7 +57,7 @@ impl Guest {
             .arg(kernel().join("vmlinuz"))
             .arg("-initrd")
             .arg(initramfs)
-            .args(["-append", "console=ttyS0 loglevel=6 panic=-1"])
+            .args(["-append", "console=ttyS0 loglevel=6 panic=-1 lpj=1000000 no_timer_check"])
             .args(["-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -76,6 +79,7 @@ impl Guest {
             asked: 0,
             waiting: BTreeMap::new(),
             history: String::new(),
+            ends: clock::now() + LIFE,
             files,
             _alone: alone,
         };
@@ -94,6 +98,7 @@ impl Guest {
     }
 
     /// Where a file of the host is put so that the guest finds it under the same name.
+    #[cfg(feature = "encode")]
     pub fn files(&self) -> &Path {
         self.files.path()
     }
@@ -144,8 +149,8 @@ impl Guest {
     }
 
     fn hear(&mut self) -> String {
-        let Ok(line) = self.heard.recv_timeout(SILENCE) else {
-            panic!("the guest says nothing, or has ended\n{}", self.evidence());
+        let Ok(line) = self.heard.recv_timeout(self.ends.saturating_duration_since(clock::now())) else {
+            panic!("the guest has ended, or takes longer than {LIFE:?}\n{}", self.evidence());
         };
         let _ = writeln!(self.history, "{line}");
         line
@@ -188,12 +193,8 @@ fn make_initramfs(into: &Path) -> PathBuf {
     fs::write(staging.join("agent.sh"), include_str!("guest/agent.sh")).unwrap();
     let script = "set -e; cp \"$(command -v busybox)\" bin/busybox; chmod 755 init; cp -r \"$1\"/lib .; \
                   find . | busybox cpio -o -H newc >\"$2\"";
-    let outcome = Command::new("sh")
-        .args(["-c", script, "sh"])
-        .args([&kernel(), &made])
-        .current_dir(&staging)
-        .output()
-        .unwrap();
+    let outcome =
+        Command::new("sh").args(["-c", script, "sh"]).args([&kernel(), &made]).current_dir(&staging).output().unwrap();
     let why = String::from_utf8_lossy(&outcome.stderr);
     assert!(outcome.status.success(), "no initramfs ({why}); scripts/setup --test installs busybox-static");
     fs::remove_dir_all(&staging).unwrap();

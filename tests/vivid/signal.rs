@@ -48,7 +48,6 @@ impl Watch {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
 fn ms(microseconds: i64) -> f64 {
     microseconds as f64 / 1000.0
 }

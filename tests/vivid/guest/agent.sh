@@ -1,7 +1,7 @@
 # Does what the test asks over the second serial port. A line is `NUMBER COMMAND`; what the command says comes back as
 # `NUMBER TEXT`, line by line, and its end as `NUMBER =CODE`. Commands run beside each other.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
-/run/busybox stty -F /dev/ttyS1 raw -echo
+stty -F /dev/ttyS1 raw -echo
 exec </dev/ttyS1 >/dev/ttyS1 2>&1
 echo "ready $(uname -r)"
 while read -r number command; do
