@@ -1,18 +1,21 @@
-//! A capture device as a source: picture from V4L2, sound from ALSA, each with a clock of its own. Not verified on
-//! hardware.
+//! A capture device as a source: picture from V4L2, sound from ALSA, each with a clock of its own. The picture's half is
+//! verified with the kernel's `vivid` driver; not verified on hardware.
 //!
 //! ```text
-//!   v4l2src ─ decodebin ─ videoconvertscale ─ appsink ─► 4 pictures ─► LiveQueue ─► the grid
-//!   (second descriptor: signal events)  ─────────────► no signal: its pictures are not taken
+//!   v4l2src ─ decodebin ─ videoconvertscale ─ appsink ─ ticket ─► 4 pictures ─► LiveQueue ─► the grid
+//!   signal::Watch (second descriptor) ────────────────────┴─► no signal: nothing passes, and the queue is empty
 //!   alsasrc ─ audioconvert ─ resample ─ appsink ─► 0.5 s ─► ring ─► Drift + slip ─► the grid
 //! ```
 //!
 //! Each pipeline has a thread that builds it, watches it, and builds it anew after any error, with a growing pause. The
-//! encoders never notice.
+//! encoders never notice. The picture's is taken down while the receiver has no signal, since `v4l2src` follows noise to
+//! whatever size that has, and built for each signal that has become steady, with its timings put in force before.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -24,7 +27,8 @@ use super::canvas::{audio_caps, describe, samples_of, video_caps};
 use super::drift::{Drift, Step};
 use super::pace::{Counts, LiveQueue};
 use super::pipeline::{element, error_text, pipeline, sink, stop};
-use super::signal::{Signal, SignalWatch};
+use super::receiver::{Reception, Standing};
+use super::signal::{Device, Ticket, Watch};
 use super::tape::Sample;
 use super::{Notice, SourceError, alsa};
 use crate::clock;
@@ -39,8 +43,11 @@ const SOUND_TARGET: usize = 1920;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A signal must have stayed the same for this long before the pipeline is built anew for it.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Between two looks at whether there is something to capture.
+const LOOK: Duration = Duration::from_millis(50);
+/// A receiver with a signal whose pictures stay away for this long is started again: some stop at a short interruption of
+/// the signal, and say nothing.
+const STALL: Media = Media::from_millis(5000);
 
 /// A capture device, as the grid thread sees it.
 #[derive(Debug)]
@@ -51,6 +58,7 @@ pub(super) struct LiveSource {
     ring: VecDeque<Sample>,
     drift: Drift,
     slip: Option<Slip<f32>>,
+    watch: Arc<Watch>,
     /// Dropped with the source, which ends its threads.
     _alive: (SyncSender<()>, SyncSender<()>),
 }
@@ -62,7 +70,15 @@ impl LiveSource {
         let (sound_out, sounds) = sync_channel(50);
         let (alive, ended) = sync_channel(0);
         let (alive_too, ended_too) = sync_channel(0);
-        let video = Video { device: device.to_owned(), canvas, picture_out, notices: notices.clone() };
+        let watch = Arc::new(Watch::start(device));
+        let video = Video {
+            device: device.to_owned(),
+            canvas,
+            picture_out,
+            notices: notices.clone(),
+            watch: watch.clone(),
+            arrived: Arc::default(),
+        };
         std::thread::spawn(move || keep_up(&ended, &video.notices.clone(), || video.play(&ended)));
         let audio = Audio { device: device.to_owned(), source: audio.clone(), sound_out, notices: notices.clone() };
         if audio.source != AudioSource::None {
@@ -75,6 +91,7 @@ impl LiveSource {
             ring: VecDeque::new(),
             drift: Drift::new(SOUND_TARGET),
             slip: Slip::new(BLOCK, 2, FixedAsync::Output).ok(),
+            watch,
             _alive: (alive, alive_too),
         }
     }
@@ -84,7 +101,15 @@ impl LiveSource {
         while let Ok((arrived, buffer)) = self.pictures.try_recv() {
             self.queue.arrive(buffer, arrived);
         }
+        if !self.watch.is_picture() {
+            self.queue.clear();
+        }
         self.queue.at(time)
+    }
+
+    /// What the receiver says of its signal; `None` before the first look.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        self.watch.standing()
     }
 
     /// The next [`BLOCK`] samples.
@@ -159,20 +184,40 @@ fn keep_up(ended: &Receiver<()>, notices: &SyncSender<Notice>, mut play: impl Fn
     }
 }
 
+/// Whether the source was dropped.
+fn is_over(ended: &Receiver<()>) -> bool {
+    ended.try_recv() == Err(TryRecvError::Disconnected)
+}
+
+/// What a pipeline has said of its pictures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Signal,
+}
+
 struct Video {
     device: PathBuf,
     canvas: VideoFormat,
     picture_out: SyncSender<(Media, gst::Buffer)>,
     notices: SyncSender<Notice>,
+    watch: Arc<Watch>,
+    /// When the last picture came, nanoseconds of [`clock::media`].
+    arrived: Arc<AtomicI64>,
 }
 
 impl Video {
     fn play(&self, ended: &Receiver<()>) -> Result<End, SourceError> {
-        let mut watch = SignalWatch::open(&self.device).ok();
-        if let Some(Signal::None(why)) = watch.as_mut().map(SignalWatch::signal) {
-            return self.wait_for_signal(watch, why, ended);
+        // Drawn before it is looked at, so that a change in between is noticed.
+        let ticket = self.watch.ticket();
+        if !self.watch.standing().is_some_and(Standing::is_picture) {
+            return Ok(self.wait_for_picture(ended));
         }
-        let pipeline = self.build()?;
+        if let Ok(device) = Device::open(&self.device) {
+            device.take_timings();
+        }
+        let pipeline = self.build(ticket.clone())?;
+        self.arrived.store(clock::media().0, Ordering::Relaxed);
         let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
         let mut delivered = false;
         let end = loop {
@@ -182,10 +227,12 @@ impl Video {
                     &[gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::AsyncDone],
                 )
             });
-            if ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
+            if is_over(ended) {
                 break End::Stopped;
             }
-            if watch.as_mut().is_some_and(SignalWatch::changed) {
+            if !ticket.is_valid() {
+                // At once, since a driver may take longer to stop than what is wrong lasts.
+                self.tell(self.watch.standing());
                 break End::SignalChanged;
             }
             let why = match message.as_ref().map(|m| m.view()) {
@@ -194,9 +241,9 @@ impl Video {
                 None if started.is_err() => "cannot be opened".to_owned(),
                 Some(gst::MessageView::AsyncDone(_)) => {
                     delivered = true;
-                    let _ = self.notices.try_send(Notice::Signal(self.describe(&pipeline)));
                     continue;
                 }
+                _ if self.stalls() => "no pictures come although the receiver has a signal; started again".to_owned(),
                 _ => continue,
             };
             break End::Failed { why: format!("capture {}: {why}", self.device.display()), delivered };
@@ -208,26 +255,37 @@ impl Video {
         Ok(end)
     }
 
+    /// Of devices that do not tell whether they have a signal, none is missed.
+    fn stalls(&self) -> bool {
+        matches!(self.watch.standing(), Some(Standing::Steady(Reception::Locked(_))))
+            && clock::media() - Media(self.arrived.load(Ordering::Relaxed)) > STALL
+    }
+
     /// A receiver without a signal may deliver noise or nothing; neither is a picture.
-    fn wait_for_signal(&self, watch: Option<SignalWatch>, why: &str, ended: &Receiver<()>) -> Result<End, SourceError> {
-        let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {why}", self.device.display())));
-        let mut watch = watch;
+    fn wait_for_picture(&self, ended: &Receiver<()>) -> End {
+        let mut told = None;
         loop {
-            if ended.recv_timeout(SETTLE) != Err(RecvTimeoutError::Timeout) {
-                return Ok(End::Stopped);
+            let standing = self.watch.standing();
+            if standing.is_some_and(Standing::is_picture) {
+                return End::SignalChanged;
             }
-            if !matches!(watch.as_mut().map(SignalWatch::signal), Some(Signal::None(_))) {
-                return Ok(End::SignalChanged);
+            if standing != told {
+                self.tell(standing);
+                told = standing;
+            }
+            if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                return End::Stopped;
             }
         }
     }
 
-    fn describe(&self, pipeline: &gst::Pipeline) -> String {
-        let caps = pipeline.by_name("capture").and_then(|e| e.static_pad("src")).and_then(|pad| pad.current_caps());
-        describe(caps.as_deref(), &format!("capture {}", self.device.display()))
+    fn tell(&self, standing: Option<Standing>) {
+        if let Some(bad) = standing.filter(|standing| !standing.is_picture()) {
+            let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {bad}", self.device.display())));
+        }
     }
 
-    fn build(&self) -> Result<gst::Pipeline, SourceError> {
+    fn build(&self, ticket: Ticket) -> Result<gst::Pipeline, SourceError> {
         let pipeline = pipeline("capture");
         let source = element("v4l2src")?;
         source.set_property("name", "capture");
@@ -236,11 +294,24 @@ impl Video {
         let decoder = element("decodebin")?;
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
-        let out = self.picture_out.clone();
+        let (out, last, notices) = (self.picture_out.clone(), self.arrived.clone(), self.notices.clone());
+        let (delivers, place) = (source.static_pad("src"), format!("capture {}", self.device.display()));
+        let mut told = Told::Nothing;
         let sink = sink(&video_caps(self.canvas, false), move |sample| {
+            let arrived = clock::media();
+            last.store(arrived.0, Ordering::Relaxed);
+            if !ticket.is_valid() {
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            // Before the first picture, so that nobody who sees that one takes it for what was there before.
+            if told == Told::Nothing {
+                let caps = delivers.as_ref().and_then(gst::Pad::current_caps);
+                let _ = notices.try_send(Notice::Signal(describe(caps.as_deref(), &place)));
+                told = Told::Signal;
+            }
             // A copy, since the buffer may be the driver's, which has few.
             let copy = sample.buffer().and_then(|buffer| buffer.copy_deep().ok());
-            match copy.map(|buffer| out.try_send((clock::media(), buffer))) {
+            match copy.map(|buffer| out.try_send((arrived, buffer))) {
                 Some(Err(TrySendError::Disconnected(_))) => Err(gst::FlowError::Eos),
                 // A full channel means that the grid thread is late; it takes the newest four then.
                 _ => Ok(gst::FlowSuccess::Ok),
@@ -288,7 +359,7 @@ impl Audio {
                     &[gst::MessageType::Error, gst::MessageType::Eos],
                 )
             });
-            if ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
+            if is_over(ended) {
                 break End::Stopped;
             }
             let why = match message.as_ref().map(|m| m.view()) {

@@ -4,6 +4,7 @@
 //!   pattern ───────────────────────────────┐
 //!   file ── decode ahead ── FilePace, Tape ┼─► Source: "the picture of place n?" "the sound of samples s…?"
 //!   live ── LiveQueue, ring + Drift ───────┘              asked by the grid thread of the encode worker
+//!     └ signal asks the receiver on a second descriptor; receiver says what its answers mean and when they count
 //! ```
 //!
 //! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
@@ -16,6 +17,8 @@ pub mod drift;
 pub mod edid_io;
 pub mod pace;
 pub mod pattern;
+pub mod receiver;
+pub mod signal;
 pub mod tape;
 
 #[cfg(feature = "encode")]
@@ -28,8 +31,6 @@ mod file;
 mod live;
 #[cfg(feature = "encode")]
 pub mod pipeline;
-#[cfg(feature = "encode")]
-mod signal;
 #[cfg(feature = "encode")]
 pub mod source;
 

@@ -105,6 +105,12 @@ impl<F> LiveQueue<F> {
         }
     }
 
+    /// Forgets what waits and what is shown: it is known that they are no pictures any more.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.shown = None;
+    }
+
     /// The picture for the place at `time`: the next one, else the previous one again for up to [`HOLD`], else none.
     pub fn at(&mut self, time: Media) -> Option<&F> {
         if let Some(next) = self.waiting.pop_front() {
@@ -323,6 +329,18 @@ mod tests {
         assert_eq!(queue.at(ms(502)), None);
         queue.arrive('b', ms(900));
         assert_eq!(queue.at(ms(901)), Some(&'b'), "frames resume with the source");
+    }
+
+    #[test]
+    fn a_capture_that_is_known_to_be_dead_holds_nothing() {
+        let mut queue = LiveQueue::default();
+        queue.arrive('a', ms(1));
+        queue.arrive('b', ms(2));
+        assert_eq!(queue.at(ms(33)), Some(&'a'));
+        queue.clear();
+        assert_eq!(queue.at(ms(66)), None, "neither what was shown nor what waited");
+        queue.arrive('c', ms(70));
+        assert_eq!(queue.at(ms(100)), Some(&'c'));
     }
 
     fn play(

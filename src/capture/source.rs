@@ -15,7 +15,7 @@ use super::pattern::{Canvas, Pattern, Tone};
 use super::tape::Sample;
 use super::{Notice, SourceError};
 use crate::config;
-use crate::model::{Media, VideoFormat, VideoGrid};
+use crate::model::{Finding, Media, VideoFormat, VideoGrid};
 
 /// A running source.
 #[derive(Debug)]
@@ -110,6 +110,14 @@ impl Source {
             Notice::Stuck(_) => {}
         }
         Some(notice)
+    }
+
+    /// What a capture's receiver says is wrong with its signal; `None` where nothing is, or nobody can say.
+    pub fn finding(&self) -> Option<Finding> {
+        match &self.kind {
+            Kind::Pattern(_) | Kind::File(_) => None,
+            Kind::Live(live) => live.standing()?.finding(),
+        }
     }
 
     /// How it is.

@@ -126,6 +126,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/capture/drift.rs",
     "src/capture/pace.rs",
     "src/capture/pattern.rs",
+    "src/capture/receiver.rs",
     "src/capture/tape.rs",
     "src/encode/bitrate/asker.rs",
     "src/encode/bitrate/mod.rs",

@@ -9,6 +9,7 @@ mod inputs;
 mod links;
 mod networkd;
 mod profile;
+mod signal;
 mod status;
 mod terminal;
 
@@ -135,6 +136,14 @@ enum Task {
         after_help = "Examples:\n  holdfast networkd                                   show them\n  holdfast networkd --out /etc/systemd/network       write them\n  holdfast networkd --out rootfs/etc/systemd/network eth0 wwan0"
     )]
     Networkd(networkd::Arguments),
+    /// Say whether a capture device has a signal, which, and what to do where not.
+    ///
+    /// Asks the receiver itself, beside whoever captures from it, and changes nothing. Devices that do not measure, such as
+    /// webcams and many USB sticks, say so. Without --watch it ends with 1 where there is nothing to capture.
+    #[command(
+        after_help = "Examples:\n  holdfast signal /dev/video0\n  holdfast signal /dev/video0 --watch    pull the cable and look\n  holdfast signal /dev/video0 --json | jq -r .standing"
+    )]
+    Signal(signal::Arguments),
     /// Show what happened, with reasons.
     #[command(
         after_help = "Examples:\n  holdfast events --last 50\n  holdfast events --follow\n  holdfast events --json | jq 'select(.severity == \"alert\")'"
@@ -173,6 +182,7 @@ fn main() -> ExitCode {
         Task::Inputs(arguments) => inputs::run(&paths, &arguments),
         Task::Links(arguments) => links::run(&paths, &arguments),
         Task::Networkd(arguments) => networkd::run(&arguments),
+        Task::Signal(arguments) => signal::run(&arguments),
         Task::Events(arguments) => events::run(&paths, &arguments),
         Task::Start => desk::order(&paths, Command::Start),
         Task::Stop => desk::order(&paths, Command::Stop),
