@@ -26,15 +26,20 @@ use super::pace::{Counts, LiveQueue};
 use super::pipeline::{element, error_text, pipeline, sink, stop};
 use super::signal::{Signal, SignalWatch};
 use super::tape::Sample;
+use super::truth::picture::Measure;
+use super::witness::{Eye, Witness};
 use super::{Notice, SourceError, alsa};
 use crate::clock;
 use crate::config::AudioSource;
-use crate::model::{Media, VideoFormat};
+use crate::model::{Media, TruthSettings, VideoFormat};
 
 /// Samples that are played at a time.
 pub(super) const BLOCK: usize = 480;
 /// Sound to have in the ring: 40 ms, more than a sound card's period and a busy machine's delay.
 const SOUND_TARGET: usize = 1920;
+/// Measures that may wait for the judge: half a second's at 240 pictures a second. A grid thread that is away for longer
+/// misses the newest, which is no fault of the source: see the judge.
+const MEASURES: usize = 128;
 /// Pauses before a failed pipeline is built again, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// See [`FIRST_PAUSE`].
@@ -47,6 +52,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub(super) struct LiveSource {
     pictures: Receiver<(Media, gst::Buffer)>,
     queue: LiveQueue<gst::Buffer>,
+    measures: Receiver<(Media, Option<Measure>)>,
     sounds: Receiver<Vec<Sample>>,
     ring: VecDeque<Sample>,
     drift: Drift,
@@ -57,12 +63,25 @@ pub(super) struct LiveSource {
 
 impl LiveSource {
     /// Starts capturing in the background.
-    pub(super) fn open(device: &Path, audio: &AudioSource, canvas: VideoFormat, notices: &SyncSender<Notice>) -> Self {
+    pub(super) fn open(
+        (device, audio): (&Path, &AudioSource),
+        canvas: VideoFormat,
+        truth: &TruthSettings,
+        notices: &SyncSender<Notice>,
+    ) -> Self {
         let (picture_out, pictures) = sync_channel(4);
+        let (measure_out, measures) = sync_channel(MEASURES);
         let (sound_out, sounds) = sync_channel(50);
         let (alive, ended) = sync_channel(0);
         let (alive_too, ended_too) = sync_channel(0);
-        let video = Video { device: device.to_owned(), canvas, picture_out, notices: notices.clone() };
+        let video = Video {
+            device: device.to_owned(),
+            canvas,
+            truth: truth.clone(),
+            picture_out,
+            measure_out,
+            notices: notices.clone(),
+        };
         std::thread::spawn(move || keep_up(&ended, &video.notices.clone(), || video.play(&ended)));
         let audio = Audio { device: device.to_owned(), source: audio.clone(), sound_out, notices: notices.clone() };
         if audio.source != AudioSource::None {
@@ -71,6 +90,7 @@ impl LiveSource {
         Self {
             pictures,
             queue: LiveQueue::default(),
+            measures,
             sounds,
             ring: VecDeque::new(),
             drift: Drift::new(SOUND_TARGET),
@@ -87,9 +107,15 @@ impl LiveSource {
         self.queue.at(time)
     }
 
+    /// Tells what came since the last time.
+    pub(super) fn tell(&self, witness: &mut Witness) {
+        self.measures.try_iter().for_each(|(arrived, measure)| witness.picture(measure, arrived));
+    }
+
     /// The next [`BLOCK`] samples.
-    pub(super) fn sound(&mut self, out: &mut [Sample]) {
+    pub(super) fn sound(&mut self, out: &mut [Sample], witness: &mut Witness) {
         while let Ok(samples) = self.sounds.try_recv() {
+            witness.sound(&samples, clock::media());
             self.ring.extend(samples);
         }
         out.fill([0.0; 2]);
@@ -162,7 +188,9 @@ fn keep_up(ended: &Receiver<()>, notices: &SyncSender<Notice>, mut play: impl Fn
 struct Video {
     device: PathBuf,
     canvas: VideoFormat,
+    truth: TruthSettings,
     picture_out: SyncSender<(Media, gst::Buffer)>,
+    measure_out: SyncSender<(Media, Option<Measure>)>,
     notices: SyncSender<Notice>,
 }
 
@@ -237,7 +265,9 @@ impl Video {
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
         let out = self.picture_out.clone();
+        let (mut eye, measure_out) = (Eye::new(&self.truth, self.canvas), self.measure_out.clone());
         let sink = sink(&video_caps(self.canvas, false), move |sample| {
+            let _ = measure_out.try_send((clock::media(), sample.buffer().and_then(|buffer| eye.measure(buffer))));
             // A copy, since the buffer may be the driver's, which has few.
             let copy = sample.buffer().and_then(|buffer| buffer.copy_deep().ok());
             match copy.map(|buffer| out.try_send((clock::media(), buffer))) {

@@ -3,7 +3,8 @@
 //! ```text
 //!   pattern ───────────────────────────────┐
 //!   file ── decode ahead ── FilePace, Tape ┼─► Source: "the picture of place n?" "the sound of samples s…?"
-//!   live ── LiveQueue, ring + Drift ───────┘              asked by the grid thread of the encode worker
+//!   live ── LiveQueue, ring + Drift ───────┘    │         asked by the grid thread of the encode worker
+//!     └── all that comes ── witness, truth ───► Condition: "what is wrong with it?"
 //! ```
 //!
 //! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
@@ -16,6 +17,7 @@ pub mod drift;
 pub mod pace;
 pub mod pattern;
 pub mod tape;
+pub mod truth;
 
 #[cfg(feature = "encode")]
 mod alsa;
@@ -31,6 +33,8 @@ pub mod pipeline;
 mod signal;
 #[cfg(feature = "encode")]
 pub mod source;
+#[cfg(feature = "encode")]
+mod witness;
 
 /// Why a pipeline could not be built.
 #[derive(Debug, thiserror::Error)]

@@ -42,6 +42,7 @@ mod srt_settings;
 mod telemetry;
 mod telemetry_settings;
 mod url;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,9 @@ use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
-use crate::model::{Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, ShowEnd};
+use crate::model::{
+    Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, ShowEnd, TruthSettings,
+};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,8 @@ pub struct InputSettings {
     pub id: InputId,
     /// What it is.
     pub source: Source,
+    /// When something is wrong with it.
+    pub truth: TruthSettings,
 }
 
 /// The kinds of source.

@@ -18,6 +18,7 @@ mod key_length;
 mod plan;
 mod target;
 mod time;
+mod truth;
 mod unit;
 
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
@@ -29,4 +30,5 @@ pub use key_length::KeyLength;
 pub use plan::{AtCap, DataPlan, Day, Price, ShowEnd};
 pub use target::{PortalCheck, ProbeKind, ProbeTarget};
 pub use time::{Media, Wall};
+pub use truth::{BlackLimits, FrozenLimits, IrregularLimits, SoundExpected, SoundLimits, StalledLimits, TruthSettings};
 pub use unit::{AccessUnit, Track};

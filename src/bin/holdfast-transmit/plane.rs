@@ -19,7 +19,7 @@ use holdfast::encode::protocol::ToWorker;
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
-use holdfast::model::InputId;
+use holdfast::model::{Condition, InputId};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -105,6 +105,8 @@ async fn sleep_until(deadline: Option<Instant>) {
 struct Worker {
     connection: ConnectionId,
     wishes: mpsc::Sender<ToWorker>,
+    /// What is wrong with its input.
+    condition: Condition,
 }
 
 struct Plane {
@@ -218,7 +220,8 @@ impl Plane {
                 for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }
-                self.workers.insert(input.clone(), Worker { connection, wishes });
+                let condition = Condition::GOOD;
+                self.workers.insert(input.clone(), Worker { connection, wishes, condition });
                 self.switch_input(Input::Connected { input });
             }
             FromIntake::Described { rendition, encoder, input } => {
@@ -231,6 +234,7 @@ impl Plane {
                     self.switch_input(Input::Unit(unit));
                 }
             }
+            FromIntake::Condition { connection, input, condition } => self.found(connection, &input, condition),
             FromIntake::Closed { connection, input, why } => {
                 let Some(input) = input else {
                     let text = format!("a peer on media.sock was turned away: {why}");
@@ -242,6 +246,24 @@ impl Plane {
                 }
             }
         }
+    }
+
+    /// Something else is wrong with an input, or nothing is any more.
+    fn found(&mut self, connection: ConnectionId, input: &InputId, condition: Condition) {
+        let Some(worker) = self.workers.get_mut(input).filter(|w| w.connection == connection) else { return };
+        let before = std::mem::replace(&mut worker.condition, condition.clone());
+        if before == condition {
+            return;
+        }
+        let worse = condition.findings().iter().any(|finding| !before.has(finding.fault));
+        let severity = if worse { Severity::Warning } else { Severity::Info };
+        let each: Vec<String> =
+            condition.findings().iter().map(|finding| format!("{}: {}", finding.fault, finding.evidence)).collect();
+        let reason = if each.is_empty() { "nothing is wrong with it any more".to_owned() } else { each.join("; ") };
+        let findings = serde_json::to_value(&condition).unwrap_or_default();
+        (self.events)(
+            self.event(EventKind::InputCondition, severity, input.as_str(), reason).with("findings", findings),
+        );
     }
 
     /// Does what holdfastd says; true when the process is to end.
@@ -422,7 +444,11 @@ impl Plane {
     }
 
     fn say(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) {
-        (self.events)(Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason));
+        (self.events)(self.event(kind, severity, subject, reason));
+    }
+
+    fn event(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
+        Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason)
     }
 
     fn report(&self) {

@@ -17,7 +17,7 @@ use crate::capture::blockcode;
 use crate::config::Source;
 use crate::encode::session::{Intake, Session};
 use crate::events::WorkerReport;
-use crate::model::{AccessUnit, AudioGrid, Codec, Media, VideoGrid};
+use crate::model::{AccessUnit, AudioGrid, Codec, Media, TruthSettings, VideoGrid};
 
 const RATE: FrameRate = FrameRate::whole(30);
 
@@ -56,7 +56,7 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("media.sock")).unwrap();
         let setup = WorkerSetup {
-            input: InputSettings { id: InputId::new("cam").unwrap(), source },
+            input: InputSettings { id: InputId::new("cam").unwrap(), source, truth: TruthSettings::DECODED },
             frame_rate: RATE,
             renditions,
             audio,
