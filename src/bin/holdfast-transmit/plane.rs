@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::bitrates::{Bitrates, Outcome};
+use crate::conditions;
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::slates::{self, Awaited, Meanwhile};
@@ -251,19 +252,13 @@ impl Plane {
     /// Something else is wrong with an input, or nothing is any more.
     fn found(&mut self, connection: ConnectionId, input: &InputId, condition: Condition) {
         let Some(worker) = self.workers.get_mut(input).filter(|w| w.connection == connection) else { return };
-        let before = std::mem::replace(&mut worker.condition, condition.clone());
-        if before == condition {
-            return;
-        }
-        let worse = condition.findings().iter().any(|finding| !before.has(finding.fault));
-        let severity = if worse { Severity::Warning } else { Severity::Info };
-        let each: Vec<String> =
-            condition.findings().iter().map(|finding| format!("{}: {}", finding.fault, finding.evidence)).collect();
-        let reason = if each.is_empty() { "nothing is wrong with it any more".to_owned() } else { each.join("; ") };
+        let told = conditions::told(&worker.condition, &condition);
         let findings = serde_json::to_value(&condition).unwrap_or_default();
-        (self.events)(
-            self.event(EventKind::InputCondition, severity, input.as_str(), reason).with("findings", findings),
-        );
+        worker.condition = condition;
+        if let Some((severity, reason)) = told {
+            let event = self.event(EventKind::InputCondition, severity, input.as_str(), reason);
+            (self.events)(event.with("findings", findings));
+        }
     }
 
     /// Does what holdfastd says; true when the process is to end.

@@ -6,26 +6,24 @@
 //! ```text
 //!   every picture: rows 4, 12, 20 …      black, mean level, difference from the kept rows
 //!      │ differs ──► these rows are kept; the others are forgotten
-//!      └ does not ─► and one row in eight of the others, in turn: kept if forgotten, else compared too
+//!      └ does not ─► and one more row of each block, in turn: kept if forgotten, else compared too
 //! ```
 //!
-//! So every block of 16x16 is looked at in every picture, and every row of a still one within fourteen. Rows are copied into
+//! So every block of 16x16 is looked at in every picture, and every row of a still one within twenty-eight. Rows are copied into
 //! memory of our own, since capture buffers belong to drivers, who have few.
 //!
 //! *Invariant:* no size, stride or content makes this panic, and it keeps at most one picture's luma.
 
 use crate::model::{BlackLimits, FrozenLimits};
 
-/// Rows between two that are looked at together.
-const STEP: usize = 8;
-/// Which of them are looked at in every picture.
-const FIRST: usize = 4;
 /// A block's sides, pixels.
 const BLOCK: usize = 16;
+/// Which of a block's rows are looked at in every picture: this one …
+const FIRST: usize = 4;
+/// … and the one so much below. In between is the smallest height that is seen at once.
+const STEP: usize = 8;
 /// Pixels that are summed up at once: as many as one's count fits in a byte and sum in 16 bits.
 const RUN: usize = 128;
-/// A block that differs by so many levels settles it, and no larger one is looked for.
-const ENOUGH: f32 = 32.0;
 /// Pictures that are less black than this have no need to be searched for what is lit.
 const NEARLY_BLACK: f32 = 0.9;
 
@@ -56,8 +54,8 @@ impl<'a> Luma<'a> {
 pub struct Change {
     /// Mean absolute difference as a part of the full range, 0 to 1.
     pub mean: f32,
-    /// The largest mean absolute difference of a block of 16x16, in levels, 0 to 255; where it is 32 or more there may be
-    /// larger ones.
+    /// The largest mean absolute difference of a block of 16x16, in levels, 0 to 255. When it is clear that it is another
+    /// picture no larger one is looked for.
     pub block: f32,
 }
 
@@ -88,8 +86,8 @@ pub struct Meter {
     black: BlackLimits,
     size: (usize, usize),
     kept: Vec<u8>,
-    /// Which rows of the kept picture are there, by their place among [`STEP`].
-    there: [bool; STEP],
+    /// Which rows of the kept picture are there, by their place in a block.
+    there: [bool; BLOCK],
     turn: usize,
 }
 
@@ -101,7 +99,7 @@ impl Meter {
             black: black.clone(),
             size: (0, 0),
             kept: Vec::new(),
-            there: [false; STEP],
+            there: [false; BLOCK],
             turn: 0,
         }
     }
@@ -109,106 +107,137 @@ impl Meter {
     /// The next picture.
     pub fn measure(&mut self, picture: Luma<'_>) -> Measure {
         let first = FIRST.min(picture.height - 1);
-        let change = self.change(picture, first);
+        let has_another_size = self.resize(picture);
+        let mut light = Light { level: self.black.level, ..Light::default() };
+        let change = self.compare(picture, (first, STEP), |run| light.add(run));
+        let change = (!has_another_size).then_some(change);
+        let change = match change {
+            Some(change) if !change.exceeds(&self.frozen, 1.0) => Some(self.look_closer(picture, change, first)),
+            Some(_) | None => change,
+        };
         if change.is_none_or(|change| change.exceeds(&self.frozen, 1.0)) {
-            self.there = [false; STEP];
-            self.keep(picture, first);
+            self.there = [false; BLOCK];
+            self.keep(picture, (first, STEP));
         }
-        let (black, level) = self.darkness(picture, first);
-        let brightest = (black >= NEARLY_BLACK).then(|| self.brightest(picture, first));
+        let (black, level) = light.shares();
+        let brightest = (black >= NEARLY_BLACK).then(|| if black < 1.0 { self.brightest(picture, first) } else { 0.0 });
         Measure { change, black, level, brightest }
     }
 
-    fn change(&mut self, picture: Luma<'_>, first: usize) -> Option<Change> {
+    /// Whether this picture is of another size than the last, and nothing is kept of it.
+    fn resize(&mut self, picture: Luma<'_>) -> bool {
         let size = (picture.width, picture.height);
-        if self.size != size {
-            self.size = size;
-            self.kept.clear();
-            self.kept.resize(picture.width * picture.height, 0);
-            return None;
+        if self.size == size {
+            return false;
         }
-        let change = self.compare(picture, first);
-        if change.exceeds(&self.frozen, 1.0) {
-            return Some(change);
-        }
-        self.turn = (self.turn + 1) % (STEP - 1);
-        let others = (first + 1 + self.turn) % STEP;
-        if !self.there[others] {
-            self.keep(picture, others);
-            return Some(change);
-        }
-        let other = self.compare(picture, others);
-        Some(Change { mean: f32::midpoint(change.mean, other.mean), block: change.block.max(other.block) })
+        self.size = size;
+        self.kept.clear();
+        self.kept.resize(picture.width * picture.height, 0);
+        true
     }
 
-    fn keep(&mut self, picture: Luma<'_>, rows: usize) {
-        for y in (rows..picture.height).step_by(STEP) {
+    /// At the next of the other rows of a picture that does not differ in the first ones.
+    fn look_closer(&mut self, picture: Luma<'_>, change: Change, first: usize) -> Change {
+        // Those that are looked at anyway are passed over.
+        self.turn = (self.turn + 1) % BLOCK;
+        if self.turn % STEP == first {
+            self.turn += 1;
+        }
+        let rows = (self.turn, BLOCK);
+        if !self.there[self.turn] {
+            self.there[self.turn] = true;
+            self.keep(picture, rows);
+            return change;
+        }
+        let other = self.compare(picture, rows, |_| ());
+        Change { mean: change.mean.max(other.mean), block: change.block.max(other.block) }
+    }
+
+    fn keep(&mut self, picture: Luma<'_>, (first, step): (usize, usize)) {
+        for y in (first..picture.height).step_by(step) {
             if let Some(kept) = self.kept.get_mut(y * picture.width..(y + 1) * picture.width) {
                 kept.copy_from_slice(picture.row(y));
             }
         }
-        self.there[rows] = true;
     }
 
-    fn compare(&self, picture: Luma<'_>, rows: usize) -> Change {
+    /// The rows from the first on, so far apart, which is [`STEP`] or [`BLOCK`]. Hands each run to `see` on the way, while it is
+    /// in the processor's cache.
+    fn compare(&self, picture: Luma<'_>, (first, step): (usize, usize), mut see: impl FnMut(&[u8])) -> Change {
         let kept = |y: usize| self.kept.get(y * picture.width..(y + 1) * picture.width).unwrap_or_default();
-        let (mut sum, mut rows_seen, mut block) = (0u64, 0usize, 0.0f32);
-        for top in (rows..picture.height).step_by(BLOCK) {
-            // A block has two of these rows, or at the bottom one.
-            let below = Some(top + STEP).filter(|y| *y < picture.height);
-            rows_seen += 1 + usize::from(below.is_some());
+        let pixels = ((picture.height - first.min(picture.height)).div_ceil(step) * picture.width).max(1);
+        let limits = &self.frozen;
+        // Beyond these there is no more to find out.
+        let settled = limits.block * limits.ends_at;
+        let sum_settled = (limits.mean * limits.ends_at * 255.0 * pixels as f32) as u64;
+        let (mut sum, mut block) = (0u64, 0.0f32);
+        for top in (first..picture.height).step_by(BLOCK) {
+            // A block has one or two of these rows.
+            let below = Some(top + STEP).filter(|y| step == STEP && *y < picture.height);
             let upper = picture.row(top).chunks(RUN).zip(kept(top).chunks(RUN));
             let mut lower = below.map(|y| picture.row(y).chunks(RUN).zip(kept(y).chunks(RUN)));
             for upper in upper {
                 let lower = lower.as_mut().and_then(Iterator::next).unwrap_or_default();
+                see(upper.0);
+                see(lower.0);
                 let of_run = difference(upper) + difference(lower);
+                let before = sum;
                 sum += u64::from(of_run);
                 // No block can differ by more than all of them together.
                 let smallest = upper.0.len().min(BLOCK) + lower.0.len().min(BLOCK);
-                if block < ENOUGH && of_run as f32 > block * smallest as f32 {
+                if block <= settled && before <= sum_settled && of_run as f32 > block * smallest as f32 {
                     block = block.max(largest(upper, lower));
                 }
             }
         }
-        let pixels = (rows_seen * picture.width).max(1);
         Change { mean: sum as f32 / (pixels as f32 * 255.0), block }
     }
 
-    /// The black pixels' share and the mean level.
-    fn darkness(&self, picture: Luma<'_>, first: usize) -> (f32, f32) {
-        let level = self.black.level;
-        let (mut black, mut sum, mut rows, mut summed) = (0u64, 0u64, 0usize, 0usize);
-        for y in (first..picture.height).step_by(STEP) {
-            rows += 1;
-            for run in picture.row(y).chunks(RUN) {
-                black += u64::from(run.iter().map(|pixel| u8::from(*pixel <= level)).sum::<u8>());
-            }
-            if y % BLOCK == first {
-                summed += 1;
-                for run in picture.row(y).chunks(RUN) {
-                    sum += u64::from(run.iter().map(|pixel| u16::from(*pixel)).sum::<u16>());
-                }
-            }
-        }
-        let pixels = |rows: usize| (rows * picture.width).max(1) as f32;
-        (black as f32 / pixels(rows), sum as f32 / pixels(summed))
-    }
-
-    /// The highest mean level of a block. A block without a pixel that is not black is not worth its sum.
+    /// The highest mean level of a block. A run without a pixel that is not black is not worth its sums.
     fn brightest(&self, picture: Luma<'_>, first: usize) -> f32 {
+        let is_lit = |run: &[u8]| run.iter().copied().fold(0, u8::max) > self.black.level;
         let mut brightest = 0.0f32;
         for top in (first..picture.height).step_by(BLOCK) {
-            let upper = picture.row(top).chunks(BLOCK);
-            let mut lower = Some(top + STEP).filter(|y| *y < picture.height).map(|y| picture.row(y).chunks(BLOCK));
+            let upper = picture.row(top).chunks(RUN);
+            let mut lower = Some(top + STEP).filter(|y| *y < picture.height).map(|y| picture.row(y).chunks(RUN));
             for upper in upper {
                 let lower = lower.as_mut().and_then(Iterator::next).unwrap_or_default();
-                if upper.iter().chain(lower).any(|pixel| *pixel > self.black.level) {
-                    let sum: u32 = upper.iter().chain(lower).map(|pixel| u32::from(*pixel)).sum();
-                    brightest = brightest.max(sum as f32 / (upper.len() + lower.len()) as f32);
+                if is_lit(upper) || is_lit(lower) {
+                    let blocks = upper.chunks(BLOCK).enumerate().map(|(n, upper)| {
+                        let lower = lower.get(n * BLOCK..n * BLOCK + upper.len()).unwrap_or_default();
+                        let sum: u32 = upper.iter().chain(lower).map(|pixel| u32::from(*pixel)).sum();
+                        sum as f32 / (upper.len() + lower.len()) as f32
+                    });
+                    brightest = blocks.fold(brightest, f32::max);
                 }
             }
         }
         brightest
+    }
+}
+
+/// How dark what was seen is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Light {
+    /// Up to which a pixel is black.
+    level: u8,
+    black: u64,
+    sum: u64,
+    pixels: u64,
+}
+
+impl Light {
+    #[inline]
+    fn add(&mut self, run: &[u8]) {
+        self.pixels += run.len() as u64;
+        self.black += u64::from(run.iter().map(|pixel| u8::from(*pixel <= self.level)).sum::<u8>());
+        self.sum += u64::from(run.iter().map(|pixel| u16::from(*pixel)).sum::<u16>());
+    }
+
+    /// The black pixels' share and the mean level.
+    fn shares(&self) -> (f32, f32) {
+        let pixels = self.pixels.max(1) as f32;
+        (self.black as f32 / pixels, self.sum as f32 / pixels)
     }
 }
 
@@ -221,19 +250,38 @@ fn difference((now, kept): (&[u8], &[u8])) -> u32 {
 /// The largest mean difference of a block among runs of two rows, the second of which may be empty. At the end of the runs
 /// the last block overlaps the one before it.
 fn largest(upper: (&[u8], &[u8]), lower: (&[u8], &[u8])) -> f32 {
-    let part = |(now, kept): (&'_ [u8], &'_ [u8]), from: usize, to: usize| match (now.get(from..to), kept.get(from..to))
-    {
-        (Some(now), Some(kept)) => (difference((now, kept)), to - from),
-        _ => (0, 0),
+    let pixels = upper.0.len().min(BLOCK) + lower.0.len().min(BLOCK);
+    let mean = |sum: u32| sum as f32 / pixels.max(1) as f32;
+    let (Some(upper_end), lower_end) = (last_block(upper), last_block(lower)) else {
+        return mean(difference(upper) + difference(lower));
     };
-    let length = upper.0.len();
-    let starts = (0..length).step_by(BLOCK).map(|at| at.min(length.saturating_sub(BLOCK)));
-    let means = starts.map(|from| {
-        let to = (from + BLOCK).min(length);
-        let ((a, m), (b, n)) = (part(upper, from, to), part(lower, from, to));
-        (a + b) as f32 / (m + n).max(1) as f32
-    });
-    means.fold(0.0, f32::max)
+    let (upper, lower) = (blocks(upper), blocks(lower));
+    let mut most = of_block(upper_end) + lower_end.map_or(0, of_block);
+    for (n, block) in upper.0.iter().zip(upper.1).enumerate() {
+        let below = lower.0.get(n).zip(lower.1.get(n));
+        most = most.max(of_block(block) + below.map_or(0, of_block));
+    }
+    mean(u32::from(most))
+}
+
+type Block<'a> = (&'a [u8; BLOCK], &'a [u8; BLOCK]);
+
+fn blocks<'a>((now, kept): (&'a [u8], &'a [u8])) -> (&'a [[u8; BLOCK]], &'a [[u8; BLOCK]]) {
+    (now.as_chunks().0, kept.as_chunks().0)
+}
+
+fn last_block<'a>((now, kept): (&'a [u8], &'a [u8])) -> Option<Block<'a>> {
+    now.last_chunk().zip(kept.last_chunk())
+}
+
+/// The sum of a row of a block, in lanes as the compiler likes it.
+#[inline]
+fn of_block((now, kept): Block<'_>) -> u16 {
+    let mut lanes = [0u16; BLOCK];
+    for ((lane, now), kept) in lanes.iter_mut().zip(now).zip(kept) {
+        *lane = u16::from(now.abs_diff(*kept));
+    }
+    lanes.iter().sum()
 }
 
 #[cfg(test)]
@@ -288,14 +336,14 @@ mod tests {
     }
 
     #[test]
-    fn a_single_row_is_seen_within_fourteen_pictures() {
+    fn a_single_row_is_seen_within_twenty_eight_pictures() {
         for y in [0, 1, 2, 3, 5, 7, 200, 358, 359] {
             let (mut meter, mut picture) = (meter(), flat(60));
-            for _ in 0..8 {
+            for _ in 0..15 {
                 measure(&mut meter, &picture);
             }
             paint(&mut picture, (300, y), (40, 1), 220);
-            let seen = (0..7).any(|_| measure(&mut meter, &picture).change.unwrap().block > 10.0);
+            let seen = (0..14).any(|_| measure(&mut meter, &picture).change.unwrap().block > 10.0);
             assert!(seen, "row {y}");
         }
     }
@@ -396,9 +444,10 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let before: Vec<u8> = (0..width * height).map(|_| rng.u8(0..250)).collect();
             let after: Vec<u8> = before.iter().map(|pixel| pixel + rng.u8(0..2) * rng.u8(0..5)).collect();
-            let mut meter = meter();
+            let wide = FrozenLimits { mean: 1.0, block: 255.0, ..TruthSettings::CAPTURED.frozen };
+            let mut meter = Meter::new(&wide, &TruthSettings::CAPTURED.black);
             meter.measure(Luma::new(&before, width, width, height).unwrap());
-            let found = meter.compare(Luma::new(&after, width, width, height).unwrap(), FIRST);
+            let found = meter.compare(Luma::new(&after, width, width, height).unwrap(), (FIRST, STEP), |_| ());
             let mut largest = 0.0f32;
             for top in (FIRST..height).step_by(BLOCK) {
                 for run in (0..width).step_by(RUN) {
