@@ -201,7 +201,9 @@ encoder = "aom"
                     clips.push((rendition, encoder, config, Vec::new()));
                 }
                 FromWorker::Unit { stream, key, payload, .. } => clips[usize::from(stream)].3.push((key, payload)),
-                FromWorker::Hello(_) | FromWorker::Bye { .. } => panic!("{message:?} in a slate"),
+                FromWorker::Hello(_) | FromWorker::Bye { .. } | FromWorker::Condition(_) => {
+                    panic!("{message:?} in a slate")
+                }
             }
         }
         clips

@@ -220,9 +220,9 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn the_request_is_laid_out_as_the_kernel_expects_it() {
-        assert_eq!(std::mem::size_of::<V4l2Edid>(), 40);
+        assert_eq!(size_of::<V4l2Edid>(), 40);
         assert_eq!(std::mem::offset_of!(V4l2Edid, edid), 32);
-        assert_eq!(nix::request_code_readwrite!(b'V', 41, std::mem::size_of::<V4l2Edid>()), 0xc028_5629);
+        assert_eq!(nix::request_code_readwrite!(b'V', 41, size_of::<V4l2Edid>()), 0xc028_5629);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
@@ -22,8 +22,10 @@ use super::canvas::{audio_caps, describe, samples_of, video_caps};
 use super::pace::{Counts, FilePace};
 use super::pipeline::{element, error_text, pipeline, running_time, sink, stop};
 use super::tape::{SAMPLE_RATE, Sample, Tape};
+use super::truth::picture::Measure;
+use super::witness::{Eye, Witness};
 use super::{Notice, SourceError};
-use crate::model::{Media, VideoFormat, VideoGrid};
+use crate::model::{Media, TruthSettings, VideoFormat, VideoGrid};
 
 /// Sound to have in hand; beyond it the decoder waits.
 const SOUND_AHEAD: usize = SAMPLE_RATE as usize;
@@ -40,49 +42,80 @@ const ROUNDING: Media = Media::from_millis(2);
 /// A looping file, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct FileSource {
-    pictures: Receiver<(Media, gst::Buffer)>,
+    pictures: Receiver<(Media, Picture)>,
     sounds: Receiver<(Media, Vec<Sample>)>,
-    pace: FilePace<gst::Buffer>,
+    pace: FilePace<Picture>,
+    /// The number of the picture that was shown last.
+    shown: u64,
     tape: Tape,
     /// Dropped with the source, which ends the decoder's thread.
     _alive: SyncSender<()>,
 }
 
+/// A decoded picture.
+#[derive(Debug)]
+struct Picture {
+    buffer: gst::Buffer,
+    measure: Option<Measure>,
+    /// From 1.
+    number: u64,
+}
+
 impl FileSource {
     /// Starts decoding `path` in the background. A file that is missing or broken is tried again and again, and said
     /// so through `notices`.
-    pub(super) fn open(path: &Path, canvas: VideoFormat, notices: SyncSender<Notice>) -> Self {
+    pub(super) fn open(path: &Path, canvas: VideoFormat, truth: &TruthSettings, notices: SyncSender<Notice>) -> Self {
         let (picture_out, pictures) = sync_channel(2);
         let (sound_out, sounds) = sync_channel(48);
         let (alive, ended) = sync_channel(0);
-        let decoder =
-            Decoder { path: path.to_owned(), canvas, picture_out, sound_out, line: Arc::default(), notices, ended };
+        let decoder = Decoder {
+            path: path.to_owned(),
+            canvas,
+            truth: truth.clone(),
+            numbers: Arc::default(),
+            picture_out,
+            sound_out,
+            line: Arc::default(),
+            notices,
+            ended,
+        };
         std::thread::spawn(move || decoder.run());
-        Self { pictures, sounds, pace: FilePace::new(VideoGrid(canvas.rate)), tape: Tape::default(), _alive: alive }
+        let pace = FilePace::new(VideoGrid(canvas.rate));
+        Self { pictures, sounds, pace, shown: 0, tape: Tape::default(), _alive: alive }
     }
 
-    /// The picture for the grid place at `time`.
-    pub(super) fn picture(&mut self, time: Media) -> Option<&gst::Buffer> {
+    /// The picture for the grid place at `time`. It is judged when it is shown, since it was decoded long before, and only
+    /// the first time; while it is shown longer because that is its time, nothing is missing.
+    pub(super) fn picture(&mut self, time: Media, witness: &mut Witness) -> Option<&gst::Buffer> {
         while self.pace.has_room() {
-            let Ok((at, buffer)) = self.pictures.try_recv() else { break };
-            self.pace.arrive(at, buffer);
+            let Ok((at, picture)) = self.pictures.try_recv() else { break };
+            self.pace.arrive(at, picture);
         }
-        self.pace.at(time)
+        let has_next = self.pace.has_next();
+        let picture = self.pace.at(time)?;
+        if picture.number != self.shown {
+            self.shown = picture.number;
+            witness.picture(picture.measure, time);
+        } else if has_next {
+            witness.held(time);
+        }
+        Some(&picture.buffer)
     }
 
     /// The sound from sample number `at` of the grid on.
-    pub(super) fn sound(&mut self, at: i64, out: &mut [Sample]) {
+    pub(super) fn sound(&mut self, at: i64, out: &mut [Sample], witness: &mut Witness) {
         while self.tape.len() < SOUND_AHEAD {
             let Ok((time, samples)) = self.sounds.try_recv() else { break };
             self.tape.write(time.to_ticks(SAMPLE_RATE), &samples);
         }
         if self.pace.origin().is_none() && self.tape.len() >= SOUND_ONLY_AFTER {
-            let start = Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0));
-            self.pace.begin_at(start);
+            self.pace.begin_at(time_of(at));
         }
         match self.pace.origin() {
             Some(origin) => {
-                self.tape.read(at - origin.to_ticks(SAMPLE_RATE), out);
+                if self.tape.read(at - origin.to_ticks(SAMPLE_RATE), out) > 0 {
+                    witness.sound(out, time_of(at));
+                }
             }
             None => out.fill([0.0; 2]),
         }
@@ -123,7 +156,10 @@ impl Line {
 struct Decoder {
     path: PathBuf,
     canvas: VideoFormat,
-    picture_out: SyncSender<(Media, gst::Buffer)>,
+    truth: TruthSettings,
+    /// Pictures decoded so far.
+    numbers: Arc<AtomicU64>,
+    picture_out: SyncSender<(Media, Picture)>,
     sound_out: SyncSender<(Media, Vec<Sample>)>,
     line: Arc<Line>,
     notices: SyncSender<Notice>,
@@ -213,6 +249,8 @@ impl Decoder {
         let branches = Branches {
             pipeline: pipeline.downgrade(),
             canvas: self.canvas,
+            truth: self.truth.clone(),
+            numbers: self.numbers.clone(),
             picture_out: self.picture_out.clone(),
             sound_out: self.sound_out.clone(),
             line: self.line.clone(),
@@ -228,7 +266,9 @@ impl Decoder {
 struct Branches {
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
     canvas: VideoFormat,
-    picture_out: SyncSender<(Media, gst::Buffer)>,
+    truth: TruthSettings,
+    numbers: Arc<AtomicU64>,
+    picture_out: SyncSender<(Media, Picture)>,
     sound_out: SyncSender<(Media, Vec<Sample>)>,
     line: Arc<Line>,
     notices: SyncSender<Notice>,
@@ -268,12 +308,15 @@ impl Branches {
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
         let (line, out, grid) = (self.line.clone(), self.picture_out.clone(), VideoGrid(self.canvas.rate));
+        let (mut eye, numbers) = (Eye::new(&self.truth, self.canvas), self.numbers.clone());
         let sink = sink(&video_caps(self.canvas, false), move |sample| {
             let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer_owned()) else {
                 return Ok(gst::FlowSuccess::Ok);
             };
             let duration = buffer.duration().map_or(grid.interval().as_nanos(), nanos);
-            out.send((line.place(time, duration), buffer)).map_err(|_| gst::FlowError::Eos)?;
+            let (measure, number) = (eye.measure(&buffer), 1 + numbers.fetch_add(1, Ordering::Relaxed));
+            let picture = Picture { buffer, measure, number };
+            out.send((line.place(time, duration), picture)).map_err(|_| gst::FlowError::Eos)?;
             Ok(gst::FlowSuccess::Ok)
         });
         sink.set_property("name", "pictures");
@@ -294,6 +337,11 @@ impl Branches {
         sink.set_property("name", "sounds");
         Ok(vec![element("audioconvert")?, element("audioresample")?, sink.upcast()])
     }
+}
+
+/// When sample number `at` of the grid belongs.
+fn time_of(at: i64) -> Media {
+    Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0))
 }
 
 fn nanos(time: gst::ClockTime) -> i64 {

@@ -30,15 +30,20 @@ use super::pipeline::{element, error_text, pipeline, sink, stop};
 use super::receiver::{Reception, Standing};
 use super::signal::{Device, Ticket, Watch};
 use super::tape::Sample;
+use super::truth::picture::Measure;
+use super::witness::{Eye, Witness};
 use super::{Notice, SourceError, alsa};
 use crate::clock;
 use crate::config::AudioSource;
-use crate::model::{Media, VideoFormat};
+use crate::model::{Media, TruthSettings, VideoFormat};
 
 /// Samples that are played at a time.
 pub(super) const BLOCK: usize = 480;
 /// Sound to have in the ring: 40 ms, more than a sound card's period and a busy machine's delay.
 const SOUND_TARGET: usize = 1920;
+/// Measures that may wait for the judge: half a second's at 240 pictures a second. A grid thread that is away for longer
+/// misses the newest, which is no fault of the source: see the judge.
+const MEASURES: usize = 128;
 /// Pauses before a failed pipeline is built again, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// See [`FIRST_PAUSE`].
@@ -54,19 +59,28 @@ const STALL: Media = Media::from_millis(5000);
 pub(super) struct LiveSource {
     pictures: Receiver<(Media, gst::Buffer)>,
     queue: LiveQueue<gst::Buffer>,
+    measures: Receiver<(Media, Option<Measure>)>,
     sounds: Receiver<Vec<Sample>>,
     ring: VecDeque<Sample>,
     drift: Drift,
     slip: Option<Slip<f32>>,
     watch: Arc<Watch>,
+    /// What was last told of it.
+    told: Option<Standing>,
     /// Dropped with the source, which ends its threads.
     _alive: (SyncSender<()>, SyncSender<()>),
 }
 
 impl LiveSource {
     /// Starts capturing in the background.
-    pub(super) fn open(device: &Path, audio: &AudioSource, canvas: VideoFormat, notices: &SyncSender<Notice>) -> Self {
+    pub(super) fn open(
+        (device, audio): (&Path, &AudioSource),
+        canvas: VideoFormat,
+        truth: &TruthSettings,
+        notices: &SyncSender<Notice>,
+    ) -> Self {
         let (picture_out, pictures) = sync_channel(4);
+        let (measure_out, measures) = sync_channel(MEASURES);
         let (sound_out, sounds) = sync_channel(50);
         let (alive, ended) = sync_channel(0);
         let (alive_too, ended_too) = sync_channel(0);
@@ -74,7 +88,9 @@ impl LiveSource {
         let video = Video {
             device: device.to_owned(),
             canvas,
+            truth: truth.clone(),
             picture_out,
+            measure_out,
             notices: notices.clone(),
             watch: watch.clone(),
             arrived: Arc::default(),
@@ -87,11 +103,13 @@ impl LiveSource {
         Self {
             pictures,
             queue: LiveQueue::default(),
+            measures,
             sounds,
             ring: VecDeque::new(),
             drift: Drift::new(SOUND_TARGET),
             slip: Slip::new(BLOCK, 2, FixedAsync::Output).ok(),
             watch,
+            told: None,
             _alive: (alive, alive_too),
         }
     }
@@ -107,14 +125,20 @@ impl LiveSource {
         self.queue.at(time)
     }
 
-    /// What the receiver says of its signal; `None` before the first look.
-    pub(super) fn standing(&self) -> Option<Standing> {
-        self.watch.standing()
+    /// Tells what came since the last time, and what the receiver says of its signal.
+    pub(super) fn tell(&mut self, witness: &mut Witness) {
+        self.measures.try_iter().for_each(|(arrived, measure)| witness.picture(measure, arrived));
+        let standing = self.watch.standing();
+        if standing != self.told {
+            self.told = standing;
+            witness.word(standing.and_then(Standing::finding), clock::media());
+        }
     }
 
     /// The next [`BLOCK`] samples.
-    pub(super) fn sound(&mut self, out: &mut [Sample]) {
+    pub(super) fn sound(&mut self, out: &mut [Sample], witness: &mut Witness) {
         while let Ok(samples) = self.sounds.try_recv() {
+            witness.sound(&samples, clock::media());
             self.ring.extend(samples);
         }
         out.fill([0.0; 2]);
@@ -199,7 +223,9 @@ enum Told {
 struct Video {
     device: PathBuf,
     canvas: VideoFormat,
+    truth: TruthSettings,
     picture_out: SyncSender<(Media, gst::Buffer)>,
+    measure_out: SyncSender<(Media, Option<Measure>)>,
     notices: SyncSender<Notice>,
     watch: Arc<Watch>,
     /// When the last picture came, nanoseconds of [`clock::media`].
@@ -295,11 +321,13 @@ impl Video {
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
         let (out, last, notices) = (self.picture_out.clone(), self.arrived.clone(), self.notices.clone());
+        let (mut eye, measure_out) = (Eye::new(&self.truth, self.canvas), self.measure_out.clone());
         let (delivers, place) = (source.static_pad("src"), format!("capture {}", self.device.display()));
         let mut told = Told::Nothing;
         let sink = sink(&video_caps(self.canvas, false), move |sample| {
             let arrived = clock::media();
             last.store(arrived.0, Ordering::Relaxed);
+            // What a receiver without a signal goes on delivering is nobody's picture, and is not measured either.
             if !ticket.is_valid() {
                 return Ok(gst::FlowSuccess::Ok);
             }
@@ -309,6 +337,7 @@ impl Video {
                 let _ = notices.try_send(Notice::Signal(describe(caps.as_deref(), &place)));
                 told = Told::Signal;
             }
+            let _ = measure_out.try_send((arrived, sample.buffer().and_then(|buffer| eye.measure(buffer))));
             // A copy, since the buffer may be the driver's, which has few.
             let copy = sample.buffer().and_then(|buffer| buffer.copy_deep().ok());
             match copy.map(|buffer| out.try_send((arrived, buffer))) {

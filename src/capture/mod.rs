@@ -3,7 +3,9 @@
 //! ```text
 //!   pattern ───────────────────────────────┐
 //!   file ── decode ahead ── FilePace, Tape ┼─► Source: "the picture of place n?" "the sound of samples s…?"
-//!   live ── LiveQueue, ring + Drift ───────┘              asked by the grid thread of the encode worker
+//!   live ── LiveQueue, ring + Drift ───────┘    │         asked by the grid thread of the encode worker
+//!     │                                         │
+//!     ├── all that comes ── witness, truth ─────┴─► Condition: "what is wrong with it?"
 //!     └ signal asks the receiver on a second descriptor; receiver says what its answers mean and when they count
 //! ```
 //!
@@ -20,6 +22,7 @@ pub mod pattern;
 pub mod receiver;
 pub mod signal;
 pub mod tape;
+pub mod truth;
 
 #[cfg(feature = "encode")]
 mod alsa;
@@ -33,6 +36,8 @@ mod live;
 pub mod pipeline;
 #[cfg(feature = "encode")]
 pub mod source;
+#[cfg(feature = "encode")]
+mod witness;
 
 /// Why a pipeline could not be built.
 #[derive(Debug, thiserror::Error)]

@@ -177,6 +177,11 @@ impl<F> FilePace<F> {
         self.waiting.len() < Self::DEPTH
     }
 
+    /// Whether a picture waits for its time.
+    pub fn has_next(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// A picture that belongs at `at` on the file's time line.
     pub fn arrive(&mut self, at: Media, frame: F) {
         self.waiting.push_back((at, frame));

@@ -13,9 +13,10 @@ use super::live::LiveSource;
 use super::pace::Counts;
 use super::pattern::{Canvas, Pattern, Tone};
 use super::tape::Sample;
+use super::witness::Witness;
 use super::{Notice, SourceError};
-use crate::config;
-use crate::model::{Finding, Media, VideoFormat, VideoGrid};
+use crate::model::{Condition, Fault, Finding, Media, VideoFormat, VideoGrid};
+use crate::{clock, config};
 
 /// A running source.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Source {
     /// What the source was last heard to be.
     description: String,
     has_picture: bool,
+    witness: Witness,
 }
 
 #[derive(Debug)]
@@ -56,21 +58,24 @@ impl Source {
     /// # Errors
     /// [`SourceError`] when this GStreamer lacks something basic. A source that is merely absent is not an error; it
     /// is tried again for ever.
-    pub fn open(settings: &config::Source, canvas: VideoFormat) -> Result<Self, SourceError> {
+    pub fn open(settings: &config::InputSettings, canvas: VideoFormat) -> Result<Self, SourceError> {
         let (say, notices) = sync_channel(NOTICES);
-        let (kind, description) = match settings {
+        let truth = &settings.truth;
+        let (kind, description) = match &settings.source {
             config::Source::Pattern { noise } => (
                 Kind::Pattern(PatternSource::new(canvas, *noise)?),
                 describe(Some(&video_caps(canvas, true)), "pattern"),
             ),
             config::Source::File { path } => {
-                (Kind::File(FileSource::open(path, canvas, say)), format!("file {}", path.display()))
+                (Kind::File(FileSource::open(path, canvas, truth, say)), format!("file {}", path.display()))
             }
             config::Source::V4l2 { device, audio } => {
-                (Kind::Live(LiveSource::open(device, audio, canvas, &say)), format!("capture {}", device.display()))
+                let live = LiveSource::open((device, audio), canvas, truth, &say);
+                (Kind::Live(live), format!("capture {}", device.display()))
             }
         };
-        Ok(Self { kind, notices, description, has_picture: false })
+        let witness = Witness::new(truth, clock::media());
+        Ok(Self { kind, notices, description, has_picture: false, witness })
     }
 
     /// How much earlier than its time sound can be had: a made or decoded source's is there in advance, so that its
@@ -86,7 +91,7 @@ impl Source {
     pub fn picture(&mut self, n: i64, time: Media) -> Option<&gst::Buffer> {
         let picture = match &mut self.kind {
             Kind::Pattern(pattern) => pattern.picture(n),
-            Kind::File(file) => file.picture(time),
+            Kind::File(file) => file.picture(time, &mut self.witness),
             Kind::Live(live) => live.picture(time),
         };
         self.has_picture = picture.is_some();
@@ -97,9 +102,20 @@ impl Source {
     pub fn sound(&mut self, at: i64, out: &mut [Sample]) {
         match &mut self.kind {
             Kind::Pattern(pattern) => pattern.tone.fill(at, out),
-            Kind::File(file) => file.sound(at, out),
-            Kind::Live(live) => live.sound(out),
+            Kind::File(file) => file.sound(at, out, &mut self.witness),
+            Kind::Live(live) => live.sound(out, &mut self.witness),
         }
+    }
+
+    /// What is wrong with it at `now`; to be asked at least every 100 ms. With a test picture nothing ever is.
+    pub fn condition(&mut self, now: Media) -> &Condition {
+        match &mut self.kind {
+            Kind::Pattern(_) => self.witness.held(now),
+            Kind::File(_) => {}
+            Kind::Live(live) => live.tell(&mut self.witness),
+        }
+        self.witness.look(now);
+        self.witness.condition()
     }
 
     /// The next thing that happened to the source.
@@ -109,15 +125,11 @@ impl Source {
             Notice::Signal(text) | Notice::Lost(text) => self.description.clone_from(text),
             Notice::Stuck(_) => {}
         }
-        Some(notice)
-    }
-
-    /// What a capture's receiver says is wrong with its signal; `None` where nothing is, or nobody can say.
-    pub fn finding(&self) -> Option<Finding> {
-        match &self.kind {
-            Kind::Pattern(_) | Kind::File(_) => None,
-            Kind::Live(live) => live.standing()?.finding(),
+        if let (Kind::File(_), Notice::Lost(why)) = (&self.kind, &notice) {
+            let finding = Finding { fault: Fault::Encoder, evidence: why.clone() };
+            self.witness.word(Some(finding), clock::media());
         }
+        Some(notice)
     }
 
     /// How it is.

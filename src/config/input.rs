@@ -9,8 +9,8 @@ use super::name::Names;
 use super::report::{Absent, Complaint, Report, Reported, nearest, quote};
 use super::section::{Section, boolean, choice, text};
 use super::settings::{AudioSource, InputSettings, Source};
-use super::{path, selection};
-use crate::model::{InputId, InputRules};
+use super::{path, selection, watch};
+use crate::model::{InputId, InputRules, SoundExpected, TruthSettings};
 
 const MOST: usize = 16;
 
@@ -71,25 +71,42 @@ fn read(
         _ => Ok(name),
     });
     let kind = section.required("kind", "kind = \"v4l2\", \"file\" or \"pattern\"", |v| choice(v, &KINDS, &ALIASES));
-    let source = match kind {
-        Ok(Kind::V4l2) => read_v4l2(section, devices),
+    let (source, truth) = match kind {
+        Ok(Kind::V4l2) => {
+            let source = read_v4l2(section, devices);
+            let sound = source.as_ref().map_or(SoundExpected::OnceHeard, sound_of);
+            (source, watch::read(section, TruthSettings::CAPTURED, sound))
+        }
         Ok(Kind::File) => {
             not_for(section, "file", &["device", "audio", "noise"]);
-            section
-                .required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base))
-                .map(|path| Source::File { path })
+            let path = section.required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base));
+            let source = path.map(|path| Source::File { path });
+            (source, watch::read(section, TruthSettings::DECODED, SoundExpected::OnceHeard))
         }
         Ok(Kind::Pattern) => {
             not_for(section, "pattern", &["device", "audio", "path"]);
-            section.or("noise", false, boolean).map(|noise| Source::Pattern { noise })
+            watch::refuse(section, &meaningless("pattern"));
+            (section.or("noise", false, boolean).map(|noise| Source::Pattern { noise }), Ok(TruthSettings::DECODED))
         }
         Err(Reported) => {
             section.pass_over(&["device", "audio", "path", "noise"]);
-            Err(Reported)
+            watch::pass_over(section);
+            (Err(Reported), Err(Reported))
         }
     };
     let rules = selection::read_rules(section);
-    Ok((InputSettings { id: InputId(name?), source: source? }, rules?))
+    Ok((InputSettings { id: InputId(name?), source: source?, truth: truth? }, rules?))
+}
+
+/// Whoever names a sound card means it to be there; a device without one of its own is silent.
+fn sound_of(source: &Source) -> SoundExpected {
+    match source {
+        Source::V4l2 { audio: AudioSource::None, .. } => SoundExpected::Never,
+        Source::V4l2 { audio: AudioSource::Alsa(_), .. } => SoundExpected::Always,
+        Source::V4l2 { audio: AudioSource::Paired, .. } | Source::File { .. } | Source::Pattern { .. } => {
+            SoundExpected::OnceHeard
+        }
+    }
 }
 
 fn read_v4l2(section: &mut Section<'_>, devices: &mut BTreeSet<PathBuf>) -> Result<Source, Reported> {
@@ -129,6 +146,9 @@ fn read_audio(value: &DeValue<'_>) -> Result<AudioSource, Complaint> {
 }
 
 fn not_for(section: &mut Section<'_>, kind: &str, keys: &[&'static str]) {
-    let complaint = Complaint::new(format!("means nothing for kind \"{kind}\""), "remove it, or change the kind");
-    section.refuse(keys, &complaint);
+    section.refuse(keys, &meaningless(kind));
+}
+
+fn meaningless(kind: &str) -> Complaint {
+    Complaint::new(format!("means nothing for kind \"{kind}\""), "remove it, or change the kind")
 }

@@ -45,6 +45,7 @@ mod srt_settings;
 mod telemetry;
 mod telemetry_settings;
 mod url;
+mod watch;
 
 #[cfg(test)]
 mod tests;

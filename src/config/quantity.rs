@@ -9,6 +9,20 @@ use super::section::type_in_words;
 
 /// A whole number within `range`, written without quotes; `of` says what of.
 pub(super) fn whole(value: &DeValue<'_>, range: &RangeInclusive<u32>, of: &str) -> Result<u32, Complaint> {
+    whole_of(value, range, of, |digits, radix| u32::from_str_radix(digits, radix).ok())
+}
+
+/// The same, and it may be negative.
+pub(super) fn whole_signed(value: &DeValue<'_>, range: &RangeInclusive<i32>, of: &str) -> Result<i32, Complaint> {
+    whole_of(value, range, of, |digits, radix| i32::from_str_radix(digits, radix).ok())
+}
+
+fn whole_of<N: PartialOrd + std::fmt::Display>(
+    value: &DeValue<'_>,
+    range: &RangeInclusive<N>,
+    of: &str,
+    parse: impl FnOnce(&str, u32) -> Option<N>,
+) -> Result<N, Complaint> {
     let limits = || format!("write a whole number from {} to {}, {of}", range.start(), range.end());
     let Some(number) = value.as_integer() else {
         let problem = match value.as_str() {
@@ -17,8 +31,8 @@ pub(super) fn whole(value: &DeValue<'_>, range: &RangeInclusive<u32>, of: &str) 
         };
         return Err(Complaint::new(problem, limits()));
     };
-    match u32::from_str_radix(number.as_str(), number.radix()) {
-        Ok(number) if range.contains(&number) => Ok(number),
+    match parse(number.as_str(), number.radix()) {
+        Some(number) if range.contains(&number) => Ok(number),
         _ => Err(Complaint::new(format!("is {}", quote(number.as_str()).trim_matches('"')), limits())),
     }
 }

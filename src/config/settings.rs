@@ -11,7 +11,7 @@ use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
 use super::telemetry_settings::TelemetrySettings;
 use crate::model::{
-    Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, Selection, ShowEnd,
+    Codec, DataPlan, FrameRate, InputId, InterfaceName, Name, OutputId, RenditionId, Selection, ShowEnd, TruthSettings,
 };
 
 /// Everything the configuration says.
@@ -60,6 +60,8 @@ pub struct InputSettings {
     pub id: InputId,
     /// What it is.
     pub source: Source,
+    /// When something is wrong with it.
+    pub truth: TruthSettings,
 }
 
 /// The kinds of source.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Role;
-use crate::model::{AtCap, Codec, DataPlan, FrameRate, InputId, InterfaceName, ShowEnd};
+use crate::model::{AtCap, Codec, DataPlan, FrameRate, InputId, InterfaceName, ShowEnd, SoundExpected, TruthSettings};
 
 fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
@@ -20,6 +20,8 @@ fn the_example_says_what_its_comments_say() {
     assert_eq!(settings.frame_rate, FrameRate::whole(30));
     assert_eq!(settings.inputs.len(), 3);
     assert_eq!(settings.inputs[1].source, Source::File { path: PathBuf::from("/etc/holdfast/film.mp4") });
+    assert_eq!(settings.inputs[0].truth, TruthSettings::CAPTURED, "the example shows the defaults");
+    assert_eq!(settings.inputs[1].truth, TruthSettings::DECODED);
     assert_eq!(settings.slate.image, Some(PathBuf::from("/etc/holdfast/slate.png")));
     let main = &settings.renditions[0];
     assert_eq!((main.codec, main.width, main.height, main.bitrate), (Codec::H264, 1280, 720, 4_000_000));
@@ -175,6 +177,28 @@ fn a_cap_that_nothing_keeps_is_warned_of() {
 }
 
 #[test]
+fn what_is_wrong_with_an_input_is_a_matter_of_taste() {
+    let read = |keys: &str| {
+        let (before, after) = EXAMPLE.split_once("audio = \"paired\"").unwrap();
+        let (_, after) = after.split_once("silence_below = -60").unwrap();
+        let text = format!("{before}{keys}\n#{after}");
+        parse(Path::new("/"), ("c", &text), Some(("s", EXAMPLE_SECRETS))).unwrap().inputs[0].truth.clone()
+    };
+    let usual = read("");
+    assert_eq!(usual, TruthSettings::CAPTURED);
+    let never = read("frozen_after = 'never'\nblack_after = 'never'\nsilent_after = 'never'");
+    assert_eq!((never.frozen.after, never.black.after, never.sound.silent_after), (None, None, None));
+    assert_eq!(never.frozen.block, usual.frozen.block, "and the rest stays");
+    let other = read("frozen_after = '1m 30s'\nblack_after = '500ms'\nsilent_after = '1h'\nsilence_below = -45");
+    assert_eq!(other.frozen.after, Some(Duration::from_secs(90)));
+    assert_eq!(other.black.after, Some(Duration::from_millis(500)));
+    assert_eq!((other.sound.silent_after, other.sound.silence_below), (Some(Duration::from_secs(3600)), -45));
+    assert_eq!(read("audio = 'none'").sound.expected, SoundExpected::Never);
+    assert_eq!(read("audio = 'hw:2,0'").sound.expected, SoundExpected::Always, "whoever names it means it");
+    assert_eq!(usual.sound.expected, SoundExpected::OnceHeard, "a webcam may have no microphone");
+}
+
+#[test]
 fn dishes_may_be_listed_and_a_temperature_has_its_unit() {
     let read = |keys: &str| {
         let text =
@@ -216,6 +240,8 @@ fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern { noise: false }), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[0].truth.frozen.after = None), ["camera", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[1].truth.sound.silence_below -= 1), ["film", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs.swap(1, 2)), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);

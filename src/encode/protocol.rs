@@ -14,11 +14,12 @@
 //!   2 Format  u16 n, n bytes JSON, record        66 ForceKeyframe  JSON {rendition|null}
 //!   3 Unit    flags(1) 0(3) pts(8) dts(8) data   67 SetBitrate     JSON {rendition,bitrate}
 //!   4 Bye     JSON {reason}                      68 Refused        JSON {reason}
-//!                                                69 SetGate        JSON {gate}
+//!   5 Condition  JSON {condition}                69 SetGate        JSON {gate}
 //! ```
 //!
 //! A worker says Hello first and Format before the first Unit of a stream; another Format on the same stream replaces
-//! the first (a parameter-set change). `stream` numbers are the worker's own, 0–63. `flags` bit 0: a decoder can start
+//! the first (a parameter-set change). It says the input's Condition after Hello, and whenever it is another: all that is wrong
+//! with the picture and the sound, each with its evidence. `stream` numbers are the worker's own, 0–63. `flags` bit 0: a decoder can start
 //! here. Times are nanoseconds on CLOCK_MONOTONIC, on the shared grids of [`crate::model`].
 //!
 //! Versions: a peer whose `protocol` differs is told `Refused` (by the data plane) or left (by the worker) and replaced
@@ -32,10 +33,10 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Codec, CodecConfig, InputId, Media, RenditionId, TrackFormat};
+use crate::model::{Codec, CodecConfig, Condition, InputId, Media, RenditionId, TrackFormat};
 
 /// Version of this protocol.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Largest body of a Unit: a 4K intra picture at the highest bit rate, with room.
 pub const MAX_UNIT: usize = 16 << 20;
 /// Largest body of any other message.
@@ -85,6 +86,8 @@ pub enum FromWorker {
         /// Why.
         reason: String,
     },
+    /// What is wrong with the input, until the next of these.
+    Condition(Condition),
 }
 
 /// Who a worker is.
@@ -196,6 +199,11 @@ struct FormatText {
 #[derive(Serialize, Deserialize)]
 struct ReasonText {
     reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConditionText {
+    condition: Condition,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -330,6 +338,7 @@ impl FromWorker {
                 Self::Unit { stream, key: flags & FLAG_KEY != 0, pts, dts, payload: body }
             }
             4 => Self::Bye { reason: text::<ReasonText>(kind, &body)?.reason },
+            5 => Self::Condition(text::<ConditionText>(kind, &body)?.condition),
             _ => return Err(ProtocolError::Kind(kind)),
         }))
     }
@@ -357,6 +366,7 @@ impl FromWorker {
                 out.put_slice(payload);
             }
             Self::Bye { reason } => put_text(out, 4, &ReasonText { reason: reason.clone() }),
+            Self::Condition(condition) => put_text(out, 5, &ConditionText { condition: condition.clone() }),
         }
     }
 }
@@ -403,7 +413,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{AudioFormat, FrameRate, VideoFormat};
+    use crate::model::{AudioFormat, Fault, Finding, FrameRate, VideoFormat};
 
     pub(in crate::encode) fn config() -> Arc<CodecConfig> {
         let format = VideoFormat { width: 640, height: 360, rate: FrameRate::whole(30) };
@@ -417,6 +427,10 @@ pub(super) mod tests {
 
     pub(in crate::encode) fn hello() -> FromWorker {
         FromWorker::Hello(Hello { protocol: PROTOCOL, input: InputId::new("cam").unwrap(), pid: 7 })
+    }
+
+    pub(in crate::encode) fn black() -> Condition {
+        Condition::new(vec![Finding { fault: Fault::Black, evidence: "black for 3.0 s".into() }])
     }
 
     pub(in crate::encode) fn a_conversation() -> Vec<FromWorker> {
@@ -435,6 +449,8 @@ pub(super) mod tests {
                 dts: Media(i64::MAX),
                 payload: Bytes::from_static(b"picture"),
             },
+            FromWorker::Condition(black()),
+            FromWorker::Condition(Condition::GOOD),
             FromWorker::Bye { reason: "asked to".into() },
         ]
     }
@@ -495,6 +511,25 @@ pub(super) mod tests {
         assert!(matches!(of(&[MAGIC, 3, 0, 0, 0xff, 0, 0, 0]), ProtocolError::TooLong { kind: 3, .. }));
         assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 2, 0, 0]), ProtocolError::TooLong { kind: 1, .. }));
         assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 0, 0, 2, b'{', b'x']), ProtocolError::Body { kind: 1, .. }));
+    }
+
+    #[test]
+    fn a_condition_has_each_fault_once_and_only_faults_that_are_known() {
+        let of = |json: &str| {
+            let mut wire = BytesMut::new();
+            put_header(&mut wire, 5, 0, json.len());
+            wire.extend_from_slice(json.as_bytes());
+            FromWorker::decode(&mut wire)
+        };
+        let twice =
+            r#"{"condition":[{"fault":"black","evidence":"black for 3.0 s"},{"fault":"black","evidence":"again"}]}"#;
+        assert_eq!(of(twice), Ok(Some(FromWorker::Condition(black()))));
+        assert_eq!(of(r#"{"condition":[]}"#), Ok(Some(FromWorker::Condition(Condition::GOOD))));
+        for wrong in
+            [r#"{"condition":[{"fault":"tired","evidence":""}]}"#, r#"{"condition":["black"]}"#, "{}", "[[", ""]
+        {
+            assert!(matches!(of(wrong), Err(ProtocolError::Body { kind: 5, .. })), "{wrong}");
+        }
     }
 
     #[test]

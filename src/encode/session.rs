@@ -2,7 +2,7 @@
 //! [`AccessUnit`]s.
 //!
 //! ```text
-//!   AwaitingHello ──Hello──► Open ──Format, Unit …──► Open ──Bye──► the connection ends
+//!   AwaitingHello ──Hello──► Open ──Format, Unit, Condition …──► Open ──Bye──► the connection ends
 //! ```
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::protocol::{FromWorker, Hello, PROTOCOL, ProtocolError};
-use crate::model::{AccessUnit, CodecConfig, InputId, RenditionId, Track};
+use crate::model::{AccessUnit, CodecConfig, Condition, InputId, RenditionId, Track};
 
 /// One worker's connection.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub enum Intake {
     },
     /// One access unit, on CLOCK_MONOTONIC.
     Unit(AccessUnit),
+    /// What is wrong with the input from here on.
+    Condition(Condition),
     /// The worker ends on purpose.
     Ended {
         /// Why.
@@ -68,6 +70,7 @@ impl Session {
             (Self::AwaitingHello, _) => return Err(ProtocolError::Order("a message before Hello")),
             (Self::Open { .. }, FromWorker::Hello(_)) => return Err(ProtocolError::Order("a second Hello")),
             (Self::Open { .. }, FromWorker::Bye { reason }) => Intake::Ended { reason },
+            (Self::Open { .. }, FromWorker::Condition(condition)) => Intake::Condition(condition),
             (Self::Open { streams, .. }, FromWorker::Format { stream, rendition, encoder, config }) => {
                 streams.insert(stream, (rendition.clone(), config));
                 Intake::Described { rendition, encoder }
@@ -95,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::encode::protocol::tests::{a_conversation, config, hello};
+    use crate::encode::protocol::tests::{a_conversation, black, config, hello};
 
     #[test]
     fn a_session_turns_messages_into_access_units() {
@@ -107,6 +110,8 @@ mod tests {
         let Ok(Some(Intake::Unit(unit))) = session.next(&mut wire) else { panic!("a unit") };
         assert_eq!((unit.track, unit.key, unit.input.as_str()), (Track::Video, true, "cam"));
         assert_eq!(unit.config, config());
+        assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Condition(condition))) if condition == black()));
+        assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Condition(condition))) if condition.is_good()));
         assert!(matches!(session.next(&mut wire), Ok(Some(Intake::Ended { .. }))));
         assert!(matches!(session.next(&mut wire), Ok(None)));
     }
@@ -127,6 +132,7 @@ mod tests {
         };
         let unit = a_conversation().remove(2);
         assert!(matches!(refused(std::slice::from_ref(&unit)), ProtocolError::Order(_)));
+        assert!(matches!(refused(&[FromWorker::Condition(black())]), ProtocolError::Order(_)));
         assert!(matches!(refused(&[hello(), hello()]), ProtocolError::Order(_)));
         assert_eq!(refused(&[hello(), unit]), ProtocolError::NoFormat(3));
         let old = FromWorker::Hello(Hello { protocol: 99, input: InputId::new("cam").unwrap(), pid: 7 });

@@ -31,6 +31,8 @@ pub enum EventKind {
     Switched,
     /// A source became usable or unusable.
     InputChanged,
+    /// Something else is wrong with a source's picture or sound, or nothing is any more.
+    InputCondition,
     /// A destination's session is up and publishing.
     OutputPublishing,
     /// A destination's session is down.

@@ -20,6 +20,7 @@ mod plan;
 mod selection;
 mod target;
 mod time;
+mod truth;
 mod unit;
 
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
@@ -33,4 +34,5 @@ pub use plan::{AtCap, DataPlan, Day, Price, ShowEnd};
 pub use selection::{AudioFrom, Duty, InputRules, Lead, Manual, Selection, SelectionMode, Silence};
 pub use target::{PortalCheck, ProbeKind, ProbeTarget};
 pub use time::{Media, Wall};
+pub use truth::{BlackLimits, FrozenLimits, IrregularLimits, SoundExpected, SoundLimits, StalledLimits, TruthSettings};
 pub use unit::{AccessUnit, Track};

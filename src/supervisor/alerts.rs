@@ -29,7 +29,9 @@ enum Matter {
 
 fn matter(kind: EventKind) -> Matter {
     match kind {
-        EventKind::Switched | EventKind::InputChanged | EventKind::SlateChanged => Matter::Source,
+        EventKind::Switched | EventKind::InputChanged | EventKind::InputCondition | EventKind::SlateChanged => {
+            Matter::Source
+        }
         EventKind::OutputPublishing | EventKind::OutputDown | EventKind::OutputLagged => Matter::Output,
         EventKind::RecordingOpened | EventKind::RecordingClosed | EventKind::RecordingTrouble => Matter::Recording,
         EventKind::ChildStarted | EventKind::ChildReady | EventKind::ChildEnded | EventKind::ChildAdopted => {
@@ -77,6 +79,7 @@ fn is_recovery(event: &Event) -> bool {
         EventKind::WentOnAir
         | EventKind::WentOffAir
         | EventKind::InputChanged
+        | EventKind::InputCondition
         | EventKind::OutputDown
         | EventKind::OutputLagged
         | EventKind::BitrateChanged

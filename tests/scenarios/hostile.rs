@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use holdfast::encode::protocol::PROTOCOL;
 use holdfast::events::Command;
 
 use crate::support::config::Configuration;
@@ -23,7 +24,7 @@ fn message(kind: u8, stream: u16, announced: u32, body: &[u8]) -> Vec<u8> {
 }
 
 fn hello(input: &str) -> Vec<u8> {
-    let body = format!(r#"{{"protocol":1,"input":"{input}","pid":1}}"#);
+    let body = format!(r#"{{"protocol":{PROTOCOL},"input":"{input}","pid":1}}"#);
     message(1, 0, body.len() as u32, body.as_bytes())
 }
 

@@ -12,7 +12,7 @@ use holdfast::config::Paths;
 use holdfast::encode::protocol::{Hello, PROTOCOL, ToWorker};
 use holdfast::encode::session::{Intake, Session};
 use holdfast::events::Role;
-use holdfast::model::{AccessUnit, InputId};
+use holdfast::model::{AccessUnit, Condition, InputId};
 use holdfast::supervisor::lock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -57,6 +57,15 @@ pub(crate) enum FromIntake {
         connection: ConnectionId,
         /// The unit, on CLOCK_MONOTONIC.
         unit: AccessUnit,
+    },
+    /// What is wrong with an input from here on.
+    Condition {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Whose.
+        input: InputId,
+        /// All of it.
+        condition: Condition,
     },
     /// The connection is over.
     Closed {
@@ -165,6 +174,9 @@ impl Talk {
                 Ok(Some(Intake::Unit(unit))) => FromIntake::Unit { connection: self.connection, unit },
                 Ok(Some(Intake::Described { rendition, encoder })) => {
                     FromIntake::Described { rendition, encoder, input: input.clone() }
+                }
+                Ok(Some(Intake::Condition(condition))) => {
+                    FromIntake::Condition { connection: self.connection, input: input.clone(), condition }
                 }
                 Ok(Some(Intake::Ended { reason })) => return reason,
                 Ok(Some(Intake::Opened(_))) => return "a second Hello".to_owned(),

@@ -2,6 +2,7 @@
 //! every media socket and every recording. One thread (recordings and the saved programme time write on their own).
 
 mod bitrates;
+mod conditions;
 mod intake;
 mod keeper;
 mod plane;

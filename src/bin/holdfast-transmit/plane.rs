@@ -19,7 +19,7 @@ use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::link;
-use holdfast::model::{Duty, InputId, Manual};
+use holdfast::model::{Condition, Duty, InputId, Manual};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::bitrates::{Bitrates, Outcome};
+use crate::conditions;
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::slates::{self, Awaited, Meanwhile};
@@ -107,6 +108,8 @@ struct Worker {
     wishes: mpsc::Sender<ToWorker>,
     /// What it did not take because it reads too slowly.
     owed: Option<Gate>,
+    /// What is wrong with its input.
+    condition: Condition,
 }
 
 struct Plane {
@@ -237,7 +240,8 @@ impl Plane {
                 for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }
-                self.workers.insert(input.clone(), Worker { connection, wishes, owed: None });
+                let (owed, condition) = (None, Condition::GOOD);
+                self.workers.insert(input.clone(), Worker { connection, wishes, owed, condition });
                 self.switch_input(Input::Connected { input });
             }
             FromIntake::Described { rendition, encoder, input } => {
@@ -250,6 +254,7 @@ impl Plane {
                     self.switch_input(Input::Unit(unit));
                 }
             }
+            FromIntake::Condition { connection, input, condition } => self.found(connection, &input, condition),
             FromIntake::Closed { connection, input, why } => {
                 let Some(input) = input else {
                     let text = format!("a peer on media.sock was turned away: {why}");
@@ -260,6 +265,18 @@ impl Plane {
                     self.switch_input(Input::Lost { input, why });
                 }
             }
+        }
+    }
+
+    /// Something else is wrong with an input, or nothing is any more.
+    fn found(&mut self, connection: ConnectionId, input: &InputId, condition: Condition) {
+        let Some(worker) = self.workers.get_mut(input).filter(|w| w.connection == connection) else { return };
+        let told = conditions::told(&worker.condition, &condition);
+        let findings = serde_json::to_value(&condition).unwrap_or_default();
+        worker.condition = condition;
+        if let Some((severity, reason)) = told {
+            let event = self.event(EventKind::InputCondition, severity, input.as_str(), reason);
+            (self.events)(event.with("findings", findings));
         }
     }
 
@@ -452,7 +469,11 @@ impl Plane {
     }
 
     fn say(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) {
-        (self.events)(Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason));
+        (self.events)(self.event(kind, severity, subject, reason));
+    }
+
+    fn event(&self, kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
+        Event::new((clock::wall(), clock::media()), Role::Transmit, kind, severity, subject, reason)
     }
 
     fn report(&self) {

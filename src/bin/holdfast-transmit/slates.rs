@@ -49,7 +49,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<SlateClip>, String> {
                 let (_, clip) = clip.ok_or_else(|| format!("{}: a unit without a format", path.display()))?;
                 clip.units.push(Bytes::copy_from_slice(&payload));
             }
-            FromWorker::Hello(_) | FromWorker::Bye { .. } => {}
+            FromWorker::Hello(_) | FromWorker::Bye { .. } | FromWorker::Condition(_) => {}
         }
     }
     Ok(clips.into_iter().map(|(_, clip)| clip).filter(|c| !c.units.is_empty()).collect())

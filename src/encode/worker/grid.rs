@@ -17,7 +17,7 @@ use crate::capture::pace::Ticker;
 use crate::capture::source::{Source, SourceStatus};
 use crate::capture::tape::SAMPLE_RATE;
 use crate::clock;
-use crate::model::{FrameRate, Media, VideoGrid};
+use crate::model::{Condition, FrameRate, Media, VideoGrid};
 
 /// Picture that is caught up with.
 const CATCH_UP: Media = Media::from_millis(1000);
@@ -35,6 +35,8 @@ const REPORT_EVERY: i64 = 10;
 pub(super) struct GridReport {
     /// The source.
     pub(super) status: SourceStatus,
+    /// What is wrong with it.
+    pub(super) condition: Condition,
     /// What happened to the source since the last report.
     pub(super) notices: Vec<Notice>,
     /// Units fed to each stream since the last report.
@@ -65,6 +67,7 @@ impl Grid {
         let mut pictures = Ticker::new(grid, now, CATCH_UP, 1);
         let mut blocks = Ticker::new(BLOCKS, now, CATCH_UP_SOUND, COMMON_SAMPLES / BLOCK as i64);
         let (mut given_up, mut fed) = (0, vec![0; self.videos.len() + self.audios.len()]);
+        let mut condition = Condition::GOOD;
         // A block is due when it is over, less the lead.
         let late = BLOCKS.interval() - lead;
         while !self.stop.load(Ordering::Relaxed) {
@@ -86,6 +89,12 @@ impl Grid {
             given_up += due.skipped.unsigned_abs();
             for n in due.places {
                 self.picture(n, grid.time_of(n), &mut fed);
+            }
+
+            let found = self.source.condition(clock::media());
+            if *found != condition {
+                condition = found.clone();
+                self.report(&mut fed, given_up);
             }
         }
     }
@@ -115,6 +124,7 @@ impl Grid {
         let notices = std::iter::from_fn(|| self.source.notice()).collect();
         let report = GridReport {
             status: self.source.status(),
+            condition: self.source.condition(clock::media()).clone(),
             notices,
             fed: fed.to_vec(),
             given_up,

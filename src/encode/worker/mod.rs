@@ -241,7 +241,7 @@ impl Worker {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let grid = Grid {
-            source: Source::open(&setup.input.source, canvas)?,
+            source: Source::open(&setup.input, canvas)?,
             rate: setup.frame_rate,
             videos,
             audios,
@@ -314,6 +314,7 @@ impl Worker {
 
     fn grid_reported(&mut self, report: GridReport) -> Result<(), WorkerError> {
         self.progress.grid_reported(&report.fed, clock::media());
+        self.outbox.condition(&report.condition);
         self.reporter.grid_reported(report, &self.streams).map_or(Ok(()), |stuck| Err(WorkerError::Stuck(stuck)))
     }
 

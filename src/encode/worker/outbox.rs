@@ -9,6 +9,8 @@
 //!
 //! When more than 2 s wait, everything before the newest waiting keyframe is dropped and counted, stream by stream.
 //!
+//! What is wrong with the input is said after Hello, and again whenever it is another. Only the latest of it waits.
+//!
 //! *Invariant:* a stream's units reach the data plane in order, the first one after a connection or a loss is one that a
 //! decoder can start at, and its format was sent before it.
 
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::encode::protocol::{FromWorker, Hello, MAX_UNIT, PROTOCOL, unit_header};
-use crate::model::{CodecConfig, InputId, Media, RenditionId};
+use crate::model::{CodecConfig, Condition, InputId, Media, RenditionId};
 
 /// One unit as it leaves an encoder, with the time of its grid place.
 #[derive(Clone, Debug)]
@@ -46,6 +48,7 @@ pub(super) struct Outbox {
     streams: Vec<Stream>,
     queue: VecDeque<Item>,
     connected: bool,
+    condition: Condition,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,8 @@ enum Flow {
 #[derive(Debug)]
 enum Item {
     Message(Bytes),
+    /// What is wrong with the input when it is written.
+    Condition,
     Unit(Encoded),
 }
 
@@ -81,7 +86,8 @@ impl Outbox {
 
     /// An empty queue of the worker of `input`.
     pub(super) fn new(input: InputId, pid: u32) -> Self {
-        Self { input, pid, streams: Vec::new(), queue: VecDeque::new(), connected: false }
+        let (streams, queue) = (Vec::new(), VecDeque::new());
+        Self { input, pid, streams, queue, connected: false, condition: Condition::GOOD }
     }
 
     /// Adds a stream; its number is one more than the previous one's, from 0.
@@ -104,6 +110,7 @@ impl Outbox {
         self.queue.clear();
         let hello = Hello { protocol: PROTOCOL, input: self.input.clone(), pid: self.pid };
         self.queue_message(&FromWorker::Hello(hello));
+        self.queue.push_back(Item::Condition);
         for stream in &mut self.streams {
             stream.flow = Flow::AwaitingKey;
             stream.announced = None;
@@ -134,7 +141,7 @@ impl Outbox {
         stream.encoded += 1;
         let oldest = self.queue.iter().find_map(|item| match item {
             Item::Unit(waiting) if waiting.stream == number => Some(waiting.pts),
-            Item::Unit(_) | Item::Message(_) => None,
+            Item::Unit(_) | Item::Message(_) | Item::Condition => None,
         });
         let too_much = oldest.is_some_and(|oldest| unit.pts - oldest > Self::LIMIT)
             || stream.waiting_bytes + unit.payload.len() > Self::LIMIT_BYTES;
@@ -180,6 +187,17 @@ impl Outbox {
         self.queue.push_back(Item::Unit(unit));
     }
 
+    /// What is wrong with the input.
+    pub(super) fn condition(&mut self, condition: &Condition) {
+        if self.condition == *condition {
+            return;
+        }
+        self.condition = condition.clone();
+        if self.connected && !self.queue.iter().any(|item| matches!(item, Item::Condition)) {
+            self.queue.push_back(Item::Condition);
+        }
+    }
+
     /// The worker ends on purpose.
     pub(super) fn end(&mut self, reason: &str) {
         self.queue_message(&FromWorker::Bye { reason: reason.to_owned() });
@@ -189,6 +207,11 @@ impl Outbox {
     pub(super) fn next_outgoing(&mut self) -> Option<Outgoing> {
         Some(match self.queue.pop_front()? {
             Item::Message(bytes) => bytes.chain(Bytes::new()),
+            Item::Condition => {
+                let mut bytes = BytesMut::new();
+                FromWorker::Condition(self.condition.clone()).encode(&mut bytes);
+                bytes.freeze().chain(Bytes::new())
+            }
             Item::Unit(unit) => {
                 if let Some(stream) = self.streams.get_mut(usize::from(unit.stream)) {
                     stream.waiting_bytes = stream.waiting_bytes.saturating_sub(unit.payload.len());
@@ -218,7 +241,7 @@ impl Outbox {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::model::{AudioGrid, Codec, FrameRate, TrackFormat, VideoFormat, VideoGrid};
+    use crate::model::{AudioGrid, Codec, Fault, Finding, FrameRate, TrackFormat, VideoFormat, VideoGrid};
 
     fn outbox() -> Outbox {
         let mut outbox = Outbox::new(InputId::new("cam").unwrap(), 7);
@@ -247,7 +270,7 @@ mod tests {
         Encoded { stream: 1, pts, key: true, config: config(9), payload: Bytes::from_static(b"sound") }
     }
 
-    fn written(outbox: &mut Outbox) -> Vec<FromWorker> {
+    fn all_written(outbox: &mut Outbox) -> Vec<FromWorker> {
         let mut wire = BytesMut::new();
         while let Some(mut outgoing) = outbox.next_outgoing() {
             wire.extend_from_slice(&outgoing.copy_to_bytes(outgoing.remaining()));
@@ -255,10 +278,18 @@ mod tests {
         std::iter::from_fn(|| FromWorker::decode(&mut wire).unwrap()).collect()
     }
 
+    /// All but what is said of the input.
+    fn written(outbox: &mut Outbox) -> Vec<FromWorker> {
+        let mut messages = all_written(outbox);
+        messages.retain(|message| !matches!(message, FromWorker::Condition(_)));
+        messages
+    }
+
     fn pts(messages: &[FromWorker], of: u16) -> Vec<Media> {
         let of = |m: &FromWorker| match m {
             FromWorker::Unit { stream, pts, .. } if *stream == of => Some(*pts),
-            FromWorker::Unit { .. } | FromWorker::Hello(_) | FromWorker::Format { .. } | FromWorker::Bye { .. } => None,
+            FromWorker::Unit { .. } | FromWorker::Hello(_) | FromWorker::Format { .. } => None,
+            FromWorker::Bye { .. } | FromWorker::Condition(_) => None,
         };
         messages.iter().filter_map(of).collect()
     }
@@ -281,6 +312,28 @@ mod tests {
         assert!(matches!(messages[4], FromWorker::Unit { stream: 0, key: true, .. }));
         assert_eq!(messages.len(), 6);
         assert_eq!(outbox.counts(0), (4, 2));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_once_and_after_each_connection_and_never_piles_up() {
+        let condition = |fault, evidence: &str| Condition::new(vec![Finding { fault, evidence: evidence.to_owned() }]);
+        let mut outbox = outbox();
+        outbox.condition(&condition(Fault::Stalled, "no picture in the first 3.0 s"));
+        assert!(all_written(&mut outbox).is_empty(), "nobody is there");
+        outbox.connected();
+        let stalled = FromWorker::Condition(condition(Fault::Stalled, "no picture in the first 3.0 s"));
+        assert_eq!(all_written(&mut outbox)[1], stalled);
+        for n in 0..1000 {
+            outbox.condition(&Condition::GOOD);
+            outbox.condition(&condition(Fault::Frozen, &format!("unchanged for {n} s")));
+        }
+        let frozen = FromWorker::Condition(condition(Fault::Frozen, "unchanged for 999 s"));
+        assert_eq!(all_written(&mut outbox), std::slice::from_ref(&frozen));
+        outbox.condition(&condition(Fault::Frozen, "unchanged for 999 s"));
+        assert!(all_written(&mut outbox).is_empty(), "it is the same");
+        outbox.disconnected();
+        outbox.connected();
+        assert_eq!(all_written(&mut outbox)[1], frozen);
     }
 
     #[test]
@@ -320,7 +373,8 @@ mod tests {
         assert!(pictures.windows(2).all(|w| w[1] - w[0] <= Media(33_333_334)), "a hole within a group");
         let first = messages.iter().find_map(|m| match m {
             FromWorker::Unit { stream: 0, key, .. } => Some(*key),
-            FromWorker::Unit { .. } | FromWorker::Hello(_) | FromWorker::Format { .. } | FromWorker::Bye { .. } => None,
+            FromWorker::Unit { .. } | FromWorker::Hello(_) | FromWorker::Format { .. } => None,
+            FromWorker::Bye { .. } | FromWorker::Condition(_) => None,
         });
         assert_eq!(first, Some(true));
         let (encoded, overflowed) = outbox.counts(0);

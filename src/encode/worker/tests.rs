@@ -17,7 +17,7 @@ use crate::capture::blockcode;
 use crate::config::Source;
 use crate::encode::session::{Intake, Session};
 use crate::events::WorkerReport;
-use crate::model::{AccessUnit, AudioGrid, Codec, Media, VideoGrid};
+use crate::model::{AccessUnit, AudioGrid, Codec, Media, TruthSettings, VideoGrid};
 
 pub(super) const RATE: FrameRate = FrameRate::whole(30);
 
@@ -52,11 +52,20 @@ pub(super) struct Plane {
 
 impl Rig {
     pub(super) fn start(source: Source, renditions: Vec<RenditionSettings>, audio: Vec<AudioSettings>) -> Self {
+        Self::start_judged(source, TruthSettings::DECODED, renditions, audio)
+    }
+
+    fn start_judged(
+        source: Source,
+        truth: TruthSettings,
+        renditions: Vec<RenditionSettings>,
+        audio: Vec<AudioSettings>,
+    ) -> Self {
         gst::init().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("media.sock")).unwrap();
         let setup = WorkerSetup {
-            input: InputSettings { id: InputId::new("cam").unwrap(), source },
+            input: InputSettings { id: InputId::new("cam").unwrap(), source, truth },
             frame_rate: RATE,
             renditions,
             audio,
@@ -121,6 +130,21 @@ impl Plane {
             assert_ne!(n, 0, "the worker hung up");
             self.buffer.extend_from_slice(&chunk[..n]);
         }
+    }
+
+    /// Reads until the input's condition is as `wanted`; the evidence of what is wrong first of all.
+    fn told(&mut self, wanted: &str) -> String {
+        let mut heard = Vec::new();
+        // A unit for each of 30 pictures a second: some 100 s.
+        for _ in 0..3000 {
+            if let Intake::Condition(condition) = self.next() {
+                if condition.to_string() == wanted {
+                    return condition.findings().first().map_or_else(String::new, |finding| finding.evidence.clone());
+                }
+                heard.push(condition.to_string());
+            }
+        }
+        panic!("it was never {wanted}, but {heard:?}")
     }
 
     /// Reads until `enough` says so of what has come per rendition.
@@ -350,6 +374,40 @@ fn a_file_without_sound_is_silent_and_one_that_is_missing_gives_no_picture_until
     assert_each_once(&places(&after["main"], VideoGrid(RATE)), "picture");
     assert_each_once(&sound_places(&after["aac-96k"], AudioGrid::AAC), "silence");
     assert!(report.has_picture && report.signal.starts_with("320x180"), "{report:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_to_the_data_plane_and_again_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("later.mp4");
+    let half = Some(Duration::from_millis(500));
+    let mut truth = TruthSettings::DECODED;
+    (truth.frozen.after, truth.black.after) = (half, half);
+    let audio = vec![AudioSettings { codec: Codec::Aac, bitrate: 96_000 }];
+    let rig = Rig::start_judged(
+        Source::File { path: path.clone() },
+        truth,
+        vec![rendition("main", (320, 180), 300_000)],
+        audio,
+    );
+    let mut plane = rig.accept();
+
+    assert_eq!(plane.told("good"), "", "nothing is known yet");
+    let evidence = plane.told("encoder");
+    assert!(evidence.contains("later.mp4"), "{evidence}");
+    plane.told("encoder, stalled");
+    drop(plane);
+    let mut plane = rig.accept();
+    plane.told("encoder, stalled");
+    clip(&dir.path().join("clip.mp4"), true);
+    std::fs::rename(dir.path().join("clip.mp4"), &path).unwrap();
+    plane.told("good");
+    let frozen = plane.told("frozen");
+    assert!(frozen.starts_with("unchanged for 0.5 s (mean difference 0.0"), "{frozen}");
+    let black = plane.told("black");
+    assert!(black.starts_with("black for 0.5 s (100.0 % of the pixels, mean level 16"), "{black}");
+    plane.told("good");
+    rig.stop();
 }
 
 #[test]
