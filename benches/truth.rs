@@ -1,8 +1,9 @@
 //! What it costs to find out whether a picture is frozen or black: CPU per picture of 1920x1080, of one core at 60 a second.
 //!
-//! Four kinds of picture, since they cost differently: one that moves (its rows are kept), a still one (twice the rows are
+//! Four kinds of picture, since they cost differently: one that moves (its rows are kept), a still one (half as many rows again are
 //! compared), noise (blocks are looked at one by one), and a black one (searched for what is lit). The result is the dearest of
-//! them. CPU time counts what neighbours do to the caches, too; the least of all pictures on a clock does not. Pictures come from memory that is larger than the processor's caches, as they do from a device.
+//! them. CPU time counts what neighbours do to the caches, too; the least of all pictures on a clock does not. There are as many
+//! pictures as a queue behind a device holds: they do not fit into a core's own cache, and have just been written.
 //! `scripts/bench-truth` builds and runs it. Environment: `REPETITIONS` (5), `PICTURES` per run (600).
 
 // A benchmark stops at the first thing that is not as it should be, and it is about real time.
@@ -19,7 +20,7 @@ const HEIGHT: usize = 1080;
 /// As drivers align rows.
 const STRIDE: usize = 2048;
 /// Different pictures in memory, 2 MB each.
-const PICTURES: usize = 24;
+const PICTURES: usize = 4;
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
