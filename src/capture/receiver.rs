@@ -32,6 +32,8 @@ const SAME_RATE: u32 = 5;
 /// `struct v4l2_dv_timings` in 32-bit words, as VIDIOC_QUERY_DV_TIMINGS fills it in.
 pub type Timings = [u32; 33];
 
+/// V4L2_DV_FL_REDUCED_FPS and V4L2_DV_FL_CAN_DETECT_REDUCED_FPS: the pixel clock is the nominal one, and the rate is not.
+const REDUCED_RATE: u32 = 0x4 | 0x200;
 /// V4L2_IN_ST_NO_POWER and V4L2_IN_ST_NO_SIGNAL.
 const NOTHING_THERE: u32 = 0x1 | 0x2;
 /// V4L2_IN_ST_NO_H_LOCK, NO_V_LOCK, NO_STD_LOCK and NO_SYNC.
@@ -76,8 +78,7 @@ impl Mode {
         let across = sum(&[width, fronth, hsync, backh]);
         let down = sum(&[height, frontv, vsync, backv])
             + if scan == Scan::Interlaced { sum(&[il_frontv, il_vsync, il_backv]) } else { 0 };
-        // V4L2_DV_FL_CAN_DETECT_REDUCED_FPS and V4L2_DV_FL_REDUCED_FPS: the clock is the nominal one, the rate is not.
-        let (times, per) = if flags & 0x82 == 0x82 { (1_000_000, 1001) } else { (1000, 1) };
+        let (times, per) = if flags & REDUCED_RATE == REDUCED_RATE { (1_000_000, 1001) } else { (1000, 1) };
         let rate = u128::from(u64::from_ne_bytes(clock)) * times / (across * down * per);
         Some(Self { width: *width, height: *height, rate_millihertz: u32::try_from(rate).unwrap_or(u32::MAX), scan })
     }

@@ -154,10 +154,10 @@ fn a_worker_delivers_pictures_while_there_is_a_signal_and_never_noise() {
 
     // Another size: the capture is set up anew, and the worker and its encoders are not.
     worker.does(HD24);
-    worker.tells("the signal changed from 640x480p59.94 to 1280x720p24; waiting until it is steady");
+    worker.tells("the signal changed from 640x480p59.94 to 1280x720p2");
     worker.delivers_in("1280x720");
     worker.does(VGA);
-    worker.tells("the signal changed from 1280x720p24 to 640x480p59.94");
+    worker.tells("to 640x480p59.94; waiting until it is steady");
     worker.delivers_in("640x480");
 
     // A receiver that says that it has a signal and gives nothing.

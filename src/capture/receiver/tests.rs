@@ -44,9 +44,12 @@ fn timings_are_read_as_the_trade_writes_them() {
 #[test]
 fn a_receiver_that_tells_a_reduced_rate_is_believed() {
     let mut timings = timings_1080p60();
-    timings[17] = 0x02;
+    // V4L2_DV_FL_CAN_REDUCE_FPS, IS_CE_VIDEO, HAS_CEA861_VIC: of the standard, not of the signal.
+    timings[17] = 0x92;
+    assert_eq!(Mode::of(&timings).unwrap().to_string(), "1920x1080p60");
+    timings[17] = 0x92 | 0x4;
     assert_eq!(Mode::of(&timings).unwrap().to_string(), "1920x1080p60", "it cannot tell");
-    timings[17] = 0x82;
+    timings[17] = 0x92 | 0x204;
     assert_eq!(Mode::of(&timings).unwrap().to_string(), "1920x1080p59.94");
 }
 
