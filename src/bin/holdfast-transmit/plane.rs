@@ -273,11 +273,12 @@ impl Plane {
         let Some(worker) = self.workers.get_mut(input).filter(|w| w.connection == connection) else { return };
         let told = conditions::told(&worker.condition, &condition);
         let findings = serde_json::to_value(&condition).unwrap_or_default();
-        worker.condition = condition;
+        worker.condition = condition.clone();
         if let Some((severity, reason)) = told {
             let event = self.event(EventKind::InputCondition, severity, input.as_str(), reason);
             (self.events)(event.with("findings", findings));
         }
+        self.switch_input(Input::Condition { input: input.clone(), condition });
     }
 
     /// Does what holdfastd says; true when the process is to end.
@@ -354,8 +355,11 @@ impl Plane {
         let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
         self.programme.rebuild(&wanted(&self.settings), inputs(&self.settings), epoch);
         self.switch_input(Input::Choose(self.choice.clone()));
-        for input in self.workers.keys().cloned().collect::<Vec<_>>() {
-            self.switch_input(Input::Connected { input });
+        let there: Vec<_> =
+            self.workers.iter().map(|(input, worker)| (input.clone(), worker.condition.clone())).collect();
+        for (input, condition) in there {
+            self.switch_input(Input::Connected { input: input.clone() });
+            self.switch_input(Input::Condition { input, condition });
         }
     }
 
