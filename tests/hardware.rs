@@ -89,7 +89,7 @@ fn a_name_is_shown_whatever_the_machine_is_and_an_unknown_one_is_refused() {
     let (code, out, _) = told(&check_profile(&["raspberry-pi-5"]));
     assert_eq!(code, Some(0));
     for said in
-        ["raspberry-pi-5: Raspberry Pi 5", "Not verified on hardware", "no hardware encoder at all", "x264", "tc358743"]
+        ["raspberry-pi-5: Raspberry Pi 5", "Not verified on hardware", "no hardware encoder at all", "x264", "TC358743"]
     {
         assert!(out.contains(said), "{said}:\n{out}");
     }
