@@ -79,7 +79,7 @@ impl World {
             };
             if self.story.sleeps.first().is_some_and(|(from, _)| *from <= at) {
                 let (_, until) = self.story.sleeps.remove(0);
-                self.sleep(until);
+                self.oversleep(until);
             }
             self.now = self.now.max(at);
             let what = if due == Some(at) { self.due.pop_first().map(|(_, what)| what) } else { None };
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// As the switch does when it finds that it slept past its deadline.
-    fn sleep(&mut self, until: Media) {
+    fn oversleep(&mut self, until: Media) {
         self.now = until;
         if let Some((at, _)) = self.selector.deadline()
             && until - at > Media(100 * MS)
