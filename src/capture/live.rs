@@ -1,5 +1,5 @@
-//! A capture device as a source: picture from V4L2, sound from ALSA, each with a clock of its own. The picture's half is
-//! verified with the kernel's `vivid` driver; not verified on hardware.
+//! A capture device as a source: picture from V4L2, sound from ALSA, each with a clock of its own. `tests/vivid` runs
+//! the picture's half on the kernel's `vivid` driver; not verified on hardware.
 //!
 //! ```text
 //!   v4l2src ─ decodebin ─ videoconvertscale ─ appsink ─ ticket ─► 4 pictures ─► LiveQueue ─► the grid

@@ -54,10 +54,10 @@ impl Worker {
         let files = files.display();
         guest.run(&format!("mkdir /tmp/run /tmp/state && cp {files}/last-good.toml /tmp/state"));
         let said = guest.start(&format!("python3 {files}/listen.py /tmp/run/children.sock"));
-        // One that cannot be sure of its encoder yet, on a machine as slow as this, is started again as holdfastd would.
+        // Where the trial of the encoder fails, since this machine is busy, it is tried again, as holdfastd would.
         let process = guest.start(&format!(
-            "export GST_REGISTRY={} GST_REGISTRY_UPDATE=no; for again in 1 2 3; do {ENCODE} run --input camera \
-             --runtime /tmp/run --state /tmp/state --software-only && break; done",
+            "export GST_REGISTRY={} GST_REGISTRY_UPDATE=no; until rm -f /tmp/state/probe.json; {ENCODE} run \
+             --input camera --runtime /tmp/run --state /tmp/state --software-only; do :; done",
             registry.display()
         ));
         let mut worker = Self { guest, said, process };
