@@ -1,6 +1,6 @@
 //! What it costs to find out whether a picture is frozen or black: CPU per picture of 1920x1080, of one core at 60 a second.
 //!
-//! Four kinds of picture, since they cost differently: one that moves (its rows are kept), a still one (half as many rows again are
+//! Four kinds of picture, since they cost differently: one that moves (its rows are kept), a still one (twice as many rows are
 //! compared), noise (blocks are looked at one by one), and a black one (searched for what is lit). The result is the dearest of
 //! them. CPU time counts what neighbours do to the caches, too; the least of all pictures on a clock does not. There are as many
 //! pictures as a queue behind a device holds: they do not fit into a core's own cache, and have just been written.

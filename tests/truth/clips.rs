@@ -294,7 +294,7 @@ const PICTURES: &[Clip] = &[
         OPENH264,
         &[(Fault::Frozen, 10.8, 13.0)],
     ),
-    clip(HeldOut, "another still, HEVC at 250 kbit/s", Still("1", "hflip"), HEVC_LOWER, &[FROZEN_CODED]),
+    clip(Tuning, "another still, HEVC at 250 kbit/s", Still("1", "hflip"), HEVC_LOWER, &[FROZEN_CODED]),
     clip(
         HeldOut,
         "a still, MPEG-2 at 1.5 Mbit/s",
@@ -309,6 +309,8 @@ const PICTURES: &[Clip] = &[
         HEVC,
         &[],
     ),
+    // In the place of the still above at 250 kbit/s.
+    clip(HeldOut, "a still, upside down, HEVC at 250 kbit/s", Still("4", "vflip"), HEVC_LOWER, &[FROZEN_CODED]),
 ];
 
 impl Clip {
