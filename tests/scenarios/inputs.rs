@@ -129,10 +129,8 @@ fn a_change_of_camera_by_hand_shows_every_frame_once_and_encodes_it_once() {
         let switched = rig.wait_switched(events, to);
         decided.push((switched.mono - asked.mono).to_ticks(1000));
         println!("    {to}: {}, {} ms after it was asked for", switched.reason, decided[decided.len() - 1]);
-        assert_eq!(
-            rig.status().and_then(|s| s.plane).expect("a data plane").choice,
-            Manual::Input(InputId::new(to).expect("a name"))
-        );
+        let chosen = Manual::Input(InputId::new(to).expect("a name"));
+        rig.wait("the choice to be shown", |s| (s.plane.as_ref()?.choice == chosen).then_some(()));
         rig.let_pass(1);
     }
     assert!(rig.holdfast(&["choose", "nobody"]).status.code() == Some(1), "an input that is not there");
