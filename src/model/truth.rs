@@ -32,10 +32,10 @@ impl TruthSettings {
     };
 
     /// Of a source that comes out of a codec which carries over from picture to picture (H.264, HEVC, AV1): an unchanged
-    /// picture gains in sharpness after each keyframe, and is another one at the next. At 400 kbit/s and 640x360 that is up to
-    /// 0.012 of the range in the mean, and up to 9.4 levels in a block of 16x16. The mean may be wide: what moves is in a block.
+    /// picture gains in sharpness after each keyframe, and is another one at the next. At 250 kbit/s and 640x360 that is up to
+    /// 0.018 of the range in the mean, and up to 13 levels in a block of 16x16. The mean may be wide: what moves is in a block.
     pub const DECODED: Self = Self {
-        frozen: FrozenLimits { after: Some(Duration::from_secs(8)), mean: 0.02, block: 12.0, ends_at: 1.5 },
+        frozen: FrozenLimits { after: Some(Duration::from_secs(8)), mean: 0.02, block: 16.0, ends_at: 1.5 },
         ..Self::CAPTURED
     };
 }

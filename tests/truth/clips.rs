@@ -310,7 +310,15 @@ const PICTURES: &[Clip] = &[
         &[],
     ),
     // In the place of the still above at 250 kbit/s.
-    clip(HeldOut, "a still, upside down, HEVC at 250 kbit/s", Still("4", "vflip"), HEVC_LOWER, &[FROZEN_CODED]),
+    clip(Tuning, "a still, upside down, HEVC at 250 kbit/s", Still("4", "vflip"), HEVC_LOWER, &[FROZEN_CODED]),
+    clip(HeldOut, "a still of another second, HEVC at 250 kbit/s", Still("3", "null"), HEVC_LOWER, &[FROZEN_CODED]),
+    clip(
+        HeldOut,
+        "a small pointer, HEVC",
+        Text("null[bg];color=black:s=16x16:r=25[c];[bg][c]overlay=x='80+mod(5*n\\,300)':y=90"),
+        HEVC,
+        &[],
+    ),
 ];
 
 impl Clip {

@@ -84,11 +84,11 @@ fn small_changes_end_what_is_frozen_only_together() {
     let mut court = Court::new(&TruthSettings::DECODED);
     assert_eq!(court.see(8300, &picture(0.0, 7.4)), "frozen");
     for _ in 0..30 {
-        court.hear(picture(0.0, 13.0));
+        court.hear(picture(0.0, 17.0));
         assert_eq!(court.see(2000, &picture(0.0, 7.4)), "frozen", "a keyframe that is a little off");
     }
     for _ in 0..4 {
-        court.hear(picture(0.0, 14.0));
+        court.hear(picture(0.0, 18.0));
         court.see(200, &picture(0.0, 0.0));
     }
     assert_eq!(court.judge.condition(), &Condition::GOOD, "a pointer that moves");
