@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use holdfast::clock;
 use tempfile::TempDir;
 
-/// A guest's life. It needs a third of that on two idle cores; whatever takes longer has failed.
-const LIFE: Duration = Duration::from_secs(230);
+/// A guest's life. It needs a fraction of that on two idle cores; whatever takes longer has failed.
+const LIFE: Duration = Duration::from_secs(900);
 /// A second emulated machine beside the first would take its processors away.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
