@@ -169,8 +169,8 @@ fn a_worker_delivers_pictures_while_there_is_a_signal_and_never_noise() {
     worker.delivers();
 
     worker.does("inject_fatal_streaming_error=1");
-    let words = worker.tells("");
-    assert!(words.starts_with(&format!("capture {HDMI}: ")), "{words}");
+    // Whether its pictures' end or the driver's error is noticed first is chance.
+    worker.tells(&format!("capture {HDMI}: "));
     worker.delivers();
 
     // Unplugged, and in again: the driver's device comes back when all have let go of it.

@@ -143,8 +143,7 @@ impl Rig {
     pub fn sender_to(&self, name: &str, input: &[&str], to: &str, query: &str) -> Process {
         let mut command = tools::ffmpeg();
         command.arg("-re").args(input).args(["-map", "0", "-c", "copy", "-f", "mpegts"]);
-        // Without linger libsrt throws away at close what it has not sent yet.
-        command.arg(format!("srt://{to}?pkt_size=1316&latency=300000&linger=2&{query}"));
+        command.arg(format!("srt://{to}?pkt_size=1316&latency=300000&{query}"));
         self.guard.spawn(name, &mut command)
     }
 
