@@ -25,7 +25,7 @@
 //!                  bridged by the slate
 //! ```
 //!
-//! *Choice.* See [`selector`](self::selector): hold-off before a fault counts, probation after it, order or points, an operator's
+//! *Choice.* See [`selector`]: hold-off before a fault counts, probation after it, order or points, an operator's
 //! wish, and a bound on changes whatever the inputs do. A change is told with the fault that led to it and the evidence its
 //! worker gave ([`Reason`]). The switch itself knows one fault, a stall: where pictures that were on air, or asked for, do not
 //! come.
