@@ -154,6 +154,11 @@ impl Candidate {
         }
     }
 
+    /// Whether it has neither failed nor proved itself.
+    pub(super) fn is_new(&self) -> bool {
+        self.record.is_new()
+    }
+
     /// Whether it was waited for in vain and nothing has come since: whoever else has anything to show is tried first.
     pub(super) fn is_doubted(&self) -> bool {
         matches!(self.pictures, Pictures::Doubted)

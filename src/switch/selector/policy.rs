@@ -116,6 +116,10 @@ impl Selector {
                     let reason = Reason::ByHand(self.manual.clone());
                     return Some(Pick { price: Price::Free, ..Pick::input(wanted, Class::Proven, reason) });
                 }
+                // It was not there yet when it was asked for, as after a start of this process: that is no failure.
+                Some((wanted, _)) if wanted.is_new() => {
+                    return Some(Pick::input(wanted, Class::Proven, Reason::ByHand(self.manual.clone())));
+                }
                 Some((wanted, Class::Proven)) if !planted(Bug::ForgetsTheOperator) => {
                     let reason = Reason::BackByHand { input: input.clone(), good: wanted.good_for(now) };
                     return Some(Pick::input(wanted, Class::Proven, reason));

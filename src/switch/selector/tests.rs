@@ -292,6 +292,22 @@ fn what_was_chosen_by_hand_and_fails_is_returned_to_after_its_probation_and_both
     assert_eq!(desk.selector.take_news(), [Happened::Released { input: id("film") }]);
 }
 
+/// As after a start of this process: the operator's word is there before the workers are.
+#[test]
+fn what_is_chosen_by_hand_before_it_is_there_is_taken_as_soon_as_it_comes_unless_it_has_failed() {
+    let mut desk = Desk::with(&["camera", "film"], usual());
+    desk.command(Manual::Input(id("film")));
+    desk.connect("camera");
+    assert_eq!(desk.on_air(), "camera");
+    desk.run(500);
+    desk.connect("film");
+    assert_eq!(desk.on_air(), "film", "it has neither failed nor proved itself, and it is what is wanted");
+    desk.tell("film", &[Fault::NoSignal]);
+    assert_eq!(desk.on_air(), "camera");
+    desk.tell("film", &[]);
+    assert_eq!(desk.on_air(), "camera", "now it has failed");
+}
+
 #[test]
 fn what_an_operator_asks_for_waits_for_no_turn() {
     let mut desk = Desk::camera_and_film(usual());

@@ -33,6 +33,11 @@ impl Record {
         self.trust == Trust::Given
     }
 
+    /// It has neither failed nor been good for long enough.
+    pub(super) fn is_new(&self) -> bool {
+        self.trust == Trust::New
+    }
+
     /// Something that counts is wrong with it.
     pub(super) fn fail(&mut self, now: Media) {
         if self.trust == Trust::Given {

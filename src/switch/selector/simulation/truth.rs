@@ -99,6 +99,11 @@ impl Truth {
         (self.trusted, self.failed) = (false, true);
     }
 
+    /// It has neither failed nor proved itself.
+    pub(super) fn is_new(&self) -> bool {
+        !self.trusted && !self.failed
+    }
+
     pub(super) fn needs(&self) -> Media {
         let base = self.rules.probation;
         let most = InputRules::PROBATION_MOST.max(base);
