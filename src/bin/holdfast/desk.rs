@@ -1,12 +1,13 @@
 //! The conversation with holdfastd over its control socket: one JSON object a line, each way.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use holdfast::config::Paths;
-use holdfast::events::{Command, ControlReply, ControlRequest};
+use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest};
 
 use crate::terminal::{complain, say};
 use crate::{DONE, NOT_RUNNING, REFUSED};
@@ -86,6 +87,33 @@ impl Desk {
             return Err(DeskError::Lost(io::ErrorKind::UnexpectedEof.into()));
         }
         serde_json::from_slice(&line).map_err(DeskError::Foreign)
+    }
+}
+
+/// Shows the box's state once; with `watch` again at each change, until `show` breaks off.
+pub(crate) fn each_snapshot(
+    paths: &Paths,
+    watch: bool,
+    mut show: impl FnMut(BoxSnapshot) -> ControlFlow<ExitCode>,
+) -> Result<ExitCode, DeskError> {
+    let mut desk = Desk::open(paths)?;
+    desk.ask(&ControlRequest::Status { watch })?;
+    if watch {
+        desk.wait_for_ever()?;
+    }
+    loop {
+        match desk.next()? {
+            ControlReply::Status(snapshot) => match show(*snapshot) {
+                ControlFlow::Break(code) => return Ok(code),
+                ControlFlow::Continue(()) if !watch => return Ok(DONE),
+                ControlFlow::Continue(()) => {}
+            },
+            ControlReply::Refused { text } | ControlReply::Done { text } => {
+                complain(&text);
+                return Ok(ExitCode::from(REFUSED));
+            }
+            ControlReply::Event(_) => {}
+        }
     }
 }
 

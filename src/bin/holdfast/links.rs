@@ -1,6 +1,7 @@
 //! `holdfast links`.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use holdfast::events::{ControlReply, ControlRequest, LinkClass, LinkSnapshot, Te
 use holdfast::link::pinning::{self, Grounds, PinCheck};
 use holdfast::link::{self, Knowledge, Links};
 
-use crate::desk::{Desk, DeskError};
+use crate::desk::{Desk, DeskError, each_snapshot};
 use crate::status::redraw;
 use crate::terminal::{complain, is_terminal, say_json, style, write};
 use crate::{DONE, REFUSED};
@@ -105,29 +106,18 @@ fn check(grounds: &[Grounds], links: &Links, arguments: &Arguments) -> ExitCode 
 
 /// From holdfastd; `None` if it knows nothing either.
 fn ask(paths: &Paths, arguments: &Arguments) -> Result<Option<ExitCode>, DeskError> {
-    let mut desk = Desk::open(paths)?;
-    desk.ask(&ControlRequest::Status { watch: arguments.watch })?;
-    if arguments.watch {
-        desk.wait_for_ever()?;
-    }
-    loop {
-        match desk.next()? {
-            ControlReply::Status(snapshot) => {
-                let Some(links) = snapshot.plane.and_then(|plane| plane.links) else { return Ok(None) };
-                if let Err(code) = show(&links, &snapshot.telemetry, arguments) {
-                    return Ok(Some(code));
-                }
-                if !arguments.watch {
-                    return Ok(Some(DONE));
-                }
-            }
-            ControlReply::Refused { text } | ControlReply::Done { text } => {
-                complain(&text);
-                return Ok(Some(ExitCode::from(REFUSED)));
-            }
-            ControlReply::Event(_) => {}
+    let mut knows = true;
+    let code = each_snapshot(paths, arguments.watch, |snapshot| {
+        let Some(links) = snapshot.plane.and_then(|plane| plane.links) else {
+            knows = false;
+            return ControlFlow::Break(DONE);
+        };
+        match show(&links, &snapshot.telemetry, arguments) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(code) => ControlFlow::Break(code),
         }
-    }
+    })?;
+    Ok(knows.then_some(code))
 }
 
 fn by_ourselves(arguments: &Arguments) -> ExitCode {

@@ -1,5 +1,6 @@
-//! Bugs that the simulation plants to see that its rules notice them. Outside tests there are none: [`planted`] is a
-//! constant `false` there, and what depends on it is compiled away.
+//! The bugs that the simulation plants; see `model::planting`.
+
+use crate::model::plantable;
 
 /// A bug that can be planted, each as one line where it would be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,40 +39,4 @@ pub(super) enum Bug {
     CountsItsOwnSleep,
 }
 
-/// Whether this bug is planted.
-#[cfg(not(test))]
-pub(super) const fn planted(_: Bug) -> bool {
-    false
-}
-
-#[cfg(test)]
-pub(super) use in_tests::{plant, planted};
-
-#[cfg(test)]
-mod in_tests {
-    use std::cell::Cell;
-
-    use super::Bug;
-
-    thread_local! {
-        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
-    }
-
-    /// Whether this bug is planted in this thread.
-    pub(in super::super) fn planted(bug: Bug) -> bool {
-        PLANTED.get() == Some(bug)
-    }
-
-    /// Runs something with a bug planted in this thread, whatever becomes of it.
-    pub(in super::super) fn plant<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
-        struct Uproot;
-        impl Drop for Uproot {
-            fn drop(&mut self) {
-                PLANTED.set(None);
-            }
-        }
-        PLANTED.set(Some(bug));
-        let _uproot = Uproot;
-        work()
-    }
-}
+plantable!(pub(super) Bug);
