@@ -32,7 +32,7 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use support::process::{Guard, Process};
-use support::wait::wait_until;
+use support::wait::{has_udp_port, wait_until};
 
 /// Longer than any of this takes on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,9 +152,7 @@ impl World {
             .unwrap();
         world
             .enter(|| {
-                wait_until("the name server to listen", PATIENCE, || {
-                    std::net::UdpSocket::bind((SERVERS[0], 53)).is_err()
-                });
+                wait_until("the name server to listen", PATIENCE, || has_udp_port(53));
                 Ok(())
             })
             .unwrap();

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::film::{Film, after_film};
 use crate::support::rig::{PASSPHRASE, Rig};
 use crate::support::wait::wait_until;
 
@@ -31,9 +32,7 @@ fn callers_without_the_right_words_are_refused_counted_and_told() {
     assert_eq!(rig.metric("holdfast_relay_refused_total{reason=\"programme-busy\"}"), 1.0);
     assert!(first.finish(Duration::from_secs(20)).success(), "the first sender was disturbed:\n{}", first.log());
     let church = rig.wait_for("the first sender to have gone", "church", |s| s["sender"].is_null());
-    // FFmpeg may hang up before libsrt has sent the last picture: on a busy machine it is missing now and then.
-    let (pictures, sent) = (church["totals"]["pictures"].as_u64().unwrap(), film.pictures.len() as u64);
-    assert!((sent - 1..=sent).contains(&pictures), "{pictures} of {sent} pictures");
+    assert!(is_all_of(&film, &church), "{church}");
     assert_eq!(church["totals"]["continuity_errors"], 0);
     assert_eq!(church["senders"], 1);
 
@@ -96,8 +95,15 @@ fn a_caller_that_sends_no_stream_does_not_keep_its_programme() {
     println!("let in at call {calls}, done after {took:?}");
     assert!(calls > 1, "the first call took over at once");
     let last = rig.wait_for("the film to be over", "guest", |s| s["sender"].is_null());
-    assert_eq!((&last["senders"], &last["totals"]["pictures"]), (&2.into(), &film.pictures.len().into()), "{last}");
+    assert_eq!(last["senders"], 2);
+    assert!(is_all_of(&film, &last), "{last}");
     rig.end(&mut relay);
-    assert_eq!(rig.recorded("guest")[0], film.pictures);
+    assert!(after_film(&rig.recorded("guest")[0], &film, 0).is_empty(), "more than the film");
     assert!(relay.log().contains("another sender took over"), "{}", relay.log());
+}
+
+/// FFmpeg may hang up before libsrt has sent the last picture: on a busy machine it is missing now and then.
+fn is_all_of(film: &Film, programme: &serde_json::Value) -> bool {
+    let (pictures, sent) = (programme["totals"]["pictures"].as_u64().unwrap(), film.pictures.len() as u64);
+    (sent - 1..=sent).contains(&pictures)
 }

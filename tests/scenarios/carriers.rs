@@ -17,7 +17,7 @@ use crate::support::receiver::Ffmpeg;
 use crate::support::results::record;
 use crate::support::rig::{PATIENCE, Rig, repetitions};
 use crate::support::tools::ip;
-use crate::support::wait::wait_until;
+use crate::support::wait::{has_udp_port, wait_until};
 
 const FPS: u32 = 30;
 const ROUNDING: f64 = 0.0015;
@@ -69,9 +69,7 @@ fn a_pulled_cable_costs_no_frame_and_an_interface_may_come_and_go() {
     let mut audience = bed.at_relay(|| Ok(Ffmpeg::start(guard, &dir, "audience"))).expect("FFmpeg starts");
     let mut command = relay(&rig, &audience.url());
     let relay = bed.at_relay(|| Ok(guard.spawn("relay", &mut command))).expect("the relay starts");
-    wait_until("the relay to listen", PATIENCE, || {
-        bed.at_relay(|| Ok(std::net::UdpSocket::bind(("0.0.0.0", PORT)).is_err())).unwrap_or(false)
-    });
+    wait_until("the relay to listen", PATIENCE, || bed.at_relay(|| Ok(has_udp_port(PORT))).expect("our own namespace"));
 
     let (far, _) = bed.way("eth0", PORT).expect("an uplink of ours");
     rig.configure(

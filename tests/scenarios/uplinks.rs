@@ -13,7 +13,7 @@ use crate::support::config::Configuration;
 use crate::support::receiver::Ffmpeg;
 use crate::support::results::record;
 use crate::support::rig::{PATIENCE, Rig, repetitions};
-use crate::support::wait::wait_until;
+use crate::support::wait::{has_udp_port, wait_until};
 
 const FPS: u32 = 30;
 const ROUNDING: f64 = 0.0015;
@@ -33,7 +33,7 @@ fn an_uplink_is_lost(name: &'static str, bonding: &str) {
     let mut bed = Testbed::with_proxies(&uplinks, port, 1, "a scenario looks into the servers".to_owned())
         .expect("loopback has free ports");
     let relay = rig.guard.spawn("relay", &mut relay(&rig, port, &audience.url()));
-    wait_until("the relay to listen", PATIENCE, || relay_listens(port));
+    wait_until("the relay to listen", PATIENCE, || has_udp_port(port));
 
     let ways: Vec<String> =
         UPLINKS.iter().map(|(name, _)| bed.way(name, port).expect("an uplink of ours").0.to_string()).collect();
@@ -150,11 +150,6 @@ fn relay(rig: &Rig, port: u16, audience: &str) -> Program {
     let mut command = Program::new(env!("CARGO_BIN_EXE_holdfast-relay"));
     command.arg("--config").arg(home.join("relay.toml"));
     command
-}
-
-/// Whether somebody has the port: it cannot be bound then.
-fn relay_listens(port: u16) -> bool {
-    UdpSocket::bind(("127.0.0.1", port)).is_err()
 }
 
 #[test]

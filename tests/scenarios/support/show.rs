@@ -17,7 +17,7 @@ use super::process::{Guard, Process};
 use super::receiver::{Nginx, NginxSite};
 use super::rig::{PATIENCE, Rig, live, soaking};
 use super::tools::ip;
-use super::wait::wait_until;
+use super::wait::{has_udp_port, wait_until};
 
 pub const FPS: u32 = 30;
 /// Name and one-way delay, ms.
@@ -114,7 +114,7 @@ impl Show {
         let mut command = echo(&rig);
         let relay = bed.at_relay(|| Ok(guard.spawn("relay", &mut command))).expect("the relay starts");
         wait_until("the relay to answer probes", PATIENCE, || {
-            bed.at_relay(|| Ok(std::net::UdpSocket::bind(("0.0.0.0", ECHO)).is_err())).unwrap_or(false)
+            bed.at_relay(|| Ok(has_udp_port(ECHO))).expect("our own namespace")
         });
         let name_server = plan.is_named.then(|| bed.at_relay(|| Ok(name_server(guard))).expect("dnsmasq starts"));
         for what in plan.barred {

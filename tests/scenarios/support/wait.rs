@@ -1,5 +1,6 @@
 //! Waiting for conditions, never for time alone.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,4 +36,12 @@ fn wait<T>(what: &str, bound: Duration, mut condition: impl FnMut() -> Option<T>
 /// [`wait_for`] a plain yes.
 pub fn wait_until(what: &str, bound: Duration, mut condition: impl FnMut() -> bool) {
     wait_for(what, bound, || condition().then_some(()));
+}
+
+/// Whether somebody in this thread's network namespace has this UDP port, over IPv4. The kernel is asked: who tried to bind
+/// the port would now and then take it from the one that is waited for.
+pub fn has_udp_port(port: u16) -> bool {
+    let sockets = fs::read_to_string("/proc/thread-self/net/udp").expect("the kernel lists its sockets");
+    let local = format!(":{port:04X}");
+    sockets.lines().skip(1).any(|line| line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&local)))
 }
