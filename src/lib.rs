@@ -12,6 +12,9 @@ pub mod capture;
 // Encoded once; carried to the data plane.                    (feature "encode"; the protocol is pure)
 pub mod encode;
 
+// Senders over a network come in.
+pub mod ingest;
+
 // Which source is on air and where to cut; owns programme time.                                    pure
 pub mod switch;
 

@@ -23,6 +23,7 @@ mod input;
 mod link;
 mod name;
 mod network;
+mod network_input;
 mod network_settings;
 mod path;
 mod paths;
@@ -52,6 +53,7 @@ mod tests;
 
 pub use file::{MAX_BYTES, parse, with_paths_from};
 pub use hardware_settings::*;
+pub use network_input::*;
 pub use network_settings::*;
 pub use paths::Paths;
 pub use probe_settings::*;

@@ -31,6 +31,12 @@ pub const ROOMS: &[Room] = &[
         because: "asks the source for each place's picture, encodes it in the form that mux defines, and reports it",
     },
     Room {
+        name: "ingest",
+        pure: false,
+        knows: &["model", "config", "events", "mux", "rtmp", "srt", "bonding", "output", "link", "clock"],
+        because: "sessions with senders: the shells around rtmp, srt and bonding on the receiving side",
+    },
+    Room {
         name: "switch",
         pure: true,
         knows: &["model", "events"],
@@ -150,6 +156,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/labels.rs",
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
+    "src/ingest/arrival.rs",
     "src/link/change.rs",
     "src/link/class.rs",
     "src/link/fact.rs",

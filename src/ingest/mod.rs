@@ -1,0 +1,9 @@
+//! Inputs that come over a network: the sessions with their senders, which live in the data plane.
+//!
+//! ```text
+//!   sender ──► session (SRT, RTMP, RTSP) ──Arrival──► its time becomes ours ──► decode worker, or the switch as it is
+//! ```
+//!
+//! *Invariant:* what a sender does, it does to its own input.
+
+pub mod arrival;
