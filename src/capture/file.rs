@@ -11,19 +11,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::canvas::{audio_caps, describe, samples_of, video_caps};
+use super::branches::{Branches, Line, Picture};
 use super::pace::{Counts, FilePace};
-use super::pipeline::{element, error_text, pipeline, running_time, sink, stop};
+use super::pipeline::{element, error_text, pipeline, stop};
 use super::tape::{SAMPLE_RATE, Sample, Tape};
-use super::truth::picture::Measure;
-use super::witness::{Eye, Witness};
+use super::witness::Witness;
 use super::{Notice, SourceError};
 use crate::model::{Media, TruthSettings, VideoFormat, VideoGrid};
 
@@ -36,9 +35,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Timestamps in files may be rounded to milliseconds; a pass that ends this little after a place ends at it.
-const ROUNDING: Media = Media::from_millis(2);
-
 /// A looping file, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct FileSource {
@@ -50,15 +46,6 @@ pub(super) struct FileSource {
     tape: Tape,
     /// Dropped with the source, which ends the decoder's thread.
     _alive: SyncSender<()>,
-}
-
-/// A decoded picture.
-#[derive(Debug)]
-struct Picture {
-    buffer: gst::Buffer,
-    measure: Option<Measure>,
-    /// From 1.
-    number: u64,
 }
 
 impl FileSource {
@@ -127,32 +114,6 @@ impl FileSource {
     }
 }
 
-/// Where the passes lie on the file's time line.
-#[derive(Debug, Default)]
-struct Line {
-    /// Where the pass in hand begins.
-    start: AtomicI64,
-    /// Where the last picture or sound so far ends.
-    end: AtomicI64,
-}
-
-impl Line {
-    fn place(&self, at: i64, duration: i64) -> Media {
-        let at = self.start.load(Ordering::Acquire).saturating_add(at);
-        self.end.fetch_max(at.saturating_add(duration), Ordering::AcqRel);
-        Media(at)
-    }
-
-    /// The next pass begins where this one ended, on the next place of a grid that begins with the first pass, so that
-    /// a file at the grid's rate keeps its pictures' distance from the places.
-    fn next_pass(&self, grid: VideoGrid) {
-        let end = Media(self.end.load(Ordering::Acquire));
-        let n = grid.at_or_before(end);
-        let start = if end - grid.time_of(n) > ROUNDING { grid.time_of(n + 1) } else { grid.time_of(n) };
-        self.start.store(start.as_nanos(), Ordering::Release);
-    }
-}
-
 struct Decoder {
     path: PathBuf,
     canvas: VideoFormat,
@@ -180,7 +141,7 @@ impl Decoder {
     fn run(self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let before = self.line.end.load(Ordering::Acquire);
+            let before = self.line.end();
             match self.play() {
                 Ok(End::Stopped) => return,
                 Ok(End::CannotSeek) => {}
@@ -188,7 +149,7 @@ impl Decoder {
                 Err(e) => self.say(Notice::Lost(format!("file {}: {e}", self.path.display()))),
             }
             self.line.next_pass(VideoGrid(self.canvas.rate));
-            if self.line.end.load(Ordering::Acquire) > before {
+            if self.line.end() > before {
                 pause = FIRST_PAUSE;
                 continue;
             }
@@ -262,88 +223,7 @@ impl Decoder {
     }
 }
 
-/// Grows the pipeline as the decoder finds streams: the first picture, the first sound; others are left alone.
-struct Branches {
-    pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    canvas: VideoFormat,
-    truth: TruthSettings,
-    numbers: Arc<AtomicU64>,
-    picture_out: SyncSender<(Media, Picture)>,
-    sound_out: SyncSender<(Media, Vec<Sample>)>,
-    line: Arc<Line>,
-    notices: SyncSender<Notice>,
-    what: String,
-}
-
-impl Branches {
-    fn attach(&self, pad: &gst::Pad) {
-        let Some(pipeline) = self.pipeline.upgrade() else { return };
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let kind = caps.structure(0).map_or("", |s| s.name().as_str());
-        let branch = match kind {
-            "video/x-raw" if pipeline.by_name("pictures").is_none() => {
-                // A full box means that nobody has read the last notices yet.
-                let _ = self.notices.try_send(Notice::Signal(describe(Some(caps.as_ref()), &self.what)));
-                self.pictures()
-            }
-            "audio/x-raw" if pipeline.by_name("sounds").is_none() => self.sounds(),
-            _ => return,
-        };
-        let linked = branch.and_then(|elements| {
-            pipeline.add_many(&elements).map_err(|_| SourceError::Link("file branch"))?;
-            gst::Element::link_many(&elements).map_err(|_| SourceError::Link("file branch"))?;
-            let first = elements.first().and_then(|e| e.static_pad("sink")).ok_or(SourceError::Link("file branch"))?;
-            pad.link(&first).map_err(|_| SourceError::Link("file branch"))?;
-            elements
-                .iter()
-                .try_for_each(gst::Element::sync_state_with_parent)
-                .map_err(|_| SourceError::Link("file branch"))
-        });
-        if let Err(e) = linked {
-            gst::element_error!(pipeline, gst::CoreError::Negotiation, ("{e}"));
-        }
-    }
-
-    fn pictures(&self) -> Result<Vec<gst::Element>, SourceError> {
-        let scale = element("videoconvertscale")?;
-        scale.set_property("add-borders", true);
-        let (line, out, grid) = (self.line.clone(), self.picture_out.clone(), VideoGrid(self.canvas.rate));
-        let (mut eye, numbers) = (Eye::new(&self.truth, self.canvas), self.numbers.clone());
-        let sink = sink(&video_caps(self.canvas, false), move |sample| {
-            let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer_owned()) else {
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            let duration = buffer.duration().map_or(grid.interval().as_nanos(), nanos);
-            let (measure, number) = (eye.measure(&buffer), 1 + numbers.fetch_add(1, Ordering::Relaxed));
-            let picture = Picture { buffer, measure, number };
-            out.send((line.place(time, duration), picture)).map_err(|_| gst::FlowError::Eos)?;
-            Ok(gst::FlowSuccess::Ok)
-        });
-        sink.set_property("name", "pictures");
-        Ok(vec![scale, sink.upcast()])
-    }
-
-    fn sounds(&self) -> Result<Vec<gst::Element>, SourceError> {
-        let (line, out) = (self.line.clone(), self.sound_out.clone());
-        let sink = sink(&audio_caps(), move |sample| {
-            let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer()) else {
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            let samples = samples_of(buffer);
-            let duration = i64::try_from(samples.len()).unwrap_or(0) * 1_000_000_000 / i64::from(SAMPLE_RATE);
-            out.send((line.place(time, duration), samples)).map_err(|_| gst::FlowError::Eos)?;
-            Ok(gst::FlowSuccess::Ok)
-        });
-        sink.set_property("name", "sounds");
-        Ok(vec![element("audioconvert")?, element("audioresample")?, sink.upcast()])
-    }
-}
-
 /// When sample number `at` of the grid belongs.
 fn time_of(at: i64) -> Media {
     Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0))
-}
-
-fn nanos(time: gst::ClockTime) -> i64 {
-    i64::try_from(time.nseconds()).unwrap_or(0)
 }

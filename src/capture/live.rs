@@ -11,7 +11,6 @@
 //! encoders never notice. The picture's is taken down while the receiver has no signal, since `v4l2src` follows noise to
 //! whatever size that has, and built for each signal that has become steady, with its timings put in force before.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,15 +19,13 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Adjustable, FixedAsync, Resampler, Slip};
 
 use super::canvas::{audio_caps, describe, samples_of, video_caps};
-use super::drift::{Drift, Step};
 use super::pace::{Counts, LiveQueue};
 use super::pipeline::{element, error_text, pipeline, sink, stop};
 use super::receiver::{Reception, Standing};
 use super::signal::{Device, Ticket, Watch};
+use super::stretch::Stretch;
 use super::tape::Sample;
 use super::truth::picture::Measure;
 use super::witness::{Eye, Witness};
@@ -37,8 +34,6 @@ use crate::clock;
 use crate::config::AudioSource;
 use crate::model::{Media, TruthSettings, VideoFormat};
 
-/// Samples that are played at a time.
-pub(super) const BLOCK: usize = 480;
 /// Sound to have in the ring: 40 ms, more than a sound card's period and a busy machine's delay.
 const SOUND_TARGET: usize = 1920;
 /// Measures that may wait for the judge: half a second's at 240 pictures a second. A grid thread that is away for longer
@@ -61,9 +56,7 @@ pub(super) struct LiveSource {
     queue: LiveQueue<gst::Buffer>,
     measures: Receiver<(Media, Option<Measure>)>,
     sounds: Receiver<Vec<Sample>>,
-    ring: VecDeque<Sample>,
-    drift: Drift,
-    slip: Option<Slip<f32>>,
+    stretch: Stretch,
     watch: Arc<Watch>,
     /// What was last told of it.
     told: Option<Standing>,
@@ -105,9 +98,7 @@ impl LiveSource {
             queue: LiveQueue::default(),
             measures,
             sounds,
-            ring: VecDeque::new(),
-            drift: Drift::new(SOUND_TARGET),
-            slip: Slip::new(BLOCK, 2, FixedAsync::Output).ok(),
+            stretch: Stretch::new(SOUND_TARGET),
             watch,
             told: None,
             _alive: (alive, alive_too),
@@ -139,25 +130,9 @@ impl LiveSource {
     pub(super) fn sound(&mut self, out: &mut [Sample], witness: &mut Witness) {
         while let Ok(samples) = self.sounds.try_recv() {
             witness.sound(&samples, clock::media());
-            self.ring.extend(samples);
+            self.stretch.write(&samples);
         }
-        out.fill([0.0; 2]);
-        let (Step::Play { ppm, discard }, Some(slip)) = (self.drift.step(self.ring.len(), BLOCK), &mut self.slip)
-        else {
-            return;
-        };
-        self.ring.drain(..discard.min(self.ring.len()));
-        // Output over input: to play slower is to make more of the same. Out of range it takes the nearest limit.
-        let _ = slip.set_resample_ratio(1.0 + ppm / 1e6, false);
-        let needed = slip.input_frames_next().min(self.ring.len());
-        let taken: Vec<f32> = self.ring.drain(..needed).flatten().collect();
-        let flat = out.as_flattened_mut();
-        if let (Ok(from), Ok(mut to)) =
-            (InterleavedSlice::new(&taken, 2, needed), InterleavedSlice::new_mut(flat, 2, BLOCK))
-        {
-            // Fewer samples than it asked for leave the block silent; the controller keeps that from happening.
-            let _ = slip.process_into_buffer(&from, &mut to, None);
-        }
+        self.stretch.play(self.stretch.len(), out);
     }
 
     /// What happened to pictures.
@@ -167,7 +142,7 @@ impl LiveSource {
 
     /// Correction of the sound's clock in force, parts per million.
     pub(super) fn drift_ppm(&self) -> i32 {
-        self.drift.ppm()
+        self.stretch.ppm()
     }
 }
 

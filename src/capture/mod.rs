@@ -27,15 +27,21 @@ pub mod truth;
 #[cfg(feature = "encode")]
 mod alsa;
 #[cfg(feature = "encode")]
+mod branches;
+#[cfg(feature = "encode")]
 pub mod canvas;
 #[cfg(feature = "encode")]
 mod file;
 #[cfg(feature = "encode")]
 mod live;
 #[cfg(feature = "encode")]
+pub mod network;
+#[cfg(feature = "encode")]
 pub mod pipeline;
 #[cfg(feature = "encode")]
 pub mod source;
+#[cfg(feature = "encode")]
+mod stretch;
 #[cfg(feature = "encode")]
 mod witness;
 

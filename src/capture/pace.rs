@@ -134,6 +134,8 @@ impl<F> LiveQueue<F> {
 /// ```text
 ///   Filling ──enough pictures──► Playing { origin }: file time t is shown at origin + t
 ///                                    └─ a stall beyond RESYNC moves the origin, for picture and sound alike
+///
+///   Stamped: a time is one of the grid's clock already, and nothing moves it
 /// ```
 #[derive(Clone, Debug)]
 pub struct FilePace<F> {
@@ -150,6 +152,7 @@ pub struct FilePace<F> {
 enum Play {
     Filling,
     Playing { origin: Media },
+    Stamped,
 }
 
 impl<F> FilePace<F> {
@@ -172,6 +175,11 @@ impl<F> FilePace<F> {
         }
     }
 
+    /// For pictures whose times are the grid's: of a source that is mapped to our clock by somebody else.
+    pub fn stamped(grid: VideoGrid) -> Self {
+        Self { state: Play::Stamped, ..Self::new(grid) }
+    }
+
     /// Whether another picture can be taken in. While it cannot, the decoder waits.
     pub fn has_room(&self) -> bool {
         self.waiting.len() < Self::DEPTH
@@ -192,6 +200,7 @@ impl<F> FilePace<F> {
         match self.state {
             Play::Filling => None,
             Play::Playing { origin } => Some(origin),
+            Play::Stamped => Some(Media::ZERO),
         }
     }
 
@@ -205,11 +214,14 @@ impl<F> FilePace<F> {
     /// The picture for the place at `time`.
     pub fn at(&mut self, time: Media) -> Option<&F> {
         let origin = match (self.state, self.waiting.front()) {
+            (Play::Stamped, _) => Media::ZERO,
             (Play::Playing { origin }, _) => origin,
             (Play::Filling, Some((first, _))) if self.waiting.len() >= Self::PREFILL => time - *first,
             (Play::Filling, _) => return None,
         };
-        self.state = Play::Playing { origin };
+        if self.state == Play::Filling {
+            self.state = Play::Playing { origin };
+        }
         let position = time - origin;
         let taken = self.due(position);
         for (at, frame) in self.waiting.drain(..taken) {
@@ -220,7 +232,7 @@ impl<F> FilePace<F> {
         let shown_at = self.shown.as_ref()?.0;
         if taken > 0 {
             self.counts.dropped += taken - 1;
-            if position - shown_at > Self::RESYNC {
+            if self.state != Play::Stamped && position - shown_at > Self::RESYNC {
                 self.state = Play::Playing { origin: time - shown_at };
             }
         } else if self.waiting.is_empty() && position - shown_at > HOLD {
@@ -322,6 +334,22 @@ mod tests {
             assert!(counts.repeated.abs_diff(repeated) <= 2, "{fps} fps: {counts:?}");
             assert!(counts.dropped.abs_diff(dropped) <= 2, "{fps} fps: {counts:?}");
         }
+    }
+
+    #[test]
+    fn stamped_pictures_are_shown_at_their_times_and_a_stall_moves_nothing() {
+        let mut pace = FilePace::stamped(GRID);
+        let at = |n: i64| ms(70_000) + GRID.time_of(n);
+        (0..5).for_each(|n| pace.arrive(at(n), n));
+        assert_eq!(pace.at(at(-2)), None, "too early");
+        assert_eq!((0..5).map(|n| pace.at(at(n)).copied()).collect::<Vec<_>>(), (0..5).map(Some).collect::<Vec<_>>());
+        assert_eq!(pace.at(at(40)), None, "held for too long");
+        // A burst that is two seconds late: the newest, and then on time again.
+        (5..17).for_each(|n| pace.arrive(at(n), n));
+        assert_eq!(pace.at(at(77)).copied(), Some(16));
+        (76..80).for_each(|n| pace.arrive(at(n), n));
+        assert_eq!(pace.at(at(78)).copied(), Some(78));
+        assert_eq!(pace.origin(), Some(Media::ZERO));
     }
 
     #[test]

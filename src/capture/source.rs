@@ -10,6 +10,7 @@ use gstreamer_video as gst_video;
 use super::canvas::{describe, video_caps, video_info};
 use super::file::FileSource;
 use super::live::LiveSource;
+use super::network::{FeedReceiver, NetworkSource};
 use super::pace::Counts;
 use super::pattern::{Canvas, Pattern, Tone};
 use super::tape::Sample;
@@ -34,6 +35,7 @@ enum Kind {
     Pattern(PatternSource),
     File(FileSource),
     Live(LiveSource),
+    Network(NetworkSource),
 }
 
 /// What there is to say about a source.
@@ -53,12 +55,17 @@ pub struct SourceStatus {
 const NOTICES: usize = 16;
 
 impl Source {
-    /// Starts a source in the background. Its pictures are brought to `canvas`.
+    /// Starts a source in the background. Its pictures are brought to `canvas`. What a sender over a network delivers comes
+    /// out of `feed`, which other kinds of source do not look at.
     ///
     /// # Errors
     /// [`SourceError`] when this GStreamer lacks something basic. A source that is merely absent is not an error; it
     /// is tried again for ever.
-    pub fn open(settings: &config::InputSettings, canvas: VideoFormat) -> Result<Self, SourceError> {
+    pub fn open(
+        settings: &config::InputSettings,
+        canvas: VideoFormat,
+        feed: FeedReceiver,
+    ) -> Result<Self, SourceError> {
         let (say, notices) = sync_channel(NOTICES);
         let truth = &settings.truth;
         let (kind, description) = match &settings.source {
@@ -73,6 +80,9 @@ impl Source {
                 let live = LiveSource::open((device, audio), canvas, truth, &say);
                 (Kind::Live(live), format!("capture {}", device.display()))
             }
+            config::Source::Network(_) => {
+                (Kind::Network(NetworkSource::open(feed, canvas, truth, say)), "no sender yet".to_owned())
+            }
         };
         let witness = Witness::new(truth, clock::media());
         Ok(Self { kind, notices, description, has_picture: false, witness })
@@ -83,7 +93,7 @@ impl Source {
     pub fn sound_lead(&self) -> Media {
         match self.kind {
             Kind::Pattern(_) | Kind::File(_) => Media::from_millis(40),
-            Kind::Live(_) => Media::ZERO,
+            Kind::Live(_) | Kind::Network(_) => Media::ZERO,
         }
     }
 
@@ -93,6 +103,7 @@ impl Source {
             Kind::Pattern(pattern) => pattern.picture(n),
             Kind::File(file) => file.picture(time, &mut self.witness),
             Kind::Live(live) => live.picture(time),
+            Kind::Network(network) => network.picture(time, &mut self.witness),
         };
         self.has_picture = picture.is_some();
         picture
@@ -104,6 +115,7 @@ impl Source {
             Kind::Pattern(pattern) => pattern.tone.fill(at, out),
             Kind::File(file) => file.sound(at, out, &mut self.witness),
             Kind::Live(live) => live.sound(out, &mut self.witness),
+            Kind::Network(network) => network.sound(at, out, &mut self.witness),
         }
     }
 
@@ -111,7 +123,7 @@ impl Source {
     pub fn condition(&mut self, now: Media) -> &Condition {
         match &mut self.kind {
             Kind::Pattern(_) => self.witness.held(now),
-            Kind::File(_) => {}
+            Kind::File(_) | Kind::Network(_) => {}
             Kind::Live(live) => live.tell(&mut self.witness),
         }
         self.witness.look(now);
@@ -138,6 +150,7 @@ impl Source {
             Kind::Pattern(_) => (Counts::default(), 0),
             Kind::File(file) => (file.counts(), 0),
             Kind::Live(live) => (live.counts(), live.drift_ppm()),
+            Kind::Network(network) => (network.counts(), network.drift_ppm()),
         };
         SourceStatus { description: self.description.clone(), has_picture: self.has_picture, counts, drift_ppm }
     }

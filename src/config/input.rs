@@ -103,9 +103,10 @@ fn sound_of(source: &Source) -> SoundExpected {
     match source {
         Source::V4l2 { audio: AudioSource::None, .. } => SoundExpected::Never,
         Source::V4l2 { audio: AudioSource::Alsa(_), .. } => SoundExpected::Always,
-        Source::V4l2 { audio: AudioSource::Paired, .. } | Source::File { .. } | Source::Pattern { .. } => {
-            SoundExpected::OnceHeard
-        }
+        Source::V4l2 { audio: AudioSource::Paired, .. }
+        | Source::File { .. }
+        | Source::Pattern { .. }
+        | Source::Network(_) => SoundExpected::OnceHeard,
     }
 }
 

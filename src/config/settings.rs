@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::hardware_settings::HardwareSettings;
+use super::network_input::NetworkInput;
 use super::network_settings::NetworkSettings;
 use super::probe_settings::ProbeSettings;
 use super::srt_settings::SrtDestinationSettings;
@@ -84,6 +85,8 @@ pub enum Source {
         /// Whether a part of it is noise, so that an encoder has to spend its whole bit rate on it.
         noise: bool,
     },
+    /// A sender over a network.
+    Network(NetworkInput),
 }
 
 /// Where a capture device's sound comes from.

@@ -15,7 +15,15 @@
 //!   3 Unit    flags(1) 0(3) pts(8) dts(8) data   67 SetBitrate     JSON {rendition,bitrate}
 //!   4 Bye     JSON {reason}                      68 Refused        JSON {reason}
 //!   5 Condition  JSON {condition}                69 SetGate        JSON {gate}
+//!                                                70 FeedFormat     as Format; rendition and encoder are left out
+//!                                                71 FeedUnit       as Unit
+//!                                                72 FeedEnd        JSON {reason}
 //! ```
+//!
+//! 70 to 72 are a [`Feed`]: they carry what a sender over a network delivers to the worker of that input, which decodes it: stream 0 is its
+//! picture, stream 1 its sound. Times are those at which it is due, on CLOCK_MONOTONIC; a picture's decoding time lies before
+//! its presentation. FeedFormat comes before the first FeedUnit of a stream and whenever it is another, FeedEnd when the
+//! sender is gone or its time begins anew.
 //!
 //! A worker says Hello first and Format before the first Unit of a stream; another Format on the same stream replaces
 //! the first (a parameter-set change). It says the input's Condition after Hello, and whenever it is another: all that is wrong
@@ -33,10 +41,10 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Codec, CodecConfig, Condition, InputId, Media, RenditionId, TrackFormat};
+use crate::model::{Codec, CodecConfig, Condition, Feed, InputId, Media, RenditionId, Track, TrackFormat};
 
 /// Version of this protocol.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Largest body of a Unit: a 4K intra picture at the highest bit rate, with room.
 pub const MAX_UNIT: usize = 16 << 20;
 /// Largest body of any other message.
@@ -131,6 +139,8 @@ pub enum ToWorker {
         /// Why.
         reason: String,
     },
+    /// What the input's sender delivers, or no longer delivers.
+    Feed(Feed),
 }
 
 /// Whether an input's pictures are encoded for the programme.
@@ -197,6 +207,13 @@ struct FormatText {
 }
 
 #[derive(Serialize, Deserialize)]
+struct FeedFormatText {
+    codec: Codec,
+    format: TrackFormat,
+    bitrate: u32,
+}
+
+#[derive(Serialize, Deserialize)]
 struct ReasonText {
     reason: String,
 }
@@ -247,7 +264,7 @@ fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, ProtocolError> {
         return Err(ProtocolError::Magic(magic));
     }
     let length = u32::from_be_bytes([l3, l2, l1, l0]) as usize;
-    let limit = if kind == 3 { MAX_UNIT + UNIT_FIXED } else { MAX_TEXT };
+    let limit = if matches!(kind, 3 | 71) { MAX_UNIT + UNIT_FIXED } else { MAX_TEXT };
     if length > limit {
         return Err(ProtocolError::TooLong { kind, length, limit });
     }
@@ -282,10 +299,14 @@ fn put_header(out: &mut BytesMut, kind: u8, stream: u16, length: usize) {
 /// The bytes that stand before a unit's payload on the wire, so that the payload itself can be written from where it is.
 /// `length` is the payload's, at most [`MAX_UNIT`].
 pub fn unit_header(stream: u16, key: bool, pts: Media, dts: Media, length: usize) -> [u8; UNIT_HEADER] {
+    unit_header_of(3, stream, key, (pts, dts), length)
+}
+
+fn unit_header_of(kind: u8, stream: u16, key: bool, (pts, dts): (Media, Media), length: usize) -> [u8; UNIT_HEADER] {
     let mut header = [0; UNIT_HEADER];
     let mut out = &mut header[..];
     out.put_u8(MAGIC);
-    out.put_u8(3);
+    out.put_u8(kind);
     out.put_u16(stream);
     out.put_u32(u32::try_from(length + UNIT_FIXED).unwrap_or(u32::MAX));
     out.put_u8(if key { FLAG_KEY } else { 0 });
@@ -295,6 +316,56 @@ pub fn unit_header(stream: u16, key: bool, pts: Media, dts: Media, length: usize
     header
 }
 
+/// A text with its length before it, and the bytes behind it.
+fn text_and_record<T: serde::de::DeserializeOwned>(kind: u8, mut body: Bytes) -> Result<(T, Bytes), ProtocolError> {
+    let short = |what: &str| ProtocolError::Body { kind, what: what.to_owned() };
+    let length = usize::from(body.try_get_u16().map_err(|_| short("no length before its text"))?);
+    if body.len() < length {
+        return Err(short("ends within its text"));
+    }
+    let json = body.split_to(length);
+    Ok((text(kind, &json)?, body))
+}
+
+fn put_text_and_record(out: &mut BytesMut, kind: u8, stream: u16, text: &impl Serialize, record: &[u8]) {
+    let json = serde_json::to_vec(text).expect("these types have string keys only");
+    put_header(out, kind, stream, 2 + json.len() + record.len());
+    out.put_u16(u16::try_from(json.len()).unwrap_or(u16::MAX));
+    out.put_slice(&json);
+    out.put_slice(record);
+}
+
+fn config(kind: u8, config: CodecConfig) -> Result<Arc<CodecConfig>, ProtocolError> {
+    if config.codec.is_video() != matches!(config.format, TrackFormat::Video(_)) {
+        let what = "codec and format disagree about picture and sound".to_owned();
+        return Err(ProtocolError::Body { kind, what });
+    }
+    Ok(Arc::new(config))
+}
+
+/// Whether it is a keyframe, its presentation and decoding time, and its payload.
+fn unit(kind: u8, mut body: Bytes) -> Result<(bool, Media, Media, Bytes), ProtocolError> {
+    let short = |what: &str| ProtocolError::Body { kind, what: what.to_owned() };
+    if body.len() < UNIT_FIXED {
+        return Err(short("ends within its fixed part"));
+    }
+    let flags = body.get_u8();
+    if flags & !FLAG_KEY != 0 {
+        return Err(short("unknown flags"));
+    }
+    body.advance(3);
+    let (pts, dts) = (Media(body.get_i64()), Media(body.get_i64()));
+    Ok((flags & FLAG_KEY != 0, pts, dts, body))
+}
+
+/// The stream number of a sender's picture or sound.
+const fn feed_stream(track: Track) -> u16 {
+    match track {
+        Track::Video => 0,
+        Track::Audio => 1,
+    }
+}
+
 impl FromWorker {
     /// Takes one whole message off the front of `buffer`; `None` when more bytes are needed. A unit's payload shares
     /// the buffer's memory.
@@ -302,40 +373,19 @@ impl FromWorker {
     /// # Errors
     /// [`ProtocolError`]; drop the connection.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
-        let Some(Frame { kind, stream, mut body }) = take_frame(buffer)? else {
+        let Some(Frame { kind, stream, body }) = take_frame(buffer)? else {
             return Ok(None);
         };
-        let short = |what: &str| ProtocolError::Body { kind, what: what.to_owned() };
         Ok(Some(match kind {
             1 => Self::Hello(text(kind, &body)?),
             2 => {
-                let length = usize::from(body.try_get_u16().map_err(|_| short("no length before its text"))?);
-                if body.len() < length {
-                    return Err(short("ends within its text"));
-                }
-                let json = body.split_to(length);
-                let FormatText { rendition, encoder, codec, format, bitrate } = text(kind, &json)?;
-                if codec.is_video() != matches!(format, TrackFormat::Video(_)) {
-                    return Err(short("codec and format disagree about picture and sound"));
-                }
-                Self::Format {
-                    stream,
-                    rendition,
-                    encoder,
-                    config: Arc::new(CodecConfig { codec, record: body, format, bitrate }),
-                }
+                let (FormatText { rendition, encoder, codec, format, bitrate }, record) = text_and_record(kind, body)?;
+                let config = config(kind, CodecConfig { codec, record, format, bitrate })?;
+                Self::Format { stream, rendition, encoder, config }
             }
             3 => {
-                if body.len() < UNIT_FIXED {
-                    return Err(short("ends within its fixed part"));
-                }
-                let flags = body.get_u8();
-                if flags & !FLAG_KEY != 0 {
-                    return Err(short("unknown flags"));
-                }
-                body.advance(3);
-                let (pts, dts) = (Media(body.get_i64()), Media(body.get_i64()));
-                Self::Unit { stream, key: flags & FLAG_KEY != 0, pts, dts, payload: body }
+                let (key, pts, dts, payload) = unit(kind, body)?;
+                Self::Unit { stream, key, pts, dts, payload }
             }
             4 => Self::Bye { reason: text::<ReasonText>(kind, &body)?.reason },
             5 => Self::Condition(text::<ConditionText>(kind, &body)?.condition),
@@ -348,18 +398,10 @@ impl FromWorker {
         match self {
             Self::Hello(hello) => put_text(out, 1, hello),
             Self::Format { stream, rendition, encoder, config } => {
-                let json = serde_json::to_vec(&FormatText {
-                    rendition: rendition.clone(),
-                    encoder: encoder.clone(),
-                    codec: config.codec,
-                    format: config.format,
-                    bitrate: config.bitrate,
-                })
-                .expect("these types have string keys only");
-                put_header(out, 2, *stream, 2 + json.len() + config.record.len());
-                out.put_u16(u16::try_from(json.len()).unwrap_or(u16::MAX));
-                out.put_slice(&json);
-                out.put_slice(&config.record);
+                let CodecConfig { codec, format, bitrate, ref record } = **config;
+                let (rendition, encoder) = (rendition.clone(), encoder.clone());
+                let text = FormatText { rendition, encoder, codec, format, bitrate };
+                put_text_and_record(out, 2, *stream, &text, record);
             }
             Self::Unit { stream, key, pts, dts, payload } => {
                 out.put_slice(&unit_header(*stream, *key, *pts, *dts, payload.len()));
@@ -377,7 +419,7 @@ impl ToWorker {
     /// # Errors
     /// [`ProtocolError`]; drop the connection.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, ProtocolError> {
-        let Some(Frame { kind, body, .. }) = take_frame(buffer)? else {
+        let Some(Frame { kind, stream, body }) = take_frame(buffer)? else {
             return Ok(None);
         };
         Ok(Some(match kind {
@@ -389,6 +431,20 @@ impl ToWorker {
             }
             68 => Self::Refused { reason: text::<ReasonText>(kind, &body)?.reason },
             69 => Self::SetGate { gate: text::<GateText>(kind, &body)?.gate },
+            70 => {
+                let (FeedFormatText { codec, format, bitrate }, record) = text_and_record(kind, body)?;
+                Self::Feed(Feed::Format(config(kind, CodecConfig { codec, record, format, bitrate })?))
+            }
+            71 => {
+                let track = match stream {
+                    0 => Track::Video,
+                    1 => Track::Audio,
+                    other => return Err(ProtocolError::NoFormat(other)),
+                };
+                let (key, pts, dts, payload) = unit(kind, body)?;
+                Self::Feed(Feed::Unit { track, key, pts, dts, payload })
+            }
+            72 => Self::Feed(Feed::End { reason: text::<ReasonText>(kind, &body)?.reason }),
             _ => return Err(ProtocolError::Kind(kind)),
         }))
     }
@@ -403,154 +459,19 @@ impl ToWorker {
             }
             Self::Refused { reason } => put_text(out, 68, &ReasonText { reason: reason.clone() }),
             Self::SetGate { gate } => put_text(out, 69, &GateText { gate: *gate }),
+            Self::Feed(Feed::Format(config)) => {
+                let CodecConfig { codec, format, bitrate, ref record } = **config;
+                let stream = feed_stream(if codec.is_video() { Track::Video } else { Track::Audio });
+                put_text_and_record(out, 70, stream, &FeedFormatText { codec, format, bitrate }, record);
+            }
+            Self::Feed(Feed::Unit { track, key, pts, dts, payload }) => {
+                out.put_slice(&unit_header_of(71, feed_stream(*track), *key, (*pts, *dts), payload.len()));
+                out.put_slice(payload);
+            }
+            Self::Feed(Feed::End { reason }) => put_text(out, 72, &ReasonText { reason: reason.clone() }),
         }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::model::{AudioFormat, Fault, Finding, FrameRate, VideoFormat};
-
-    pub(in crate::encode) fn config() -> Arc<CodecConfig> {
-        let format = VideoFormat { width: 640, height: 360, rate: FrameRate::whole(30) };
-        Arc::new(CodecConfig {
-            codec: Codec::H264,
-            record: Bytes::from_static(&[1, 66, 0, 30]),
-            format: TrackFormat::Video(format),
-            bitrate: 800_000,
-        })
-    }
-
-    pub(in crate::encode) fn hello() -> FromWorker {
-        FromWorker::Hello(Hello { protocol: PROTOCOL, input: InputId::new("cam").unwrap(), pid: 7 })
-    }
-
-    pub(in crate::encode) fn black() -> Condition {
-        Condition::new(vec![Finding { fault: Fault::Black, evidence: "black for 3.0 s".into() }])
-    }
-
-    pub(in crate::encode) fn a_conversation() -> Vec<FromWorker> {
-        vec![
-            hello(),
-            FromWorker::Format {
-                stream: 3,
-                rendition: RenditionId::new("main").unwrap(),
-                encoder: "x264enc".into(),
-                config: config(),
-            },
-            FromWorker::Unit {
-                stream: 3,
-                key: true,
-                pts: Media(-5),
-                dts: Media(i64::MAX),
-                payload: Bytes::from_static(b"picture"),
-            },
-            FromWorker::Condition(black()),
-            FromWorker::Condition(Condition::GOOD),
-            FromWorker::Bye { reason: "asked to".into() },
-        ]
-    }
-
-    #[test]
-    fn every_message_survives_the_wire_cut_at_every_byte() {
-        let mut wire = BytesMut::new();
-        a_conversation().iter().for_each(|m| m.encode(&mut wire));
-        for cut in 0..wire.len() {
-            let mut buffer = BytesMut::from(&wire[..cut]);
-            let mut heard = Vec::new();
-            while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
-                heard.push(message);
-            }
-            buffer.extend_from_slice(&wire[cut..]);
-            while let Some(message) = FromWorker::decode(&mut buffer).unwrap() {
-                heard.push(message);
-            }
-            assert_eq!(heard, a_conversation(), "cut at byte {cut}");
-            assert!(buffer.is_empty());
-        }
-    }
-
-    #[test]
-    fn every_wish_survives_the_wire() {
-        let main = RenditionId::new("main").unwrap();
-        let wishes = [
-            ToWorker::Welcome { protocol: PROTOCOL },
-            ToWorker::ForceKeyframe { rendition: None },
-            ToWorker::ForceKeyframe { rendition: Some(main.clone()) },
-            ToWorker::SetBitrate { rendition: main, bitrate: 1_000_000 },
-            ToWorker::SetGate { gate: Gate::Open },
-            ToWorker::SetGate { gate: Gate::Closed },
-            ToWorker::Refused { reason: "another worker has this input".into() },
-        ];
-        let mut wire = BytesMut::new();
-        wishes.iter().for_each(|m| m.encode(&mut wire));
-        for wish in wishes {
-            assert_eq!(ToWorker::decode(&mut wire).unwrap(), Some(wish));
-        }
-    }
-
-    #[test]
-    fn a_payload_is_not_copied() {
-        let mut wire = BytesMut::new();
-        a_conversation()[2].encode(&mut wire);
-        let at = wire.as_ptr() as usize + UNIT_HEADER;
-        let Some(FromWorker::Unit { payload, .. }) = FromWorker::decode(&mut wire).unwrap() else { panic!("a unit") };
-        assert_eq!(payload.as_ptr() as usize, at);
-    }
-
-    #[test]
-    fn what_is_out_of_bounds_is_refused_by_name() {
-        let of = |bytes: &[u8]| FromWorker::decode(&mut BytesMut::from(bytes)).unwrap_err();
-        assert_eq!(of(b"GET / HTTP/1.1"), ProtocolError::Magic(b'G'));
-        assert_eq!(of(&[MAGIC, 9, 0, 0, 0, 0, 0, 0]), ProtocolError::Kind(9));
-        assert_eq!(of(&[MAGIC, 3, 0, 64, 0, 0, 0, 0]), ProtocolError::Stream(64));
-        assert!(matches!(of(&[MAGIC, 3, 0, 0, 0xff, 0, 0, 0]), ProtocolError::TooLong { kind: 3, .. }));
-        assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 2, 0, 0]), ProtocolError::TooLong { kind: 1, .. }));
-        assert!(matches!(of(&[MAGIC, 1, 0, 0, 0, 0, 0, 2, b'{', b'x']), ProtocolError::Body { kind: 1, .. }));
-    }
-
-    #[test]
-    fn a_condition_has_each_fault_once_and_only_faults_that_are_known() {
-        let of = |json: &str| {
-            let mut wire = BytesMut::new();
-            put_header(&mut wire, 5, 0, json.len());
-            wire.extend_from_slice(json.as_bytes());
-            FromWorker::decode(&mut wire)
-        };
-        let twice =
-            r#"{"condition":[{"fault":"black","evidence":"black for 3.0 s"},{"fault":"black","evidence":"again"}]}"#;
-        assert_eq!(of(twice), Ok(Some(FromWorker::Condition(black()))));
-        assert_eq!(of(r#"{"condition":[]}"#), Ok(Some(FromWorker::Condition(Condition::GOOD))));
-        for wrong in
-            [r#"{"condition":[{"fault":"tired","evidence":""}]}"#, r#"{"condition":["black"]}"#, "{}", "[[", ""]
-        {
-            assert!(matches!(of(wrong), Err(ProtocolError::Body { kind: 5, .. })), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_format_must_say_of_its_codec_what_is_true() {
-        let mut wire = BytesMut::new();
-        let format = TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 1024 });
-        let config = Arc::new(CodecConfig { format, ..CodecConfig::clone(&config()) });
-        let rendition = RenditionId::new("main").unwrap();
-        FromWorker::Format { stream: 0, rendition, encoder: String::new(), config }.encode(&mut wire);
-        assert!(matches!(FromWorker::decode(&mut wire), Err(ProtocolError::Body { kind: 2, .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic_or_loop(noise in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..80) {
-            let mut framed = BytesMut::new();
-            put_header(&mut framed, kind, 1, noise.len());
-            framed.extend_from_slice(&noise);
-            let _ = FromWorker::decode(&mut framed.clone());
-            while let Ok(Some(_)) = ToWorker::decode(&mut framed) {}
-            let _ = FromWorker::decode(&mut BytesMut::from(&noise[..]));
-        }
-    }
-}
+pub(super) mod tests;

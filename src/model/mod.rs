@@ -12,6 +12,7 @@
 mod codec;
 pub mod edid;
 mod fault;
+mod feed;
 mod grid;
 mod id;
 mod interface;
@@ -27,6 +28,7 @@ mod unit;
 pub use codec::{AudioFormat, Codec, CodecConfig, TrackFormat, VideoFormat};
 pub use edid::{Edid, EdidName};
 pub use fault::{Condition, Fault, Finding, Gravity};
+pub use feed::Feed;
 pub use grid::{AudioGrid, FrameRate, VideoGrid};
 pub use id::{InputId, Name, NameError, OutputId, RenditionId};
 pub use interface::InterfaceName;

@@ -46,6 +46,7 @@ use self::plane_link::{LinkEvent, PlaneLink};
 use self::progress::{Progress, Stuck};
 use self::report::Reporter;
 use crate::capture::SourceError;
+use crate::capture::network::{self, FeedSender};
 use crate::capture::pipeline;
 use crate::capture::source::Source;
 use crate::clock;
@@ -205,6 +206,8 @@ struct Worker {
     outbox: Outbox,
     link: PlaneLink,
     linked: bool,
+    /// What an input's sender delivers, on its way to the source.
+    feed: FeedSender,
     gate: GateControl,
     progress: Progress,
     stuck: Option<Stuck>,
@@ -240,8 +243,9 @@ impl Worker {
             audios.push(feed);
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let (feed, fed) = network::feed();
         let grid = Grid {
-            source: Source::open(&setup.input, canvas)?,
+            source: Source::open(&setup.input, canvas, fed)?,
             rate: setup.frame_rate,
             videos,
             audios,
@@ -254,6 +258,7 @@ impl Worker {
         let mut progress = Progress::new(streams.len(), clock::media());
         progress.gate(Gate::Closed);
         Ok(Self {
+            feed,
             gate,
             progress,
             streams,
@@ -348,6 +353,7 @@ impl Worker {
                 self.gate.ask(gate);
                 self.progress.gate(gate);
             }
+            LinkEvent::Wish(ToWorker::Feed(feed)) => self.feed.push(feed),
             LinkEvent::Wish(ToWorker::Welcome { .. }) => {}
             LinkEvent::Wish(ToWorker::Refused { reason }) => {
                 self.link.refused(&mut self.outbox);
