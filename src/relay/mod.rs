@@ -2,9 +2,9 @@
 //! destinations and recordings, through the same switch, distributor and outputs as on the box.
 //!
 //! ```text
-//!   UDP ──► Hall: Listener ──admission──► Reception{Bond} ──payloads──► Programme: Demuxer ──units──► Timeline
-//!             ▲                               │                                                          │
-//!   sender ◄──┴───────── what we really have ─┘                     outputs ◄── Feed ◄── Stage{Switch} ◄──┘
+//!   UDP ──► ingest::srt::Hall ──payloads──► Programme: Demuxer ──units──► Timeline
+//!             ▲                               │                             │
+//!   sender ◄──┴───────── what we really have ─┘ outputs ◄── Feed ◄── Stage{Switch} ◄──┘
 //!   HTTP ◄── status, metrics ◄── snapshot every half second
 //!   probes ◄──► EchoPort, on a port of its own
 //! ```
@@ -14,12 +14,9 @@
 //!
 //! *Invariant:* what a caller sends can neither reach another programme nor make one wait.
 
-pub mod admission;
-mod arrivals;
 mod http;
 pub mod metrics;
 mod programme;
-mod reception;
 mod stage;
 pub mod status;
 pub mod timeline;
@@ -34,16 +31,20 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
-use crate::config::RelaySettings;
-use crate::events::{EventKind, Role, Severity};
+use crate::config::{ProgrammeSettings, RelaySettings};
+use crate::events::{Event, EventKind, Role, Severity};
+use crate::ingest::srt::admission::Place;
+use crate::ingest::srt::hall::{Hall, Rules};
 use crate::link;
 use crate::link::probe::EchoPort;
 use crate::link::udp::{Binding, Inbox, Port};
 use crate::output::{EventSink, OutputCommand};
 use crate::srt::crypto::Random;
-use arrivals::{Hall, event};
 use programme::Programme;
+use status::{ProgrammeSnapshot, RelaySnapshot};
 
+/// How often the status is made.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// Trouble of a port is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
@@ -78,9 +79,11 @@ pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), Strin
         programmes.push(Programme::new(settings.clone(), config.clone(), &events, seed));
     }
     let wake = Rc::new(Notify::new());
-    let mut hall =
-        Hall::new(config.clone(), ports.clone(), programmes, (events.clone(), wake.clone()), random, echo.clone(), now);
-    let (status, published) = watch::channel(Arc::new(hall.snapshot()));
+    let told = (events.clone(), wake.clone());
+    let hall = Hall::new(rules(&config), ports.clone(), programmes, told, random, now);
+    let hall = Rc::new(RefCell::new(hall));
+    let about = About { config: config.clone(), echo: echo.clone(), began: now };
+    let (status, published) = watch::channel(Arc::new(about.snapshot(&mut hall.borrow_mut())));
     if let Some(at) = config.status {
         tokio::task::spawn_local(http::serve(http::listen(at).await?, published));
     }
@@ -88,7 +91,6 @@ pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), Strin
         // Ends only with the runtime.
         tokio::task::spawn_local(async move { port.serve().await });
     }
-    let hall = Rc::new(RefCell::new(hall));
     let inbox = Rc::new(RefCell::new(Inbox::new()));
     for (number, port) in ports.into_iter().enumerate() {
         let (hall, inbox) = (hall.clone(), inbox.clone());
@@ -98,7 +100,7 @@ pub async fn run(settings: RelaySettings, events: EventSink) -> Result<(), Strin
             let _ = port.serve(receive).await;
         });
     }
-    keep_time(&hall, &wake, &status, &events).await?;
+    keep_time(&hall, &wake, (&about, &status), &events).await?;
     end(&hall).await;
     Ok(())
 }
@@ -113,9 +115,9 @@ fn of_the_relay(events: EventSink) -> EventSink {
 
 /// Does everything that is due, until a signal comes.
 async fn keep_time(
-    hall: &Rc<RefCell<Hall>>,
+    hall: &Rc<RefCell<Hall<Programme>>>,
     wake: &Notify,
-    status: &watch::Sender<Arc<status::RelaySnapshot>>,
+    (about, status): (&About, &watch::Sender<Arc<RelaySnapshot>>),
     events: &EventSink,
 ) -> Result<(), String> {
     let cannot = |e: std::io::Error| format!("cannot listen for signals: {e}");
@@ -126,7 +128,7 @@ async fn keep_time(
         events(event(EventKind::Note, Severity::Warning, "", text));
         mpsc::channel(1).1
     });
-    let mut tick = interval(arrivals::STATUS_EVERY);
+    let mut tick = interval(STATUS_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Instant> = None;
     // Told only where systemd listens; elsewhere there is nobody to tell.
@@ -139,13 +141,14 @@ async fn keep_time(
             _ = interrupt.recv() => break,
             Some(back) = returns.recv() => {
                 events(event(EventKind::NetworkReturned, Severity::Info, &back.interface, back.why.to_owned()));
-                hall.borrow().tell(OutputCommand::NetworkReturned);
+                let command = OutputCommand::NetworkReturned;
+                hall.borrow_mut().takers_mut().iter().for_each(|programme| programme.tell(command));
             }
             () = wake.notified() => {}
             () = until(due) => {}
             _ = tick.tick() => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-                status.send_replace(Arc::new(hall.borrow_mut().snapshot()));
+                status.send_replace(Arc::new(about.snapshot(&mut hall.borrow_mut())));
                 let now = clock::now();
                 if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
                     for trouble in hall.borrow().troubles() {
@@ -162,8 +165,8 @@ async fn keep_time(
 }
 
 /// Hangs up on the senders and ends all outputs cleanly.
-async fn end(hall: &RefCell<Hall>) {
-    let programmes = hall.borrow_mut().close(clock::now());
+async fn end(hall: &RefCell<Hall<Programme>>) {
+    let programmes = hall.borrow_mut().close("the relay ends", clock::now());
     futures_util::future::join_all(programmes.into_iter().map(Programme::end)).await;
 }
 
@@ -171,5 +174,54 @@ async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+fn rules(config: &RelaySettings) -> Rules {
+    let place = |programme: &ProgrammeSettings| Place {
+        stream_id: Some(programme.stream_id.clone()),
+        passphrase: programme.passphrase.clone(),
+    };
+    Rules {
+        places: config.programmes.iter().map(place).collect(),
+        min_latency: config.min_latency,
+        max_latency: config.max_latency,
+        role: Role::Relay,
+        taker: "programme",
+    }
+}
+
+fn event(kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
+    Event::new((clock::wall(), clock::media()), Role::Relay, kind, severity, subject, reason)
+}
+
+/// What the status says beside what the hall knows.
+struct About {
+    config: Rc<RelaySettings>,
+    echo: Option<Rc<EchoPort>>,
+    began: Instant,
+}
+
+impl About {
+    /// For people.
+    fn snapshot(&self, hall: &mut Hall<Programme>) -> RelaySnapshot {
+        let now = clock::now();
+        let senders = hall.senders(now);
+        let programmes = hall.takers_mut().iter_mut().map(Programme::snapshot);
+        let programmes = programmes.zip(senders).map(|(mut programme, (missing, sender))| {
+            programme.totals.missing += missing;
+            ProgrammeSnapshot { sender, ..programme }
+        });
+        let programmes = programmes.collect();
+        RelaySnapshot {
+            name: self.config.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            at: clock::wall(),
+            uptime_s: now.saturating_duration_since(self.began).as_secs(),
+            programmes,
+            sockets: hall.sockets(),
+            handshakes: hall.handshakes(),
+            probes: self.echo.as_deref().map(Into::into),
+        }
     }
 }

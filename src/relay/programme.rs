@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::arrivals::event;
+use super::event;
 use super::stage::{Formats, Setting, Stage, usual_grid};
 use super::status::{ProgrammeSnapshot, Totals};
 use super::timeline::Timeline;
 use crate::clock;
 use crate::config::{ProgrammeSettings, RelaySettings};
 use crate::events::{EventKind, Severity, SourceOnAir};
+use crate::ingest::srt::Taker;
 use crate::model::{AccessUnit, AudioGrid, Codec, InputId, Media, Track, TrackFormat};
 use crate::mux::ts::{Demuxer, Output, Source};
 use crate::output::srt::account::{Account, Stamp};
@@ -63,24 +64,12 @@ struct Stream {
     newest: Option<Media>,
 }
 
-impl Programme {
-    pub(super) fn new(settings: ProgrammeSettings, config: Rc<RelaySettings>, events: &EventSink, seed: u64) -> Self {
-        let (events, id) = (events.clone(), settings.id.clone());
-        let events: EventSink = Arc::new(move |event| events(event.with("programme", id.as_str())));
-        let input = InputId::new(SENDER).expect("six lower-case letters");
-        let line = Timeline::new();
-        let before = Totals::default();
-        let (stream, stage, rebuilt) = (None, None, None);
-        Self { settings, config, input, events, line, stream, stage, rebuilt, before, senders: 0, seed }
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
+impl Taker for Programme {
+    fn name(&self) -> &str {
         self.settings.id.as_str()
     }
 
-    /// A sender begins.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self, _from: &str) {
         self.finish("another sender took over", 0);
         let source = Source {
             input: self.input.clone(),
@@ -100,16 +89,14 @@ impl Programme {
         }
     }
 
-    /// What a packet of the sender's brought.
-    pub(super) fn payload(&mut self, bytes: &[u8], now: Instant) {
+    fn payload(&mut self, bytes: &[u8], now: Instant) {
         if let Some(stream) = &mut self.stream {
             stream.demuxer.push(bytes, now);
             self.drain();
         }
     }
 
-    /// The sender is gone. `missing` is its session's count of packets that never came.
-    pub(super) fn finish(&mut self, why: &str, missing: u64) {
+    fn finish(&mut self, why: &str, missing: u64) {
         let Some(stream) = &mut self.stream else { return };
         stream.demuxer.flush(clock::now());
         self.drain();
@@ -122,21 +109,18 @@ impl Programme {
         }
     }
 
-    /// The switch's deadline has come.
-    pub(super) fn timeout(&mut self) {
+    fn timeout(&mut self) {
         let due = self.deadline().is_some_and(|at| at <= clock::media());
         if let (true, Some(stage)) = (due, &mut self.stage) {
             stage.timeout(&mut self.line);
         }
     }
 
-    /// When [`Self::timeout`] has something to do, CLOCK_MONOTONIC.
-    pub(super) fn deadline(&self) -> Option<Media> {
+    fn deadline(&self) -> Option<Media> {
         self.stage.as_ref()?.deadline(&self.line)
     }
 
-    /// What the sender is told that we have. `missing` is its session's count.
-    pub(super) fn account(&self, missing: u64) -> Option<Account> {
+    fn account(&self, missing: u64) -> Option<Account> {
         let stream = self.stream.as_ref()?;
         Some(Account {
             newest_picture: stream.newest.map(Stamp::of),
@@ -144,6 +128,18 @@ impl Programme {
             continuity_errors: stream.demuxer.counters().continuity,
             missing,
         })
+    }
+}
+
+impl Programme {
+    pub(super) fn new(settings: ProgrammeSettings, config: Rc<RelaySettings>, events: &EventSink, seed: u64) -> Self {
+        let (events, id) = (events.clone(), settings.id.clone());
+        let events: EventSink = Arc::new(move |event| events(event.with("programme", id.as_str())));
+        let input = InputId::new(SENDER).expect("six lower-case letters");
+        let line = Timeline::new();
+        let before = Totals::default();
+        let (stream, stage, rebuilt) = (None, None, None);
+        Self { settings, config, input, events, line, stream, stage, rebuilt, before, senders: 0, seed }
     }
 
     /// Tells all outputs.

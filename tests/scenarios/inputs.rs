@@ -212,7 +212,9 @@ fn a_frozen_and_a_black_picture_give_way_to_one_that_moves_and_come_back_when_th
     rig.configure(&configuration);
     rig.go_on_air("film");
     rig.wait_publishing(&["pyav"]);
-    let mut seen = 0;
+    // Whichever delivers first is on air first.
+    let begun = rig.wait_switched(0, "film");
+    let mut seen = rig.events().iter().position(|e| *e == begun).expect("it is in the log") + 1;
     for _ in 0..repetitions(1, 10) {
         for (fault, after_ms) in [("frozen", 2000), ("black", 1000)] {
             let left = rig.wait_event(seen, &format!("the {fault} film to be left"), |e| {

@@ -71,6 +71,7 @@ pub const ROOMS: &[Room] = &[
         pure: false,
         knows: &[
             "model",
+            "ingest",
             "switch",
             "distribute",
             "mux",
@@ -157,6 +158,8 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
     "src/ingest/arrival.rs",
+    "src/ingest/srt/admission.rs",
+    "src/ingest/srt/status.rs",
     "src/link/change.rs",
     "src/link/class.rs",
     "src/link/fact.rs",

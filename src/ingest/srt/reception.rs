@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::programme::Programme;
+use super::Taker;
 use super::status::{ArrivalSnapshot, SenderSnapshot};
 use crate::bonding::{Bond, BondEvent, LinkId, Policy};
 use crate::link::udp::{Port, Route};
@@ -30,8 +30,8 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// See the module.
 pub(super) struct Reception {
     bond: Bond,
-    /// Its programme's place in the configuration.
-    pub(super) programme: usize,
+    /// Which taker it is for.
+    pub(super) place: usize,
     ways: Vec<Way>,
     made: u32,
     /// Its group, as we call it.
@@ -85,7 +85,7 @@ pub(super) enum News {
 impl Reception {
     pub(super) fn new(
         negotiated: &Negotiated,
-        programme: usize,
+        place: usize,
         (port, route): (Rc<Port>, Route),
         seed: Seed,
         now: Instant,
@@ -110,7 +110,7 @@ impl Reception {
             latency: negotiated.receive_latency,
         };
         let mut reception = Self {
-            programme,
+            place,
             ways: Vec::new(),
             made: 1,
             group: negotiated.group.map(|group| group.local),
@@ -180,17 +180,17 @@ impl Reception {
     }
 
     /// Does what is due, passes on what came, says what there is to say.
-    pub(super) fn settle(&mut self, programme: &mut Programme, now: Instant) -> Vec<News> {
+    pub(super) fn settle(&mut self, taker: &mut impl Taker, now: Instant) -> Vec<News> {
         if self.bond.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.bond.handle_timeout(now);
         }
         while let Some(delivered) = self.bond.poll_deliver(now) {
             self.fed = now;
-            programme.payload(&delivered.payload, now);
+            taker.payload(&delivered.payload, now);
         }
         if self.account_due.is_some_and(|at| at <= now) {
             self.account_due = Some(now + EVERY);
-            self.tell(programme, now);
+            self.tell(taker, now);
         }
         self.transmit(now);
         let mut news = Vec::new();
@@ -236,9 +236,9 @@ impl Reception {
         }
     }
 
-    fn tell(&mut self, programme: &Programme, now: Instant) {
+    fn tell(&mut self, taker: &impl Taker, now: Instant) {
         let missing = self.missing(now);
-        if let Some(account) = programme.account(missing) {
+        if let Some(account) = taker.account(missing) {
             // To a sender that would not understand it nothing is sent.
             let _ = self.bond.session_mut().send_message(&account.encode(), now);
         }

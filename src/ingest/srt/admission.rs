@@ -1,12 +1,13 @@
-//! Pure. Who may send what: a caller's stream id names a programme, and a programme has one sender at a time.
+//! Pure. Who may send what: a caller's stream id names a place, a programme of a relay's or an input of a box's, and a place has one
+//! sender at a time.
 //!
-//! The passphrase is not looked at here: the listener lets a caller in only if it has the one of the programme that it
+//! The passphrase is not looked at here: the listener lets a caller in only if it has the one of the place that it
 //! asked for. So a caller without it can find out which stream ids exist, which is what libsrt's reject codes are for.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::config::ProgrammeSettings;
+use crate::config::Secret;
 use crate::srt::wire::RejectReason;
 use crate::srt::{Mode, Purpose, StreamId};
 
@@ -69,6 +70,22 @@ impl Denial {
     }
 }
 
+/// Where a caller may send to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What its sender asks for, as it is or as the resource `r` of the access-control syntax (`#!::r=…`); `None`: whatever
+    /// names no other place.
+    pub stream_id: Option<Secret>,
+    /// Its sender's passphrase; `None` for one that is open.
+    pub passphrase: Option<Secret>,
+}
+
+impl Place {
+    fn is_called(&self, name: &str) -> bool {
+        self.stream_id.as_ref().is_some_and(|own| own.reveal() == name)
+    }
+}
+
 /// What a caller asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'r> {
@@ -79,31 +96,30 @@ pub struct Wish<'r> {
     pub latency: Duration,
 }
 
-/// Which programme a caller may send: its place in the configuration. `is_taken` tells of a programme whether it has a
-/// sender that is alive.
+/// Which place a caller may send to. `is_taken` tells of a place whether it has a sender that is alive.
 ///
 /// # Errors
 /// Why none.
 pub fn admit(
-    programmes: &[ProgrammeSettings],
+    places: &[Place],
     max_latency: Duration,
     wish: Wish<'_>,
     is_taken: impl Fn(usize) -> bool,
 ) -> Result<usize, Denial> {
-    let place = place_of(programmes, wish.stream_id)?;
+    let place = place_of(places, wish.stream_id)?;
     if wish.latency > max_latency {
         return Err(Denial::TooSlow);
     }
     if is_taken(place) { Err(Denial::Busy) } else { Ok(place) }
 }
 
-/// Which programme a stream id names.
+/// Which place a stream id names.
 ///
 /// # Errors
 /// Why none.
-pub fn place_of(programmes: &[ProgrammeSettings], stream_id: &StreamId) -> Result<usize, Denial> {
+pub fn place_of(places: &[Place], stream_id: &StreamId) -> Result<usize, Denial> {
     // As it is: an operator may have chosen one that looks like access control.
-    if let Some(place) = programmes.iter().position(|p| p.stream_id.reveal() == stream_id.as_str()) {
+    if let Some(place) = places.iter().position(|place| place.is_called(stream_id.as_str())) {
         return Ok(place);
     }
     let access = stream_id.access().map_err(|_| Denial::BadStreamId)?;
@@ -114,8 +130,8 @@ pub fn place_of(programmes: &[ProgrammeSettings], stream_id: &StreamId) -> Resul
     if access.purpose != Purpose::Stream {
         return Err(Denial::NotAStream);
     }
-    let named = |p: &ProgrammeSettings| access.resource == Some(p.stream_id.reveal());
-    programmes.iter().position(named).ok_or(Denial::UnknownStream)
+    let named = |place: &Place| access.resource.is_some_and(|resource| place.is_called(resource));
+    places.iter().position(|place| place.stream_id.is_none() || named(place)).ok_or(Denial::UnknownStream)
 }
 
 /// Between two events of one kind.
@@ -157,8 +173,6 @@ impl Denials {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::Secret;
-    use crate::model::RenditionId;
 
     const MOST: Duration = Duration::from_secs(8);
 
@@ -166,13 +180,25 @@ mod tests {
         Wish { stream_id, latency: MOST }
     }
 
-    fn programmes() -> Vec<ProgrammeSettings> {
-        let programme = |name: &str, stream_id: &str| ProgrammeSettings {
-            id: RenditionId::new(name).unwrap(),
-            stream_id: Secret::new(stream_id),
-            passphrase: None,
-        };
-        vec![programme("one", "one"), programme("two", "#!odd"), programme("three", "tree/house")]
+    fn places() -> Vec<Place> {
+        let place = |stream_id: &str| Place { stream_id: Some(Secret::new(stream_id)), passphrase: None };
+        vec![place("one"), place("#!odd"), place("tree/house")]
+    }
+
+    #[test]
+    fn a_place_without_a_stream_id_takes_any_that_can_be_read() {
+        let places = [Place { stream_id: None, passphrase: None }];
+        for (stream_id, expected) in [
+            ("", Ok(0)),
+            ("anything", Ok(0)),
+            ("#!::r=camera,m=publish", Ok(0)),
+            ("#!::r=camera,m=request", Err(Denial::NotASender)),
+            ("#!::r=one,t=file", Err(Denial::NotAStream)),
+            ("#!r=one", Err(Denial::BadStreamId)),
+        ] {
+            let stream_id = StreamId::new(stream_id).unwrap();
+            assert_eq!(admit(&places, MOST, asks(&stream_id), |_| false), expected, "{}", stream_id.as_str());
+        }
     }
 
     #[test]
@@ -192,15 +218,15 @@ mod tests {
             ("", Err(Denial::UnknownStream)),
         ] {
             let stream_id = StreamId::new(stream_id).unwrap();
-            assert_eq!(admit(&programmes(), MOST, asks(&stream_id), |_| false), expected, "{}", stream_id.as_str());
+            assert_eq!(admit(&places(), MOST, asks(&stream_id), |_| false), expected, "{}", stream_id.as_str());
         }
     }
 
     #[test]
     fn a_programme_that_is_taken_is_refused_and_no_other() {
         let (one, odd) = (StreamId::new("one").unwrap(), StreamId::new("#!odd").unwrap());
-        assert_eq!(admit(&programmes(), MOST, asks(&one), |place| place == 0), Err(Denial::Busy));
-        assert_eq!(admit(&programmes(), MOST, asks(&odd), |place| place == 0), Ok(1));
+        assert_eq!(admit(&places(), MOST, asks(&one), |place| place == 0), Err(Denial::Busy));
+        assert_eq!(admit(&places(), MOST, asks(&odd), |place| place == 0), Ok(1));
         assert_eq!(Denial::Busy.reason(), RejectReason::from_code(2409));
     }
 
@@ -209,9 +235,9 @@ mod tests {
         let one = StreamId::new("one").unwrap();
         let wish = |latency| Wish { stream_id: &one, latency };
         let more = MOST + Duration::from_millis(1);
-        assert_eq!(admit(&programmes(), MOST, wish(MOST), |_| false), Ok(0));
-        assert_eq!(admit(&programmes(), MOST, wish(more), |_| false), Err(Denial::TooSlow));
-        assert_eq!(admit(&programmes(), MOST, wish(more), |_| true), Err(Denial::TooSlow));
+        assert_eq!(admit(&places(), MOST, wish(MOST), |_| false), Ok(0));
+        assert_eq!(admit(&places(), MOST, wish(more), |_| false), Err(Denial::TooSlow));
+        assert_eq!(admit(&places(), MOST, wish(more), |_| true), Err(Denial::TooSlow));
         assert_eq!(Denial::TooSlow.reason(), RejectReason::from_code(2403));
     }
 

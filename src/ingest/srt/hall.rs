@@ -1,12 +1,13 @@
-//! Where callers arrive: all ports, one listener, the sessions it lets in, and the programmes they are for.
+//! Where callers arrive: all ports, one listener, the sessions it lets in, and those who take what they bring: the programmes of a
+//! relay, an input of a box.
 //!
 //! ```text
 //!   Port ─┐                    ┌─ socket 0 ──► Listener ──► admission
 //!   Port ─┼─► by socket number ┤
-//!   Port ─┘                    └─ any other ─► Reception{Bond} ──payloads──► Programme
+//!   Port ─┘                    └─ any other ─► Reception{Bond} ──payloads──► Taker
 //! ```
 //!
-//! Touched by the tasks that serve the ports and by the relay's own, all on one thread, and never across a wait.
+//! Touched by the tasks that serve the ports and by the one that keeps time, all on one thread, and never across a wait.
 //!
 //! *Invariant:* a datagram reaches a session only if it names a socket of that session and comes from where its path was
 //! agreed on.
@@ -19,15 +20,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::admission::{self, Denial, Denials, Wish};
-use super::programme::Programme;
 use super::reception::{News, RECEIVE_BUFFER, Reception};
-use super::status::{HandshakeSnapshot, RelaySnapshot, SocketSnapshot};
+use super::status::{HandshakeSnapshot, SenderSnapshot, SocketSnapshot};
+use super::{Taker, admission::Place};
 use crate::clock;
-use crate::config::RelaySettings;
 use crate::events::{Event, EventKind, Role, Severity};
-use crate::link::probe::EchoPort;
 use crate::link::udp::{Arena, Datagram, Inbox, Port, Route};
-use crate::output::{EventSink, OutputCommand};
+use crate::output::EventSink;
 use crate::srt::crypto::{Passphrase, Random};
 use crate::srt::listener::{
     Acceptance, Listener, ListenerConfig, ListenerEvent, Refusal, Refused, Request, Route as Arrived,
@@ -38,33 +37,44 @@ use crate::srt::{Negotiated, Offer, StreamId};
 
 /// Batches that are taken from one socket before another has a turn.
 const BATCHES: usize = 4;
-/// Connections for each programme: the members of a group, and those that come back before the old ones are given up.
+/// Connections for each taker: the members of a group, and those that come back before the old ones are given up.
 const CONNECTIONS: usize = 16;
 /// Where the destination socket's number is in every SRT packet.
 const DESTINATION: std::ops::Range<usize> = 12..16;
 
 /// See the module.
-pub(super) struct Hall {
-    config: Rc<RelaySettings>,
+pub(crate) struct Hall<T> {
+    rules: Rules,
     ports: Vec<Rc<Port>>,
     listener: Listener,
     denials: Denials,
     receptions: BTreeMap<Key, Reception>,
-    sockets: BTreeMap<SocketId, Place>,
+    sockets: BTreeMap<SocketId, Way>,
     groups: BTreeMap<GroupId, Key>,
-    programmes: Vec<Programme>,
-    /// Whose turn it is, for each programme.
+    takers: Vec<T>,
+    /// Whose turn it is, for each taker.
     holders: Vec<Option<Key>>,
     keys: u64,
     random: Random,
     arena: Arena,
-    /// Until when the relay's task sleeps, as far as it knows.
+    /// Until when the task that keeps time sleeps, as far as it knows.
     armed: Option<Instant>,
     wake: Rc<Notify>,
     events: EventSink,
-    began: Instant,
-    /// Shown beside the rest.
-    echo: Option<Rc<EchoPort>>,
+}
+
+/// Who may come in, and how that is told.
+pub(crate) struct Rules {
+    /// Where a caller may send to, one for each taker.
+    pub(crate) places: Vec<Place>,
+    /// The shortest time for repetitions that is agreed on.
+    pub(crate) min_latency: Duration,
+    /// A caller that asks for more is refused.
+    pub(crate) max_latency: Duration,
+    /// Who signs events.
+    pub(crate) role: Role,
+    /// What a taker is called in events: `programme`, `input`.
+    pub(crate) taker: &'static str,
 }
 
 /// One session, never used again.
@@ -72,53 +82,51 @@ type Key = u64;
 
 /// Where a socket number leads.
 #[derive(Clone, Copy)]
-struct Place {
+struct Way {
     key: Key,
     path: PathId,
     peer: SocketAddr,
 }
 
-impl Hall {
-    pub(super) fn new(
-        config: Rc<RelaySettings>,
+impl<T: Taker> Hall<T> {
+    /// `wake` is told when [`Self::arm`] would say an earlier time than it did.
+    pub(crate) fn new(
+        rules: Rules,
         ports: Vec<Rc<Port>>,
-        programmes: Vec<Programme>,
+        takers: Vec<T>,
         (events, wake): (EventSink, Rc<Notify>),
         mut random: Random,
-        echo: Option<Rc<EchoPort>>,
         now: Instant,
     ) -> Self {
         let offer = Offer {
-            receive_latency: config.min_latency,
+            receive_latency: rules.min_latency,
             flow_window: RECEIVE_BUFFER,
             features: Some(FEATURES),
             ..Offer::default()
         };
-        let most_connections = CONNECTIONS * programmes.len();
+        let most_connections = CONNECTIONS * takers.len();
         let listening = ListenerConfig { offer, most_connections, ..ListenerConfig::default() };
         Self {
             listener: Listener::new(listening, Random::from_seed(&random.bytes()), now),
-            config,
+            rules,
             ports,
             denials: Denials::default(),
             receptions: BTreeMap::new(),
             sockets: BTreeMap::new(),
             groups: BTreeMap::new(),
-            holders: programmes.iter().map(|_| None).collect(),
-            programmes,
+            holders: takers.iter().map(|_| None).collect(),
+            takers,
             keys: 0,
             random,
             arena: Arena::new(),
             armed: None,
             wake,
             events,
-            began: now,
-            echo,
         }
     }
 
     /// Takes what has come in at one of the ports.
-    pub(super) fn receive(&mut self, number: usize, inbox: &mut Inbox) {
+    pub(crate) fn receive(&mut self, number: usize, inbox: &mut Inbox) {
         let Some(port) = self.ports.get(number).cloned() else { return };
         let socket = u32::try_from(number).unwrap_or(u32::MAX);
         let mut touched = BTreeSet::new();
@@ -141,24 +149,24 @@ impl Hall {
             let route = Arrived { socket, local: datagram.to, peer: datagram.from };
             return self.listener.handle_datagram(route, datagram.bytes, now);
         }
-        let Some(place) = self.sockets.get(&number).filter(|place| place.peer == datagram.from) else { return };
-        if let Some(reception) = self.receptions.get_mut(&place.key) {
-            reception.receive(place.path, &self.arena.keep(datagram.bytes), now);
-            touched.insert(place.key);
+        let Some(way) = self.sockets.get(&number).filter(|way| way.peer == datagram.from) else { return };
+        if let Some(reception) = self.receptions.get_mut(&way.key) {
+            reception.receive(way.path, &self.arena.keep(datagram.bytes), now);
+            touched.insert(way.key);
         }
     }
 
     /// Time has come for something.
-    pub(super) fn timeout(&mut self, now: Instant) {
+    pub(crate) fn timeout(&mut self, now: Instant) {
         self.listener.handle_timeout(now);
         let due = self.receptions.iter().filter(|(_, r)| r.deadline().is_some_and(|at| at <= now));
         let due = due.map(|(key, _)| *key).collect();
         self.settle(due, now);
-        self.programmes.iter_mut().for_each(Programme::timeout);
+        self.takers.iter_mut().for_each(Taker::timeout);
     }
 
-    /// When [`Self::timeout`] has something to do next; the relay's task will call it then, or when it is woken.
-    pub(super) fn arm(&mut self) -> Option<Instant> {
+    /// When [`Self::timeout`] has something to do next; whoever asks will call it then, or when woken.
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
         self.armed = self.deadline();
         self.armed
     }
@@ -167,8 +175,8 @@ impl Hall {
         let listener = self.listener.poll_timeout().map(|(at, _)| at);
         let receptions = self.receptions.values().filter_map(Reception::deadline);
         let (now, media) = (clock::now(), clock::media());
-        let programmes = self.programmes.iter().filter_map(|p| p.deadline().map(|at| now + (at - media).to_duration()));
-        receptions.chain(programmes).chain(listener).min()
+        let takers = self.takers.iter().filter_map(|t| t.deadline().map(|at| now + (at - media).to_duration()));
+        receptions.chain(takers).chain(listener).min()
     }
 
     /// Lets the listener and `touched` sessions do all that they have to.
@@ -207,14 +215,13 @@ impl Hall {
     }
 
     fn decide(&mut self, request: &Request, promised: &mut BTreeSet<usize>, now: Instant) {
-        let taken: Vec<bool> =
-            (0..self.programmes.len()).map(|n| promised.contains(&n) || self.is_taken(n, now)).collect();
+        let taken: Vec<bool> = (0..self.takers.len()).map(|n| promised.contains(&n) || self.is_taken(n, now)).collect();
         let is_taken = |place: usize| taken.get(place).copied().unwrap_or(true);
         let wish = Wish { stream_id: &request.stream_id, latency: request.latency };
-        match admission::admit(&self.config.programmes, self.config.max_latency, wish, is_taken) {
+        match admission::admit(&self.rules.places, self.rules.max_latency, wish, is_taken) {
             Ok(place) => {
                 promised.insert(place);
-                let passphrase = self.config.programmes.get(place).and_then(|p| p.passphrase.as_ref());
+                let passphrase = self.rules.places.get(place).and_then(|p| p.passphrase.as_ref());
                 let passphrase = passphrase.and_then(|p| Passphrase::new(p.reveal()));
                 let acceptance = Acceptance { passphrase, ..Acceptance::default() };
                 self.listener.accept(request.id, &acceptance, now);
@@ -233,8 +240,8 @@ impl Hall {
 
     fn begin(&mut self, route: Arrived, negotiated: &Negotiated, now: Instant) -> Option<Key> {
         let way = self.way_back(route)?;
-        // It was let in for its stream id, so it has one that names a programme.
-        let Ok(place) = admission::place_of(&self.config.programmes, &negotiated.stream_id) else {
+        // It was let in for its stream id, so it has one that names a place.
+        let Ok(place) = admission::place_of(&self.rules.places, &negotiated.stream_id) else {
             self.listener.connection_closed(negotiated.local, now);
             return None;
         };
@@ -246,14 +253,16 @@ impl Hall {
         }
         self.keys += 1;
         let key = self.keys;
-        self.sockets.insert(negotiated.local, Place { key, path: path?, peer: route.peer });
+        self.sockets.insert(negotiated.local, Way { key, path: path?, peer: route.peer });
         if let Some(group) = reception.group {
             self.groups.insert(group, key);
         }
-        if let (Some(programme), Some(holder)) = (self.programmes.get_mut(place), self.holders.get_mut(place)) {
+        if let (Some(taker), Some(holder)) = (self.takers.get_mut(place), self.holders.get_mut(place)) {
             *holder = Some(key);
-            programme.begin();
-            let event = about(EventKind::SenderConnected, Severity::Info, programme.name(), reception.in_words());
+            let from = reception.in_words();
+            taker.begin(&from);
+            let name = taker.name().to_owned();
+            let event = self.rules.about(EventKind::SenderConnected, Severity::Info, &name, from);
             (self.events)(event.with("from", route.peer.to_string()));
         }
         self.receptions.insert(key, reception);
@@ -266,7 +275,7 @@ impl Hall {
         let joined = key.and_then(|key| self.receptions.get_mut(&key)).map(|r| r.join(negotiated, way, now));
         match (key, joined) {
             (Some(key), Some(Ok(path))) => {
-                self.sockets.insert(negotiated.local, Place { key, path, peer: route.peer });
+                self.sockets.insert(negotiated.local, Way { key, path, peer: route.peer });
                 Some(key)
             }
             // Its session has just ended. The caller finds nobody there and calls again.
@@ -279,9 +288,9 @@ impl Hall {
 
     fn settle_one(&mut self, key: Key, now: Instant) {
         let Some(reception) = self.receptions.get_mut(&key) else { return };
-        let Some(programme) = self.programmes.get_mut(reception.programme) else { return };
-        let name = programme.name().to_owned();
-        let news = reception.settle(programme, now);
+        let Some(taker) = self.takers.get_mut(reception.place) else { return };
+        let name = taker.name().to_owned();
+        let news = reception.settle(taker, now);
         let group = reception.group;
         let mut last = "it hung up";
         for one in news {
@@ -289,7 +298,7 @@ impl Hall {
                 News::PathUp { from, paths } => {
                     if group.is_some() {
                         let text = format!("a path from {from} is connected; {paths} of this sender's are up");
-                        (self.events)(about(EventKind::PathUp, Severity::Info, &name, text));
+                        (self.events)(self.rules.about(EventKind::PathUp, Severity::Info, &name, text));
                     }
                 }
                 News::PathDown { local, from, why, left } => {
@@ -303,7 +312,7 @@ impl Hall {
                         }
                     } else {
                         let text = format!("the path from {from} has ended: {last}; {left} of this sender's are up");
-                        (self.events)(about(EventKind::PathDown, Severity::Warning, &name, text));
+                        (self.events)(self.rules.about(EventKind::PathDown, Severity::Warning, &name, text));
                     }
                 }
                 News::Over => self.end(key, last, now),
@@ -323,15 +332,15 @@ impl Hall {
             self.sockets.remove(&local);
             self.listener.connection_closed(local, now);
         }
-        let place = reception.programme;
-        let Some(programme) = self.programmes.get_mut(place) else { return };
+        let place = reception.place;
+        let Some(taker) = self.takers.get_mut(place) else { return };
         reception.close(now);
-        drop(reception.settle(programme, now));
+        drop(reception.settle(taker, now));
         if let Some(holder) = self.holders.get_mut(place).filter(|holder| **holder == Some(key)) {
             *holder = None;
-            programme.finish(why, reception.missing(now));
+            taker.finish(why, reception.missing(now));
             let text = format!("{}: {why}", reception.in_words());
-            (self.events)(about(EventKind::SenderGone, Severity::Alert, programme.name(), text));
+            (self.events)(self.rules.about(EventKind::SenderGone, Severity::Alert, taker.name(), text));
         }
     }
 
@@ -343,21 +352,21 @@ impl Hall {
         let name = self.named(&refused.stream_id);
         let (from, code) = (refused.route.peer, refused.refusal.code());
         let text = format!("a caller from {from} was refused: {}", code.replace('-', " "));
-        let event = about(EventKind::CallerRefused, Severity::Warning, &name, text);
+        let event = self.rules.about(EventKind::CallerRefused, Severity::Warning, &name, text);
         (self.events)(event.with("from", from.to_string()).with("reason", code).with("times", refused.times));
     }
 
     fn deny(&mut self, denial: Denial, stream_id: &StreamId, from: SocketAddr, now: Instant) {
         let Some(times) = self.denials.count(denial, now) else { return };
         let text = format!("a caller from {from} was refused: {}", denial.in_words());
-        let event = about(EventKind::CallerRefused, Severity::Warning, &self.named(stream_id), text);
+        let event = self.rules.about(EventKind::CallerRefused, Severity::Warning, &self.named(stream_id), text);
         (self.events)(event.with("from", from.to_string()).with("reason", denial.code()).with("times", times));
     }
 
-    /// The programme that a stream id names, or nothing: a wrong one may be somebody's secret.
+    /// The taker that a stream id names, or nothing: a wrong one may be somebody's secret.
     fn named(&self, stream_id: &StreamId) -> String {
-        let place = admission::place_of(&self.config.programmes, stream_id).ok();
-        place.and_then(|place| self.programmes.get(place)).map_or(String::new(), |p| p.name().to_owned())
+        let place = admission::place_of(&self.rules.places, stream_id).ok();
+        place.and_then(|place| self.takers.get(place)).map_or(String::new(), |taker| taker.name().to_owned())
     }
 
     fn way_back(&self, route: Arrived) -> Option<(Rc<Port>, Route)> {
@@ -365,57 +374,52 @@ impl Hall {
         Some((port.clone(), Route { to: route.peer, from: route.local }))
     }
 
-    /// Tells all outputs of all programmes.
-    pub(super) fn tell(&self, command: OutputCommand) {
-        self.programmes.iter().for_each(|programme| programme.tell(command));
-    }
-
     /// Troubles of the ports since the last call, in words.
-    pub(super) fn troubles(&self) -> Vec<String> {
+    pub(crate) fn troubles(&self) -> Vec<String> {
         self.ports.iter().filter_map(|port| port.take_trouble()).map(|trouble| trouble.to_string()).collect()
     }
 
-    /// Ends all sessions, and leaves the programmes to be ended.
-    pub(super) fn close(&mut self, now: Instant) -> Vec<Programme> {
+    /// Ends all sessions, and leaves the takers to be ended.
+    pub(crate) fn close(&mut self, why: &str, now: Instant) -> Vec<T> {
         for key in self.receptions.keys().copied().collect::<Vec<_>>() {
-            self.end(key, "the relay ends", now);
+            self.end(key, why, now);
         }
-        std::mem::take(&mut self.programmes)
+        std::mem::take(&mut self.takers)
     }
 
-    /// For people.
-    pub(super) fn snapshot(&mut self) -> RelaySnapshot {
-        let now = clock::now();
-        let mut programmes = Vec::new();
-        for (programme, holder) in self.programmes.iter_mut().zip(&self.holders) {
-            let mut snapshot = programme.snapshot();
-            if let Some(reception) = holder.and_then(|key| self.receptions.get_mut(&key)) {
-                snapshot.totals.missing += reception.missing(now);
-                snapshot.sender = reception.snapshot(now);
-            }
-            programmes.push(snapshot);
-        }
+    /// The takers, in order.
+    pub(crate) fn takers_mut(&mut self) -> &mut [T] {
+        &mut self.takers
+    }
+
+    /// Of each taker, the packets that its sender's session never got, and the session while it is alive.
+    pub(crate) fn senders(&mut self, now: Instant) -> Vec<(u64, Option<SenderSnapshot>)> {
+        let of = |holder: &Option<Key>| {
+            let reception = holder.and_then(|key| self.receptions.get_mut(&key));
+            reception.map_or((0, None), |reception| (reception.missing(now), reception.snapshot(now)))
+        };
+        self.holders.iter().map(of).collect()
+    }
+
+    /// Where callers arrive, for people.
+    pub(crate) fn sockets(&self) -> Vec<SocketSnapshot> {
         let sockets = self.ports.iter().map(|port| {
             let counts = port.counts();
             SocketSnapshot { local: port.socket().local().to_string(), sent: counts.sent, lost: counts.lost }
         });
+        sockets.collect()
+    }
+
+    /// What has been counted of callers.
+    pub(crate) fn handshakes(&self) -> HandshakeSnapshot {
         let stats = self.listener.stats();
         let refusals = REFUSALS.iter().map(|refusal| (refusal.code(), self.listener.refused(*refusal)));
         let denials = Denial::ALL.iter().map(|denial| (denial.code(), self.denials.total(*denial)));
-        RelaySnapshot {
-            name: self.config.name.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-            at: clock::wall(),
-            uptime_s: now.saturating_duration_since(self.began).as_secs(),
-            programmes,
-            sockets: sockets.collect(),
-            handshakes: HandshakeSnapshot {
-                inductions: stats.inductions,
-                conclusions: stats.conclusions,
-                connections: stats.connections,
-                refused: refusals.chain(denials).collect(),
-            },
-            probes: self.echo.as_deref().map(Into::into),
+        HandshakeSnapshot {
+            inductions: stats.inductions,
+            conclusions: stats.conclusions,
+            connections: stats.connections,
+            refused: refusals.chain(denials).collect(),
         }
     }
 }
@@ -446,15 +450,10 @@ fn in_words(why: Closed) -> &'static str {
     }
 }
 
-pub(super) fn event(kind: EventKind, severity: Severity, subject: &str, reason: String) -> Event {
-    Event::new((clock::wall(), clock::media()), Role::Relay, kind, severity, subject, reason)
+impl Rules {
+    /// About a taker; if it is known which, it says so where the switch's and the outputs' events do as well.
+    fn about(&self, kind: EventKind, severity: Severity, taker: &str, reason: String) -> Event {
+        let event = Event::new((clock::wall(), clock::media()), self.role.clone(), kind, severity, taker, reason);
+        if taker.is_empty() { event } else { event.with(self.taker, taker) }
+    }
 }
-
-/// About a programme; if it is known which, it says so where the switch's and the outputs' events do as well.
-fn about(kind: EventKind, severity: Severity, programme: &str, reason: String) -> Event {
-    let event = event(kind, severity, programme, reason);
-    if programme.is_empty() { event } else { event.with("programme", programme) }
-}
-
-/// How often the status is made.
-pub(super) const STATUS_EVERY: Duration = Duration::from_millis(500);
