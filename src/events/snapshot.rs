@@ -123,6 +123,27 @@ pub struct InputSnapshot {
     /// Points of 100; only where inputs are chosen by points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<u8>,
+    /// Who sends it, where it comes over a network; `None` while nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<InputSender>,
+}
+
+/// Who sends an input over a network, and how that network does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSender {
+    /// Who, for people.
+    pub from: String,
+    /// For how long, s.
+    pub for_s: u64,
+    /// Bit/s of media in the last report.
+    pub bitrate: u64,
+    /// Round trip, ms, where one is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<u64>,
+    /// Packets in the last reports, and those of them that did not come in time.
+    pub packets: u64,
+    /// See `packets`.
+    pub lost: u64,
 }
 
 /// What an input is good for at the moment.

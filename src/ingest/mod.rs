@@ -7,4 +7,9 @@
 //! *Invariant:* what a sender does, it does to its own input.
 
 pub mod arrival;
+pub mod clock;
+mod outlet;
 pub mod srt;
+pub mod strand;
+mod teller;
+pub mod truth;

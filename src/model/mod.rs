@@ -38,5 +38,7 @@ pub(crate) use planting::plantable;
 pub use selection::{AudioFrom, Duty, InputRules, Lead, Manual, Selection, SelectionMode, Silence};
 pub use target::{PortalCheck, ProbeKind, ProbeTarget};
 pub use time::{Media, Wall};
-pub use truth::{BlackLimits, FrozenLimits, IrregularLimits, SoundExpected, SoundLimits, StalledLimits, TruthSettings};
+pub use truth::{
+    BlackLimits, FrozenLimits, IrregularLimits, NetworkLimits, SoundExpected, SoundLimits, StalledLimits, TruthSettings,
+};
 pub use unit::{AccessUnit, Track};

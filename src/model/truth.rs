@@ -158,6 +158,34 @@ impl SoundLimits {
     };
 }
 
+/// When the network between a remote source and here is a fault of the source's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkLimits {
+    /// So many of the packets did not come in time over [`Self::LOSS_OVER`], 0 to 1; `None`: it is never told. 2 %: with less, a
+    /// picture is disturbed now and then; with more, more often than once in a second at usual rates.
+    pub loss: Option<f32>,
+    /// Round trip from which it is one, for as long; `None`: it is never told. 1 s: no repetition comes in time any more with any
+    /// usual latency.
+    pub rtt: Option<Duration>,
+    /// The bit rate over [`Self::RATE_OVER`] is below so much of what it was before, 0 to 1; `None`: it is never told. 0.3: what a
+    /// still picture does to an encoder with a variable bit rate is less than that.
+    pub rate: Option<f32>,
+}
+
+impl NetworkLimits {
+    /// Over this long loss and round trip are counted.
+    pub const LOSS_OVER: Duration = Duration::from_secs(5);
+    /// Over this long the bit rate is.
+    pub const RATE_OVER: Duration = Duration::from_secs(2);
+    /// And over this long before that, at least a third of it, what it is compared with.
+    pub const RATE_BEFORE: Duration = Duration::from_secs(30);
+    /// It is over when it is this much better than the limit.
+    pub const ENDS_AT: f32 = 0.5;
+
+    /// Unless somebody says something else.
+    pub const USUAL: Self = Self { loss: Some(0.02), rtt: Some(Duration::from_secs(1)), rate: Some(0.3) };
+}
+
 /// Whether a source is to have sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SoundExpected {

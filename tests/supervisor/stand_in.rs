@@ -176,6 +176,7 @@ fn report(sender: &ChildSender, on_air: bool) {
         source_reason: "it is the stand-in's only one".to_owned(),
         choice: Manual::Auto,
         inputs: vec![InputSnapshot {
+            sender: None,
             id: input,
             connected: true,
             last_unit_ms: Some(0),

@@ -25,8 +25,9 @@ const MAX_CONNECTIONS: usize = 64;
 const HELLO_WITHIN: Duration = Duration::from_secs(2);
 /// Room for one more read; a large picture grows it.
 const READ_AHEAD: usize = 64 << 10;
-/// Wishes waiting for a worker. More are dropped: keyframe wishes repeat, a bit rate is set again.
-const WISHES: usize = 64;
+/// Wishes waiting for a worker, and what the sender of its input delivers. More are dropped: keyframe wishes repeat, a bit rate is
+/// set again, and a decoder begins again at a keyframe.
+const WISHES: usize = 4096;
 
 /// One connection, for as long as the process lives.
 pub(crate) type ConnectionId = u64;

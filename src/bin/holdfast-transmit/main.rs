@@ -3,6 +3,7 @@
 
 mod bitrates;
 mod conditions;
+mod inlets;
 mod intake;
 mod keeper;
 mod plane;

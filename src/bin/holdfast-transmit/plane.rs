@@ -1,6 +1,7 @@
 //! Wires the rooms of the data plane: intake → programme, and the link to holdfastd.
 //!
 //! ```text
+//!   senders ──► inlets ──► workers
 //!   workers ──► intake ──► Programme{switch, feeds, outputs} ──► destinations, recordings
 //!                            ▲  │
 //!          slate files ──────┘  └──► keyframe wishes back to the workers
@@ -18,8 +19,9 @@ use holdfast::config::{Paths, Settings};
 use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
+use holdfast::ingest::arrival::Arrival;
 use holdfast::link;
-use holdfast::model::{Condition, Duty, InputId, Manual};
+use holdfast::model::{Condition, Duty, Feed, InputId, Manual, Track};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -31,6 +33,7 @@ use tokio::time::Instant;
 
 use crate::bitrates::{Bitrates, Outcome};
 use crate::conditions;
+use crate::inlets::Inlets;
 use crate::intake::{self, ConnectionId, FromIntake};
 use crate::keeper::{self, Keeper};
 use crate::slates::{self, Awaited, Meanwhile};
@@ -65,7 +68,8 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
     let sender = link.sender();
     let events: EventSink = Arc::new(move |event| sender.send(ChildMessage::Event(event)));
     let (uplinks, mut changes, trouble) = Uplinks::watch(&paths, events.clone());
-    let mut plane = Plane::new(paths, settings, keeper, link.sender(), events, uplinks);
+    let (inlets, mut arrivals) = Inlets::new(events.clone());
+    let mut plane = Plane::new(paths, settings, keeper, link.sender(), events, (uplinks, inlets));
     if let Some(e) = trouble {
         let text = format!("the kernel does not tell of its interfaces ({e}); destinations retry by the clock");
         plane.say(EventKind::Note, Severity::Warning, "", text);
@@ -85,6 +89,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
             command = link.next() => if plane.command(command) { break },
             message = intake.recv() => if let Some(message) = message { plane.hear(message) },
             () = sleep_until(timeout) => plane.switch_input(Input::Timeout),
+            Some((input, arrival)) = arrivals.recv() => plane.arrived(&input, arrival),
             _ = beat.tick() => plane.beat(),
             Some(change) = changes.recv() => plane.link_changed(&change),
             _ = terminate.recv() => break,
@@ -108,8 +113,27 @@ struct Worker {
     wishes: mpsc::Sender<ToWorker>,
     /// What it did not take because it reads too slowly.
     owed: Option<Gate>,
-    /// What is wrong with its input.
+    /// What is wrong with its input, as it says.
     condition: Condition,
+    /// The same with what is wrong with the network before it.
+    told: Condition,
+    feed: Feeding,
+}
+
+/// Whether a worker takes what its input's sender delivers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Feeding {
+    Flows,
+    /// It did not take something: what follows is of no use before the next keyframe.
+    Broken,
+}
+
+impl Worker {
+    fn push(&mut self, feed: Feed) {
+        if self.wishes.try_send(ToWorker::Feed(feed)).is_err() {
+            self.feed = Feeding::Broken;
+        }
+    }
 }
 
 struct Plane {
@@ -124,6 +148,7 @@ struct Plane {
     keeper: Keeper,
     link: ChildSender,
     uplinks: Uplinks,
+    inlets: Inlets,
     bitrates: Bitrates,
     events: EventSink,
     beats: u32,
@@ -139,7 +164,7 @@ impl Plane {
         keeper: Keeper,
         link: ChildSender,
         events: EventSink,
-        uplinks: Uplinks,
+        (uplinks, inlets): (Uplinks, Inlets),
     ) -> Self {
         let (now, wall, boot) = (clock::media(), clock::wall(), keeper::boot_id());
         let saved = keeper::load(&paths.programme_time());
@@ -165,6 +190,7 @@ impl Plane {
             keeper,
             link,
             uplinks,
+            inlets,
             bitrates: Bitrates::default(),
             events,
             beats: 0,
@@ -180,6 +206,7 @@ impl Plane {
         plane.save_time();
         plane.uplinks.bind(&plane.settings);
         plane.bitrates.apply(&plane.settings);
+        plane.inlets.apply(&plane.settings);
         plane.look_for_slates();
         plane
     }
@@ -240,9 +267,13 @@ impl Plane {
                 for wish in self.bitrates.in_force() {
                     let _ = wishes.try_send(wish);
                 }
-                let (owed, condition) = (None, Condition::GOOD);
-                self.workers.insert(input.clone(), Worker { connection, wishes, owed, condition });
-                self.switch_input(Input::Connected { input });
+                let (owed, condition, told) = (None, Condition::GOOD, Condition::GOOD);
+                let feed = Feeding::Flows;
+                self.workers.insert(input.clone(), Worker { connection, wishes, owed, condition, told, feed });
+                let behind = self.inlets.catch_up(&input);
+                self.feed(&input, behind);
+                self.switch_input(Input::Connected { input: input.clone() });
+                self.judge(&input);
             }
             FromIntake::Described { rendition, encoder, input } => {
                 let text = format!("{rendition} is made by {encoder}");
@@ -271,14 +302,52 @@ impl Plane {
     /// Something else is wrong with an input, or nothing is any more.
     fn found(&mut self, connection: ConnectionId, input: &InputId, condition: Condition) {
         let Some(worker) = self.workers.get_mut(input).filter(|w| w.connection == connection) else { return };
-        let told = conditions::told(&worker.condition, &condition);
+        worker.condition = condition;
+        self.judge(input);
+    }
+
+    /// Tells the switch what is wrong with an input, from its worker and its network, if that is something else than before.
+    fn judge(&mut self, input: &InputId) {
+        let Some(worker) = self.workers.get_mut(input) else { return };
+        let condition = self.inlets.condition(input, &worker.condition);
+        if condition == worker.told {
+            return;
+        }
+        let told = conditions::told(&worker.told, &condition);
         let findings = serde_json::to_value(&condition).unwrap_or_default();
-        worker.condition = condition.clone();
+        worker.told = condition.clone();
         if let Some((severity, reason)) = told {
             let event = self.event(EventKind::InputCondition, severity, input.as_str(), reason);
             (self.events)(event.with("findings", findings));
         }
         self.switch_input(Input::Condition { input: input.clone(), condition });
+    }
+
+    /// A sender over a network delivers, comes or goes.
+    fn arrived(&mut self, input: &InputId, arrival: Arrival) {
+        let is_unit = matches!(arrival, Arrival::Unit(_));
+        let feeds = self.inlets.arrived(input, arrival);
+        self.feed(input, feeds);
+        if !is_unit {
+            self.judge(input);
+        }
+    }
+
+    /// To the worker, if it reads; one that does not begins again at a keyframe, with formats.
+    fn feed(&mut self, input: &InputId, feeds: Vec<Feed>) {
+        let Some(worker) = self.workers.get_mut(input) else { return };
+        for feed in feeds {
+            let is_key = matches!(feed, Feed::Unit { track: Track::Video, key: true, .. });
+            if worker.feed == Feeding::Broken && is_key {
+                worker.feed = Feeding::Flows;
+                // It ends with this keyframe.
+                for feed in self.inlets.catch_up(input) {
+                    worker.push(feed);
+                }
+            } else if worker.feed == Feeding::Flows {
+                worker.push(feed);
+            }
+        }
     }
 
     /// Does what holdfastd says; true when the process is to end.
@@ -340,6 +409,7 @@ impl Plane {
             self.switch_input(Input::Inputs(inputs(&self.settings)));
         }
         self.uplinks.bind(&self.settings);
+        self.inlets.apply(&self.settings);
         self.bitrates.apply(&self.settings);
         for wish in self.bitrates.in_force() {
             self.wish_all(&wish);
@@ -355,8 +425,7 @@ impl Plane {
         let (epoch, _) = Epoch::resume(self.saved.as_ref(), &boot, now, wall, self.settings.frame_rate);
         self.programme.rebuild(&wanted(&self.settings), inputs(&self.settings), epoch);
         self.switch_input(Input::Choose(self.choice.clone()));
-        let there: Vec<_> =
-            self.workers.iter().map(|(input, worker)| (input.clone(), worker.condition.clone())).collect();
+        let there: Vec<_> = self.workers.iter().map(|(input, worker)| (input.clone(), worker.told.clone())).collect();
         for (input, condition) in there {
             self.switch_input(Input::Connected { input: input.clone() });
             self.switch_input(Input::Condition { input, condition });
@@ -484,6 +553,7 @@ impl Plane {
         let now = clock::media();
         let mut state = self.programme.snapshot(now);
         self.bitrates.show(&mut state.renditions);
+        self.inlets.show(&mut state.inputs, now);
         let outputs = self.programme.destinations();
         let links = self.uplinks.shown(&self.settings, &outputs, now);
         self.link.send(ChildMessage::Plane(PlaneSnapshot {

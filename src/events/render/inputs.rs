@@ -2,7 +2,7 @@
 
 use super::page::{Page, Tone};
 use super::{Style, detail, row, words};
-use crate::events::{BoxSnapshot, InputSnapshot, InputStanding, SourceOnAir, WorkerReport};
+use crate::events::{BoxSnapshot, InputSender, InputSnapshot, InputStanding, SourceOnAir, WorkerReport};
 use crate::model::{Gravity, Manual};
 
 /// All of them, each with what is wrong with it and what follows from that.
@@ -43,6 +43,9 @@ pub(super) fn section(page: &mut Page, now: &BoxSnapshot) {
             facts = format!("{points} points  {facts}");
         }
         row(page, (tone, mark), input.id.as_str(), state, &facts);
+        if let Some(sender) = &input.sender {
+            detail(page, Tone::Quiet, &in_words(sender));
+        }
         for finding in input.condition.findings() {
             let tone = match finding.fault.gravity() {
                 Gravity::Hard => Tone::Bad,
@@ -81,6 +84,19 @@ fn state(input: &InputSnapshot, worker: Option<&WorkerReport>, is_on_air: bool) 
         (InputStanding::Probation { .. }, false) => (Tone::Busy, "◌", "on probation"),
         (InputStanding::Absent | InputStanding::Untold | InputStanding::Ready, false) => (Tone::Good, "○", "ready"),
     }
+}
+
+/// Who sends it, and how the network does.
+fn in_words(sender: &InputSender) -> String {
+    let mut text = format!("{}, for {} s, {} kbit/s", sender.from, sender.for_s, sender.bitrate / 1000);
+    if let Some(rtt) = sender.rtt_ms {
+        text += &format!(", round trip {rtt} ms");
+    }
+    if sender.packets > 0 {
+        let share = sender.lost as f64 * 100.0 / sender.packets as f64;
+        text += &format!(", {share:.1} % lost lately");
+    }
+    text
 }
 
 fn encoders(page: &mut Page, worker: &WorkerReport) {

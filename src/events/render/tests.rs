@@ -44,6 +44,7 @@ fn plane() -> PlaneSnapshot {
         source_reason: "the first input in order delivers".to_owned(),
         choice: Manual::Auto,
         inputs: vec![InputSnapshot {
+            sender: None,
             id: input(),
             connected: true,
             last_unit_ms: Some(12),

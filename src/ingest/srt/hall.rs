@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use super::admission::{self, Denial, Denials, Wish};
 use super::reception::{News, RECEIVE_BUFFER, Reception};
 use super::status::{HandshakeSnapshot, SenderSnapshot, SocketSnapshot};
-use super::{Taker, admission::Place};
+use super::{Taker, admission::Place, in_words};
 use crate::clock;
 use crate::events::{Event, EventKind, Role, Severity};
 use crate::link::udp::{Arena, Datagram, Inbox, Port, Route};
@@ -31,7 +31,7 @@ use crate::srt::crypto::{Passphrase, Random};
 use crate::srt::listener::{
     Acceptance, Listener, ListenerConfig, ListenerEvent, Refusal, Refused, Request, Route as Arrived,
 };
-use crate::srt::session::{Closed, FEATURES, PathId, Seed};
+use crate::srt::session::{FEATURES, PathId, Seed};
 use crate::srt::wire::{GroupId, SocketId};
 use crate::srt::{Negotiated, Offer, StreamId};
 
@@ -441,14 +441,6 @@ const REFUSALS: [Refusal; 14] = [
     Refusal::Full,
     Refusal::Undecided,
 ];
-
-fn in_words(why: Closed) -> &'static str {
-    match why {
-        Closed::Here => "it was closed here",
-        Closed::ByPeer => "it hung up",
-        Closed::PeerIdle => "nothing came from it any more",
-    }
-}
 
 impl Rules {
     /// About a taker; if it is known which, it says so where the switch's and the outputs' events do as well.

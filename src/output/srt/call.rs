@@ -18,7 +18,7 @@ use crate::srt::crypto::{KeyMaterial, Random};
 use crate::srt::wire::{GroupId, SeqNo};
 use crate::srt::{Negotiated, Offer, StreamId, random_socket_id};
 
-pub(super) use crate::srt::caller::CallerGroup;
+pub(crate) use crate::srt::caller::CallerGroup;
 
 /// How long a name look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,30 +27,30 @@ const MAX_ADDRESSES: usize = 4;
 
 /// What all paths of a session have in common when they call.
 #[derive(Clone)]
-pub(super) struct Common {
-    pub(super) isn: SeqNo,
-    pub(super) start: std::time::Instant,
-    pub(super) offer: Offer,
-    pub(super) stream_id: StreamId,
-    pub(super) keys: Option<KeyMaterial>,
-    pub(super) group: Option<CallerGroup>,
+pub(crate) struct Common {
+    pub(crate) isn: SeqNo,
+    pub(crate) start: std::time::Instant,
+    pub(crate) offer: Offer,
+    pub(crate) stream_id: StreamId,
+    pub(crate) keys: Option<KeyMaterial>,
+    pub(crate) group: Option<CallerGroup>,
     /// What the far end calls the group, once one of its members is connected.
-    pub(super) far_group: Rc<Cell<Option<GroupId>>>,
+    pub(crate) far_group: Rc<Cell<Option<GroupId>>>,
 }
 
 /// A path that is connected.
-pub(super) struct Connected {
-    pub(super) port: Rc<Port>,
-    pub(super) route: Route,
+pub(crate) struct Connected {
+    pub(crate) port: Rc<Port>,
+    pub(crate) route: Route,
     /// The address it leaves from, if the kernel says.
-    pub(super) source: Option<IpAddr>,
-    pub(super) negotiated: Box<Negotiated>,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) negotiated: Box<Negotiated>,
     /// Buffers that turned out smaller than asked for.
-    pub(super) shortfalls: Vec<Shortfall>,
+    pub(crate) shortfalls: Vec<Shortfall>,
 }
 
 /// Calls the far end of `path`, at each of its addresses until one takes the call.
-pub(super) async fn call(
+pub(crate) async fn call(
     path: SrtPath,
     common: Common,
     mut random: Random,

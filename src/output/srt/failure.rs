@@ -7,7 +7,7 @@ use crate::srt::session::Closed;
 
 /// Why a call failed or a path was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The name has no address, or nobody answers for it.
     NameLookup,
     /// The name has addresses, but none of the kind that the path's source address is of.
@@ -24,7 +24,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// A word for the event's evidence, stable across releases.
-    pub(super) const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::NameLookup => "name-lookup",
             Self::NoSuchFamily => "no-such-family",
@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// Whether it is likely to stay until somebody does something.
-    pub(super) const fn needs_operator(&self) -> bool {
+    pub(crate) const fn needs_operator(&self) -> bool {
         match self {
             Self::Handshake(trouble) => trouble.needs_operator(),
             Self::NoSuchFamily => true,
@@ -52,7 +52,7 @@ impl Failure {
     }
 
     /// `place` is `host:port`.
-    pub(super) fn in_words(&self, place: &str) -> String {
+    pub(crate) fn in_words(&self, place: &str) -> String {
         match self {
             Self::NameLookup => format!("{place}: the name cannot be looked up: check its spelling, and the network"),
             Self::NoSuchFamily => {

@@ -24,7 +24,7 @@ pub(super) const CLOSED_AFTER: Duration = Duration::from_millis(100);
 
 /// What a path lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(crate) enum Lack {
     /// There is no such interface.
     Interface,
     /// There is another one of the same name.

@@ -18,7 +18,7 @@
 //! id leaves this room except towards its server.
 
 pub mod account;
-mod call;
+pub(crate) mod call;
 mod decision;
 mod destination;
 mod failure;

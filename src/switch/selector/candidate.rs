@@ -324,6 +324,7 @@ impl Candidate {
             (_, Some(Class::Proven)) => InputStanding::Ready,
         };
         InputSnapshot {
+            sender: None,
             id: self.id.clone(),
             connected: matches!(self.worker, Worker::Connected),
             last_unit_ms: self.last_picture.map(|at| ms(now - at)),

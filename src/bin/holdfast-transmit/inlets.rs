@@ -1,0 +1,124 @@
+//! The inputs that come over a network: a session for each, as a task, and a strand between it and its worker.
+
+use std::collections::BTreeMap;
+
+use holdfast::clock;
+use holdfast::config::{InputSettings, NetworkInput, Sender, Settings, Source};
+use holdfast::events::{InputSender, InputSnapshot};
+use holdfast::ingest::arrival::Arrival;
+use holdfast::ingest::srt;
+use holdfast::ingest::strand::Strand;
+use holdfast::model::{Condition, Feed, Finding, InputId, Media, NetworkLimits};
+use holdfast::output::EventSink;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Arrivals of all of them that wait for the plane. Sessions that cannot be held up leave units out beyond that.
+const ARRIVALS: usize = 1024;
+/// Arrivals of one of them that wait for their turn.
+const OF_ONE: usize = 256;
+
+/// One input.
+struct Inlet {
+    settings: NetworkInput,
+    strand: Strand,
+    session: JoinHandle<()>,
+    passing: JoinHandle<()>,
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.session.abort();
+        self.passing.abort();
+    }
+}
+
+/// All of them.
+pub(crate) struct Inlets {
+    inlets: BTreeMap<InputId, Inlet>,
+    out: mpsc::Sender<(InputId, Arrival)>,
+    events: EventSink,
+}
+
+impl Inlets {
+    /// None yet; what comes in comes out of the receiver.
+    pub(crate) fn new(events: EventSink) -> (Self, mpsc::Receiver<(InputId, Arrival)>) {
+        let (out, arrivals) = mpsc::channel(ARRIVALS);
+        (Self { inlets: BTreeMap::new(), out, events }, arrivals)
+    }
+
+    /// Begins, ends and leaves alone what these settings ask for.
+    pub(crate) fn apply(&mut self, settings: &Settings) {
+        let wanted: BTreeMap<&InputId, &NetworkInput> = settings.inputs.iter().filter_map(network).collect();
+        self.inlets.retain(|input, inlet| wanted.get(input).is_some_and(|settings| **settings == inlet.settings));
+        for (input, settings) in wanted {
+            if !self.inlets.contains_key(input) {
+                let inlet = self.begin(input, settings);
+                self.inlets.insert(input.clone(), inlet);
+            }
+        }
+    }
+
+    fn begin(&self, input: &InputId, settings: &NetworkInput) -> Inlet {
+        let (out, mut arrivals) = mpsc::channel(OF_ONE);
+        let (id, events) = (input.clone(), self.events.clone());
+        let session = match settings.sender.clone() {
+            Sender::Srt(srt) => tokio::task::spawn_local(srt::take(id, srt, out, events)),
+            Sender::Rtmp(_) | Sender::Rtsp(_) => tokio::task::spawn_local(async {}),
+        };
+        let (id, all) = (input.clone(), self.out.clone());
+        let passing = tokio::task::spawn_local(async move {
+            while let Some(arrival) = arrivals.recv().await {
+                if all.send((id.clone(), arrival)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let strand = Strand::new(settings.cushion, NetworkLimits::USUAL);
+        Inlet { settings: settings.clone(), strand, session, passing }
+    }
+
+    /// What came over the network, for the worker.
+    pub(crate) fn arrived(&mut self, input: &InputId, arrival: Arrival) -> Vec<Feed> {
+        let Some(inlet) = self.inlets.get_mut(input) else { return Vec::new() };
+        inlet.strand.arrived(arrival, clock::media())
+    }
+
+    /// For a worker that has just come.
+    pub(crate) fn catch_up(&self, input: &InputId) -> Vec<Feed> {
+        self.inlets.get(input).map(|inlet| inlet.strand.catch_up()).unwrap_or_default()
+    }
+
+    /// `condition` of its worker, with what is wrong with its network.
+    pub(crate) fn condition(&self, input: &InputId, condition: &Condition) -> Condition {
+        let finding = self.inlets.get(input).and_then(|inlet| inlet.strand.finding());
+        match finding {
+            Some(finding) => with(condition, finding),
+            None => condition.clone(),
+        }
+    }
+
+    /// Adds to each input who sends it.
+    pub(crate) fn show(&self, inputs: &mut [InputSnapshot], now: Media) {
+        for input in inputs {
+            input.sender = self.sender(&input.id, now);
+        }
+    }
+
+    fn sender(&self, input: &InputId, now: Media) -> Option<InputSender> {
+        self.inlets.get(input)?.strand.sender(now)
+    }
+}
+
+fn network(input: &InputSettings) -> Option<(&InputId, &NetworkInput)> {
+    match &input.source {
+        Source::Network(network) => Some((&input.id, network)),
+        Source::V4l2 { .. } | Source::File { .. } | Source::Pattern { .. } => None,
+    }
+}
+
+fn with(condition: &Condition, finding: Finding) -> Condition {
+    let mut findings = condition.findings().to_vec();
+    findings.push(finding);
+    Condition::new(findings)
+}
