@@ -10,8 +10,13 @@ use crate::support::process::Guard;
 use crate::support::receiver::{Admission, Certificate, Ffmpeg, Nginx, NodeMediaServer, Pyav};
 use crate::support::tools;
 
-/// Three seconds of numbered pictures, encoded by FFmpeg.
+/// Numbered pictures, encoded by FFmpeg.
 pub fn numbered_clip(dir: &std::path::Path, frames: u64) -> std::path::PathBuf {
+    numbered(dir, frames, 0)
+}
+
+/// Those, reordered with so many pictures between two that do not look ahead.
+pub fn numbered(dir: &std::path::Path, frames: u64, between: u8) -> std::path::PathBuf {
     let (w, h) = (320, 180);
     let raw = dir.join("numbered.gray");
     let mut bytes = Vec::new();
@@ -26,7 +31,7 @@ pub fn numbered_clip(dir: &std::path::Path, frames: u64) -> std::path::PathBuf {
         .args(["-f", "rawvideo", "-pix_fmt", "gray", "-s", &format!("{w}x{h}"), "-r", "30", "-i"])
         .arg(&raw)
         .args(["-f", "lavfi", "-i", "sine=440:sample_rate=48000", "-shortest", "-ac", "2", "-c:a", "aac"])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "30", "-pix_fmt", "yuv420p", "-y"])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", &between.to_string(), "-g", "30", "-pix_fmt", "yuv420p", "-y"])
         .arg(&clip)
         .status()
         .unwrap();

@@ -27,6 +27,7 @@ mod instruments;
 mod narrow;
 mod networks;
 mod recordings;
+mod remote;
 mod servers;
 mod time;
 mod uplinks;

@@ -69,6 +69,12 @@ impl Configuration {
         self.add("destination", name, &format!("rendition = \"{rendition}\"\nurl = \"{url}\"\n{more}"))
     }
 
+    /// A section of the secrets file, whole.
+    pub fn secret(mut self, text: &str) -> Self {
+        write!(self.secrets, "{text}\n").expect("a string takes text");
+        self
+    }
+
     /// Into `directory`, which is made: the recorder takes an absent one for an absent disk.
     pub fn recording(self, name: &str, rendition: &str, directory: &Path, more: &str) -> Self {
         std::fs::create_dir_all(directory).expect("the run's directory is writable");

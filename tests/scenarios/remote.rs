@@ -1,0 +1,174 @@
+//! Inputs that come over a network, from senders that are not ours: they are decoded and encoded again as any other input is,
+//! their frames are all there, and they give way when their sender is gone.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+
+use holdfast::events::{BoxSnapshot, Command, Event, EventKind, InputSender};
+use holdfast::model::Fault;
+use nix::sys::signal::Signal;
+
+use crate::faults::{FPS, assert_unbroken};
+use crate::instruments::numbered;
+use crate::support::config::Configuration;
+use crate::support::picture::{Count, Recording, count};
+use crate::support::process::{Process, send};
+use crate::support::receiver::Pyav;
+use crate::support::results::record;
+use crate::support::rig::{Rig, live};
+use crate::support::tools::ffmpeg;
+
+const PASSPHRASE: &str = "a cable is not a wall";
+/// Numbers of films' pictures are small; those of the test picture are its places on the grid since the machine started.
+const FILM: std::ops::Range<u64> = 1000..10_000;
+
+/// A box with a remote input and the test picture, on air with that until somebody sends.
+struct Remote {
+    rig: Rig,
+    pyav: Pyav,
+    film: PathBuf,
+}
+
+impl Remote {
+    fn on_air(name: &'static str, input: &str, secrets: &str) -> Self {
+        let mut rig = Rig::new(name);
+        let film = numbered(rig.dir(), 1800, 2);
+        let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
+        let configuration = Configuration::new(FPS)
+            .add("input", "remote", &format!("{input}\nhold_off = \"500ms\"\nprobation = \"2s\""))
+            .add("input", "spare", "kind = \"pattern\"")
+            .rendition("main", "h264", "640x360", "700k", "aac")
+            .destination("pyav", "main", &pyav.url())
+            .secret(secrets);
+        rig.configure(&configuration);
+        rig.start_daemon();
+        rig.wait("the spare one to deliver", |s| {
+            let plane = s.plane.as_ref()?;
+            plane.inputs.iter().any(|i| i.id.as_str() == "spare" && i.last_unit_ms.is_some()).then_some(())
+        });
+        rig.order(Command::Start);
+        rig.wait_for_source(&live("spare"));
+        rig.wait_publishing(&["pyav"]);
+        Self { rig, pyav, film }
+    }
+
+    /// FFmpeg sends the film in real time; `to` says how and where.
+    fn send(&self, name: &str, to: &[&str]) -> Process {
+        let mut command = ffmpeg();
+        command.args(["-re", "-i"]).arg(&self.film).args(["-c", "copy"]).args(to);
+        self.rig.guard.spawn(name, &mut command)
+    }
+
+    fn left(&self, after: usize) -> Event {
+        self.rig.wait_event(after, "the remote input to be left", |e| {
+            e.kind == EventKind::Switched && e.evidence.get("from").is_some_and(|from| from == "remote")
+        })
+    }
+
+    fn sender(&self) -> Option<InputSender> {
+        self.rig.status().as_ref().and_then(sender)
+    }
+
+    fn end(mut self) -> Recording {
+        let output = self.rig.output("pyav");
+        assert_eq!((output.sessions, output.lost), (1, 0), "it reconnected or lost units");
+        self.rig.order(Command::Stop);
+        let recording = self.pyav.recording(0);
+        self.rig.shut_down();
+        assert_unbroken("pyav", &recording);
+        recording
+    }
+}
+
+fn sender(snapshot: &BoxSnapshot) -> Option<InputSender> {
+    snapshot.plane.as_ref()?.inputs.iter().find(|i| i.id.as_str() == "remote")?.sender.clone()
+}
+
+/// The film's pictures that came, in each stretch of them.
+fn shown(recording: &Recording) -> Vec<Count> {
+    let is_film = |code: &Option<u64>| code.is_some_and(|code| FILM.contains(&code));
+    let codes: Vec<Option<u64>> = recording.pictures.iter().map(|p| p.code).collect();
+    let stretches = codes.chunk_by(|a, b| is_film(a) == is_film(b));
+    stretches.filter(|stretch| is_film(&stretch[0])).map(|stretch| count(stretch.iter().copied())).collect()
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback").port()
+}
+
+fn is_whole(name: &str, shown: &[Count], stretches: usize, frames: usize) {
+    for (n, count) in shown.iter().enumerate() {
+        println!("    {name}, stretch {}: {count}", n + 1);
+        assert!((count.lost, count.repeated, count.backwards) == (0, 0, 0), "{name}: {count}");
+    }
+    assert_eq!(shown.len(), stretches, "{name}: {shown:?}");
+    assert!(shown.iter().all(|count| count.frames >= frames), "{name}: too short, {shown:?}");
+}
+
+#[test]
+fn a_sender_over_srt_is_shown_frame_by_frame_and_gives_way_when_it_or_its_worker_is_killed() {
+    let port = free_port();
+    let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nstream_id = \"camera\"");
+    let secrets = format!("[input.remote]\npassphrase = \"{PASSPHRASE}\"\n");
+    let remote = Remote::on_air("remote-srt", &input, &secrets);
+    let to = format!("srt://127.0.0.1:{port}?pkt_size=1316&streamid=camera&passphrase={PASSPHRASE}&latency=300000")
+        .replace(' ', "%20");
+    let to = ["-f", "mpegts", to.as_str()];
+    let first = remote.send("first", &to);
+    let begun = remote.rig.wait_switched(0, "remote");
+    println!("    {}", begun.reason);
+    remote.rig.let_pass(4);
+    println!("    {:?}", remote.sender().expect("somebody sends"));
+
+    // Its worker: a new one begins with the last keyframe, and need not wait for the next.
+    let before = remote.rig.events().len();
+    send(remote.rig.worker_pid("remote"), Signal::SIGKILL);
+    println!("    {}", remote.left(before).reason);
+    remote.rig.wait_switched(before, "remote");
+    remote.rig.let_pass(3);
+
+    // The sender itself, without a word.
+    let before = remote.rig.events().len();
+    let killed = std::time::Instant::now();
+    first.signal(Signal::SIGKILL);
+    let left = remote.left(before);
+    println!("    left within {:?}: {}", killed.elapsed(), left.reason);
+    remote.rig.wait_for_source(&live("spare"));
+    assert!(left.reason.contains(Fault::Stalled.words()) || left.reason.contains("network"), "{}", left.reason);
+    drop(first);
+    let _second = remote.send("second", &to);
+    let back = remote.rig.wait_switched(before, "remote");
+    let spared = (back.mono - left.mono).to_ticks(1000);
+    println!("    back after {spared} ms: {}", back.reason);
+    assert!(spared >= 2000, "trusted again after {spared} ms, with a probation of 2 s");
+    remote.rig.let_pass(4);
+    let gone = remote.rig.events().iter().filter(|e| e.kind == EventKind::SenderGone).count();
+    assert_eq!(gone, 1, "it is told once that a sender was gone");
+    let shown = shown(&remote.end());
+    is_whole("srt", &shown, 3, 60);
+    record("remote-srt", &[("left_to_back_ms", spared.to_string()), ("frames", format!("{shown:?}"))]);
+}
+
+#[test]
+fn a_sender_that_listens_is_called_until_it_answers_and_again_when_it_is_gone() {
+    let port = free_port();
+    let input = format!("kind = \"srt\"\nurl = \"srt://127.0.0.1:{port}\"");
+    let secrets = format!("[input.remote]\npassphrase = \"{PASSPHRASE}\"\n");
+    let remote = Remote::on_air("remote-call", &input, &secrets);
+    let told = remote.rig.wait_event(0, "the call to fail", |e| e.kind == EventKind::Note && e.subject == "remote");
+    println!("    {}", told.reason);
+    assert!(!told.reason.contains(PASSPHRASE));
+    let at = format!("srt://127.0.0.1:{port}?mode=listener&pkt_size=1316&passphrase={PASSPHRASE}").replace(' ', "%20");
+    let to = ["-f", "mpegts", at.as_str()];
+    let mut first = remote.send("first", &to);
+    remote.rig.wait_switched(0, "remote");
+    remote.rig.let_pass(4);
+    let before = remote.rig.events().len();
+    first.signal(Signal::SIGTERM);
+    first.finish(crate::support::rig::PATIENCE);
+    println!("    {}", remote.left(before).reason);
+    let _second = remote.send("second", &to);
+    remote.rig.wait_switched(before, "remote");
+    remote.rig.let_pass(4);
+    is_whole("srt, called", &shown(&remote.end()), 2, 60);
+}
