@@ -73,6 +73,7 @@ impl Source {
                 let live = LiveSource::open((device, audio), canvas, truth, &say);
                 (Kind::Live(live), format!("capture {}", device.display()))
             }
+            config::Source::Network(_) => return Err(SourceError::Missing("decoder for what is handed over".into())),
         };
         let witness = Witness::new(truth, clock::media());
         Ok(Self { kind, notices, description, has_picture: false, witness })
