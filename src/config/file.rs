@@ -33,11 +33,14 @@ pub fn parse(base: &Path, main: (&str, &str), secrets: Option<(&str, &str)>) -> 
     let mut secrets_report = secrets.map(|(name, text)| Report::new(name, without_bom(text)));
 
     let found_secrets = secrets_report.as_mut().map(|report| (Secrets::read(Whose::Box, report), report.file()));
-    let (settings, outputs) = read_main(base, found_secrets.as_ref(), &mut main_report);
-    if let (Some(report), Some((secrets, _))) = (&mut secrets_report, &found_secrets)
-        && outputs.complete
-    {
-        secrets.compare_destinations(&outputs, report);
+    let (settings, named) = read_main(base, found_secrets.as_ref(), &mut main_report);
+    if let (Some(report), Some((secrets, _))) = (&mut secrets_report, &found_secrets) {
+        if named.outputs.complete {
+            secrets.compare_destinations(&named.outputs, report);
+        }
+        if named.inputs.complete {
+            secrets.compare_inputs(&named.inputs, report);
+        }
     }
     verdict(std::iter::once(main_report).chain(secrets_report))?;
     settings.map_err(|Reported| ConfigErrors::unexplained(main.0))
@@ -126,25 +129,31 @@ fn in_plain_words(message: &str) -> String {
     })
 }
 
-/// The settings, and the names of all destinations and recordings, wrong ones included.
+/// The names in the file, wrong ones included.
+struct Named {
+    inputs: Names,
+    /// Of destinations and recordings.
+    outputs: Names,
+}
+
 fn read_main(
     base: &Path,
     secrets: Option<&(Secrets, &str)>,
     report: &mut Report<'_>,
-) -> (Result<Settings, Reported>, Names) {
-    let mut outputs = Names::new();
+) -> (Result<Settings, Reported>, Named) {
+    let mut named = Named { inputs: Names::new(), outputs: Names::new() };
     let Some(document) = document(report) else {
-        outputs.complete = false;
-        return (Err(Reported), outputs);
+        (named.inputs.complete, named.outputs.complete) = (false, false);
+        return (Err(Reported), named);
     };
-    outputs.complete = report.is_well_formed();
+    (named.inputs.complete, named.outputs.complete) = (report.is_well_formed(), report.is_well_formed());
     let mut root = Section::new(document.table(), 0, "the configuration");
     let base = root.or(PATHS_FROM, base.to_owned(), |v| path::read_absolute(text(v)?, "\"/etc/holdfast\""));
     let base = base.unwrap_or_else(|Reported| PathBuf::from("/"));
 
     let this_box = read_box(&mut root, &base, report);
     let frame_rate = read_programme(&mut root, report);
-    let inputs = input::read_all(&mut root, &base, report);
+    let inputs = input::read_all(&mut root, &base, secrets, &mut named.inputs, report);
     let selection = selection::read(&mut root, inputs.as_ref().ok().map(|(_, rules)| rules), report);
     let slate = read_slate(&mut root, &base, report);
     let (renditions, floors, rendition_names) = rendition::read_all(&mut root, report);
@@ -154,8 +163,8 @@ fn read_main(
         rendition_names: &rendition_names,
         renditions: renditions.as_deref().unwrap_or_default(),
     };
-    let destinations = destination::read_all(&mut root, &context, secrets, &mut outputs, report);
-    let recordings = recording::read_all(&mut root, &context, &mut outputs, report);
+    let destinations = destination::read_all(&mut root, &context, secrets, &mut named.outputs, report);
+    let recordings = recording::read_all(&mut root, &context, &mut named.outputs, report);
     let telemetry = telemetry::read(&mut root, report);
     let probe = probe::read(&mut root, report);
     let network = network::read(&mut root, report);
@@ -186,7 +195,7 @@ fn read_main(
             telemetry: telemetry?,
         })
     };
-    (settings(), outputs)
+    (settings(), named)
 }
 
 fn read_box(

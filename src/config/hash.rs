@@ -4,15 +4,18 @@ use std::fmt::Write;
 
 use ring::digest::{Context, SHA256};
 
-use super::settings::Settings;
+use super::network_input::Sender;
+use super::settings::{Settings, Source};
 use crate::events::Role;
 
 impl Settings {
     /// 16 hexadecimal digits that change exactly when something changes that `role` depends on:
     ///
-    /// - a worker on its own input, the frame rate, the renditions and the hardware profile;
-    /// - the data plane on the box's name, the inputs' names, order and rules, the frame rate, the slate, the renditions, the
-    ///   destinations with their keys, the recordings, what links are asked and may carry, and when the show ends;
+    /// - a worker on its own input, the frame rate, the renditions and the hardware profile; of an input over a network not
+    ///   on its sender, since the session with it is the data plane's;
+    /// - the data plane on the box's name, the inputs' names, order and rules, their senders with their secrets, the frame
+    ///   rate, the slate, the renditions, the destinations with their keys, the recordings, what links are asked and may
+    ///   carry, and when the show ends;
     /// - holdfastd on everything.
     ///
     /// A worker whose input is gone gets a hash that no running worker has. Secrets go in through SHA-256, cut to 64
@@ -25,17 +28,20 @@ impl Settings {
         hash.part("renditions", &self.renditions);
         match role {
             Role::Encode(id) => {
-                hash.part("input", &self.inputs.iter().find(|i| &i.id == id));
+                let input = self.inputs.iter().find(|input| &input.id == id);
+                hash.part("input", &input.map(|input| (&input.id, opened_by_worker(&input.source), &input.truth)));
                 hash.part("hardware", &self.hardware);
             }
             Role::Transmit => {
                 hash.part("inputs", &self.inputs.iter().map(|i| &i.id).collect::<Vec<_>>());
                 hash.part("selection", &self.selection);
+                self.hash_senders(&mut hash);
                 self.hash_outputs(&mut hash);
             }
             Role::Supervisor => {
                 hash.part("inputs", &self.inputs);
                 hash.part("selection", &self.selection);
+                self.hash_senders(&mut hash);
                 hash.part("hardware", &self.hardware);
                 self.hash_outputs(&mut hash);
                 hash.part("telemetry", &self.telemetry);
@@ -46,6 +52,22 @@ impl Settings {
             Role::Relay => {}
         }
         hash.finish()
+    }
+
+    /// Who sends over a network, and their secrets, as many to each as its kind has.
+    fn hash_senders(&self, hash: &mut Hash) {
+        for input in &self.inputs {
+            let Source::Network(network) = &input.source else { continue };
+            hash.part("sender", &(&input.id, network));
+            match &network.sender {
+                Sender::Srt(srt) => {
+                    hash.secret(srt.stream_id.as_ref().map_or("", |id| id.reveal()));
+                    hash.secret(srt.encryption.as_ref().map_or("", |e| e.passphrase.reveal()));
+                }
+                Sender::Rtmp(rtmp) => hash.secret(rtmp.key.as_ref().map_or("", |key| key.reveal())),
+                Sender::Rtsp(rtsp) => hash.secret(rtsp.login.as_ref().map_or("", |login| login.password.reveal())),
+            }
+        }
     }
 
     fn hash_outputs(&self, hash: &mut Hash) {
@@ -66,6 +88,14 @@ impl Settings {
         hash.part("probe", &self.probe);
         hash.part("plans", &self.plans);
         hash.part("show", &self.show);
+    }
+}
+
+/// What a worker opens; nothing where it decodes what the data plane hands it.
+fn opened_by_worker(source: &Source) -> Option<&Source> {
+    match source {
+        Source::V4l2 { .. } | Source::File { .. } | Source::Pattern { .. } => Some(source),
+        Source::Network(_) => None,
     }
 }
 

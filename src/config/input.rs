@@ -6,32 +6,98 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::name::Names;
+use super::ports::Ports;
 use super::report::{Absent, Complaint, Report, Reported, nearest, quote};
+use super::secrets::{Found, Secrets};
 use super::section::{Section, boolean, choice, text};
+use super::sender::{By, Kept};
 use super::settings::{AudioSource, InputSettings, Source};
-use super::{path, selection, watch};
-use crate::model::{InputId, InputRules, SoundExpected, TruthSettings};
+use super::{path, selection, sender, watch};
+use crate::model::{InputId, InputRules, Name, SoundExpected, TruthSettings};
 
 const MOST: usize = 16;
 
 #[derive(Clone, Copy)]
 enum Kind {
     V4l2,
+    Network(By),
     File,
     Pattern,
 }
 
-const KINDS: [(&str, Kind); 3] = [("v4l2", Kind::V4l2), ("file", Kind::File), ("pattern", Kind::Pattern)];
-const ALIASES: [(&str, &str); 6] =
-    [("v4l", "v4l2"), ("hdmi", "v4l2"), ("capture", "v4l2"), ("video", "file"), ("movie", "file"), ("test", "pattern")];
+const KINDS: [(&str, Kind); 6] = [
+    ("v4l2", Kind::V4l2),
+    ("srt", Kind::Network(By::Srt)),
+    ("rtmp", Kind::Network(By::Rtmp)),
+    ("rtsp", Kind::Network(By::Rtsp)),
+    ("file", Kind::File),
+    ("pattern", Kind::Pattern),
+];
+const ALIASES: [(&str, &str); 13] = [
+    ("v4l", "v4l2"),
+    ("hdmi", "v4l2"),
+    ("capture", "v4l2"),
+    ("video", "file"),
+    ("movie", "file"),
+    ("test", "pattern"),
+    ("rtmp-server", "rtmp"),
+    ("rtmp-publisher", "rtmp"),
+    ("srt-listener", "srt"),
+    ("srt-caller", "srt"),
+    ("ip-camera", "rtsp"),
+    ("ipcam", "rtsp"),
+    ("onvif", "rtsp"),
+];
+/// What people have heard of, and the box does not speak.
+const UNSUPPORTED: [&str; 10] = ["rist", "ndi", "whip", "webrtc", "hls", "udp", "rtp", "rtmps", "rtsps", "srtla"];
 
-/// The sources in order of preference, at least one, and the rules of each.
+impl Kind {
+    /// The keys that such an input has beside those of every input.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::V4l2 => &["device", "audio"],
+            Self::Network(by) => by.keys(),
+            Self::File => &["path"],
+            Self::Pattern => &["noise"],
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::V4l2 => "v4l2",
+            Self::Network(By::Srt) => "srt",
+            Self::Network(By::Rtmp) => "rtmp",
+            Self::Network(By::Rtsp) => "rtsp",
+            Self::File => "file",
+            Self::Pattern => "pattern",
+        }
+    }
+}
+
+/// The keys that are some kind's, each once.
+fn keys_of_kinds() -> BTreeSet<&'static str> {
+    KINDS.iter().flat_map(|(_, kind)| kind.keys()).copied().collect()
+}
+
+/// What the inputs before this one have.
+struct Taken<'n> {
+    names: &'n mut Names,
+    devices: BTreeSet<PathBuf>,
+    ports: Ports,
+}
+
+/// The sources in order of preference, at least one, and the rules of each; `names` become theirs.
 pub(super) fn read_all(
     root: &mut Section<'_>,
     base: &Path,
+    secrets: Option<&(Secrets, &str)>,
+    names: &mut Names,
     report: &mut Report<'_>,
 ) -> Result<(Vec<InputSettings>, BTreeMap<InputId, InputRules>), Reported> {
     let sections = root.tables("input");
+    if sections.is_empty() {
+        names.complete = false;
+    }
     if sections.is_empty() && !root.has("input") {
         return Err(root.lacks(
             Absent::Key("input"),
@@ -39,14 +105,14 @@ pub(super) fn read_all(
         ));
     }
     if sections.len() > MOST {
+        names.complete = false;
         let problem = format!("has {} inputs", sections.len());
         return Err(root.complain("input", &Complaint::new(problem, format!("keep at most {MOST}"))));
     }
-    let mut names = Names::new();
-    let mut devices = BTreeSet::new();
+    let mut taken = Taken { names, devices: BTreeSet::new(), ports: Ports::default() };
     let mut inputs = Vec::new();
     for mut section in sections {
-        let input = read(&mut section, base, &mut names, &mut devices);
+        let input = read(&mut section, base, secrets, &mut taken);
         section.finish(report);
         inputs.push(input);
     }
@@ -58,10 +124,10 @@ pub(super) fn read_all(
 fn read(
     section: &mut Section<'_>,
     base: &Path,
-    names: &mut Names,
-    devices: &mut BTreeSet<PathBuf>,
+    secrets: Option<&(Secrets, &str)>,
+    taken: &mut Taken<'_>,
 ) -> Result<(InputSettings, InputRules), Reported> {
-    let name = names.take(section, "input", "camera").and_then(|name| match name.as_str() {
+    let name = taken.names.take(section, "input", "camera").and_then(|name| match name.as_str() {
         "slate" => {
             Err(section.complain("name", &Complaint::new("\"slate\" means the stand-in picture", "choose another")))
         }
@@ -70,32 +136,78 @@ fn read(
         }
         _ => Ok(name),
     });
-    let kind = section.required("kind", "kind = \"v4l2\", \"file\" or \"pattern\"", |v| choice(v, &KINDS, &ALIASES));
-    let (source, truth) = match kind {
-        Ok(Kind::V4l2) => {
-            let source = read_v4l2(section, devices);
-            let sound = source.as_ref().map_or(SoundExpected::OnceHeard, sound_of);
-            (source, watch::read(section, TruthSettings::CAPTURED, sound))
-        }
-        Ok(Kind::File) => {
-            not_for(section, "file", &["device", "audio", "noise"]);
-            let path = section.required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base));
-            let source = path.map(|path| Source::File { path });
-            (source, watch::read(section, TruthSettings::DECODED, SoundExpected::OnceHeard))
-        }
-        Ok(Kind::Pattern) => {
-            not_for(section, "pattern", &["device", "audio", "path"]);
-            watch::refuse(section, &meaningless("pattern"));
-            (section.or("noise", false, boolean).map(|noise| Source::Pattern { noise }), Ok(TruthSettings::DECODED))
+    let kept = kept(&name, secrets);
+    let example = "kind = \"v4l2\", \"srt\", \"rtmp\", \"rtsp\", \"file\" or \"pattern\"";
+    let (source, truth) = match section.required("kind", example, read_kind) {
+        Ok(kind) => {
+            refuse_others(section, kind);
+            read_source(section, kind, base, kept, taken)
         }
         Err(Reported) => {
-            section.pass_over(&["device", "audio", "path", "noise"]);
+            for key in keys_of_kinds() {
+                section.pass_over(&[key]);
+            }
+            sender::refuse_secrets(section, "passphrase");
             watch::pass_over(section);
             (Err(Reported), Err(Reported))
         }
     };
     let rules = selection::read_rules(section);
     Ok((InputSettings { id: InputId(name?), source: source?, truth: truth? }, rules?))
+}
+
+fn read_kind(value: &DeValue<'_>) -> Result<Kind, Complaint> {
+    let written = text(value)?;
+    if UNSUPPORTED.iter().any(|word| word.eq_ignore_ascii_case(written)) {
+        let remedy = "send it over SRT or RTMP, or take the camera's RTSP: kind = \"srt\", \"rtmp\" or \"rtsp\"";
+        return Err(Complaint::new(format!("is {}, which is not supported", quote(written)), remedy));
+    }
+    choice(value, &KINDS, &ALIASES)
+}
+
+/// What an input is, and when something is wrong with it.
+fn read_source(
+    section: &mut Section<'_>,
+    kind: Kind,
+    base: &Path,
+    kept: Kept<'_>,
+    taken: &mut Taken<'_>,
+) -> (Result<Source, Reported>, Result<TruthSettings, Reported>) {
+    let none_kept = match kind {
+        Kind::Network(_) => Ok(()),
+        Kind::V4l2 | Kind::File | Kind::Pattern => kept.refuse_others(section, kind.word(), &[]),
+    };
+    let (source, truth) = match kind {
+        Kind::Network(by) => {
+            let source = sender::read(section, by, kept, &mut taken.ports).map(Source::Network);
+            (source, watch::read(section, TruthSettings::DECODED, SoundExpected::OnceHeard))
+        }
+        Kind::V4l2 => {
+            let source = read_v4l2(section, &mut taken.devices);
+            let sound = source.as_ref().map_or(SoundExpected::OnceHeard, sound_of);
+            (source, watch::read(section, TruthSettings::CAPTURED, sound))
+        }
+        Kind::File => {
+            let path = section.required("path", "path = \"film.mp4\"", |v| path::read(text(v)?, base));
+            let source = path.map(|path| Source::File { path });
+            (source, watch::read(section, TruthSettings::DECODED, SoundExpected::OnceHeard))
+        }
+        Kind::Pattern => {
+            watch::refuse(section, &meaningless("pattern"));
+            (section.or("noise", false, boolean).map(|noise| Source::Pattern { noise }), Ok(TruthSettings::DECODED))
+        }
+    };
+    (none_kept.and(source), truth)
+}
+
+/// What the secrets file has of the input called `name`.
+fn kept<'s>(name: &'s Result<Name, Reported>, secrets: Option<&'s (Secrets, &str)>) -> Kept<'s> {
+    let found = match (name, secrets) {
+        (Ok(name), Some((secrets, _))) => secrets.input(name.as_str()),
+        (Ok(_), None) => Found::NOTHING,
+        (Err(Reported), _) => Found::WRONG,
+    };
+    Kept { name: name.as_ref().map_or("NAME", Name::as_str), found, file: secrets.map(|(_, file)| *file) }
 }
 
 /// Whoever names a sound card means it to be there; a device without one of its own is silent.
@@ -111,7 +223,6 @@ fn sound_of(source: &Source) -> SoundExpected {
 }
 
 fn read_v4l2(section: &mut Section<'_>, devices: &mut BTreeSet<PathBuf>) -> Result<Source, Reported> {
-    not_for(section, "v4l2", &["path", "noise"]);
     let device = section
         .required("device", "device = \"/dev/video0\", or better its name under /dev/v4l/by-path", |v| {
             path::read_absolute(text(v)?, "\"/dev/video0\", or better its name under /dev/v4l/by-path")
@@ -146,8 +257,21 @@ fn read_audio(value: &DeValue<'_>) -> Result<AudioSource, Complaint> {
     }
 }
 
-fn not_for(section: &mut Section<'_>, kind: &str, keys: &[&'static str]) {
-    section.refuse(keys, &meaningless(kind));
+/// Refuses what other kinds have.
+fn refuse_others(section: &mut Section<'_>, kind: Kind) {
+    for key in keys_of_kinds().into_iter().filter(|key| !kind.keys().contains(key)) {
+        let complaint = match (kind, key) {
+            (Kind::Network(By::Rtmp), "url") => {
+                Complaint::new("is for kinds that call", "write listen = \"[::]:1935\": a publisher calls this box")
+            }
+            (Kind::Network(By::Rtsp), "listen") => Complaint::new(
+                "is for kinds that are called",
+                "write url = \"rtsp://camera/stream\": this box calls the camera",
+            ),
+            _ => meaningless(kind.word()),
+        };
+        section.refuse(&[key], &complaint);
+    }
 }
 
 fn meaningless(kind: &str) -> Complaint {

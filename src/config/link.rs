@@ -67,7 +67,7 @@ fn read(section: &mut Section<'_>) -> Result<(InterfaceName, DataPlan), Reported
     let period_starts = section.optional("period_starts", |v| whole(v, &DAYS, "the day of the month"));
     if (&cap, &price) == (&Ok(None), &Ok(None)) {
         let complaint = Complaint::new("has neither data_cap nor cost_per_gb", "add data_cap = \"20G\"");
-        return Err(section.lacks(Absent::Either(["data_cap", "cost_per_gb"]), &complaint));
+        return Err(section.lacks(Absent::AnyOf(&["data_cap", "cost_per_gb"]), &complaint));
     }
     if let (Ok(None), Ok(Some(_))) = (&cap, &at_cap) {
         let complaint = Complaint::new("has no effect without data_cap", "add data_cap = \"20G\", or remove it");

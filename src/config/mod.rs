@@ -13,6 +13,7 @@
 
 mod bitrate;
 mod bytes;
+mod cautions;
 mod destination;
 mod duration;
 mod file;
@@ -27,6 +28,7 @@ mod network_input;
 mod network_settings;
 mod path;
 mod paths;
+mod ports;
 mod probe;
 mod probe_settings;
 pub mod profile;
@@ -39,6 +41,7 @@ mod report;
 mod secrets;
 mod section;
 mod selection;
+mod sender;
 mod settings;
 mod size;
 mod srt;
@@ -48,6 +51,8 @@ mod telemetry_settings;
 mod url;
 mod watch;
 
+#[cfg(test)]
+mod sender_tests;
 #[cfg(test)]
 mod tests;
 

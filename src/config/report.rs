@@ -92,8 +92,8 @@ pub(super) struct Problem {
 pub(super) enum Absent {
     /// This key of a section. Not told when the section has an unknown key that is probably meant to be it.
     Key(&'static str),
-    /// As [`Self::Key`], where either of two would do.
-    Either([&'static str; 2]),
+    /// As [`Self::Key`], where any of these would do.
+    AnyOf(&'static [&'static str]),
     /// Something that another line or the other file should have.
     Other,
 }
@@ -103,7 +103,7 @@ impl Absent {
     pub(super) fn would_be(self, key: &str) -> bool {
         match self {
             Self::Key(absent) => absent == key,
-            Self::Either(absent) => absent.contains(&key),
+            Self::AnyOf(absent) => absent.contains(&key),
             Self::Other => false,
         }
     }

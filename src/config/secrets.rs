@@ -1,4 +1,4 @@
-//! The secrets file: stream keys, passphrases and the webhook's address. No message repeats anything that stands in it.
+//! The secrets file: stream keys, passphrases, passwords and the webhook's address. No message repeats anything that stands in it.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub(super) enum Whose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Destination,
+    Input,
     Programme,
 }
 
@@ -31,6 +32,7 @@ impl Owner {
     const fn word(self) -> &'static str {
         match self {
             Self::Destination => "destination",
+            Self::Input => "input",
             Self::Programme => "programme",
         }
     }
@@ -38,6 +40,7 @@ impl Owner {
     const fn shape(self) -> &'static str {
         match self {
             Self::Destination => "write [destination.NAME] and below it key = \"…\"",
+            Self::Input => "write [input.NAME] and below it passphrase = \"…\", key = \"…\" or password = \"…\"",
             Self::Programme => "write [programme.NAME] and below it passphrase = \"…\"",
         }
     }
@@ -49,23 +52,42 @@ impl Owner {
                 let passphrase = section.required("passphrase", "passphrase = \"…\"", passphrase);
                 Found { passphrase: passphrase.map(Some).into(), ..Found::NOTHING }
             }
+            // Which of them is right depends on the input's kind, which stands in the main file.
+            Self::Input => {
+                let found = Found {
+                    key: section.optional("key", stream_key).into(),
+                    passphrase: section.optional("passphrase", passphrase).into(),
+                    password: section.optional("password", password).into(),
+                    ..Found::NOTHING
+                };
+                if found != Found::NOTHING {
+                    return found;
+                }
+                let complaint = Complaint::new(
+                    "has none of passphrase, key and password",
+                    "add passphrase = \"…\" for SRT, key = \"…\" for RTMP or password = \"…\" for RTSP",
+                );
+                section.lacks(Absent::AnyOf(&["key", "passphrase", "password"]), &complaint);
+                Found::WRONG
+            }
             // A stream key, a passphrase, or both.
             Self::Destination if written => {
                 let passphrase = section.optional("passphrase", passphrase).into();
                 let key = section.optional("key", stream_key).into();
-                Found { key, backup_key: section.optional("backup_key", stream_key).into(), passphrase }
+                let backup_key = section.optional("backup_key", stream_key).into();
+                Found { key, backup_key, passphrase, ..Found::NOTHING }
             }
             Self::Destination => {
                 let key = match section.optional("key", stream_key) {
                     Ok(None) => {
                         let complaint = Complaint::new("has no key", "add key = \"…\", or passphrase = \"…\" for SRT");
-                        Err(section.lacks(Absent::Either(["key", "passphrase"]), &complaint))
+                        Err(section.lacks(Absent::AnyOf(&["key", "passphrase"]), &complaint))
                     }
                     key => key,
                 };
                 section.pass_over(&["passphrase"]);
                 let backup_key = section.optional("backup_key", stream_key).into();
-                Found { key: key.into(), backup_key, passphrase: Key::Absent }
+                Found { key: key.into(), backup_key, ..Found::NOTHING }
             }
         }
     }
@@ -75,9 +97,11 @@ impl Owner {
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
     /// By the destination's name.
-    destinations: BTreeMap<String, Entry>,
+    destinations: Entries,
+    /// By the input's name; a box's.
+    inputs: Entries,
     /// By the programme's name; a relay's.
-    programmes: BTreeMap<String, Entry>,
+    programmes: Entries,
     /// Whether the whole text could be understood. If not, a key that seems absent is not a mistake of its own.
     complete: bool,
     pub(super) webhook: Option<Secret>,
@@ -89,7 +113,7 @@ struct Entry {
     found: Found,
 }
 
-/// What the secrets file says about one destination or programme.
+/// What the secrets file says about one destination, input or programme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// A stream key.
@@ -98,13 +122,17 @@ pub(super) struct Found {
     pub(super) backup_key: Key,
     /// What SRT is encrypted with.
     pub(super) passphrase: Key,
+    /// A user's, at a camera.
+    pub(super) password: Key,
 }
 
 impl Found {
     /// Nothing.
-    pub(super) const NOTHING: Self = Self { key: Key::Absent, backup_key: Key::Absent, passphrase: Key::Absent };
+    pub(super) const NOTHING: Self =
+        Self { key: Key::Absent, backup_key: Key::Absent, passphrase: Key::Absent, password: Key::Absent };
     /// Something may be there, but nobody can tell.
-    const WRONG: Self = Self { key: Key::Wrong, backup_key: Key::Wrong, passphrase: Key::Wrong };
+    pub(super) const WRONG: Self =
+        Self { key: Key::Wrong, backup_key: Key::Wrong, passphrase: Key::Wrong, password: Key::Wrong };
 }
 
 /// One secret.
@@ -136,6 +164,7 @@ impl Secrets {
         match of {
             Whose::Relay => secrets.programmes = secrets.entries(&mut root, Owner::Programme, report),
             Whose::Box => {
+                secrets.inputs = secrets.entries(&mut root, Owner::Input, report);
                 if let Ok(Some(mut alerts)) = root.table("alerts", "write [alerts] on a line of its own") {
                     secrets.webhook = alerts.optional("webhook", webhook).ok().flatten();
                     alerts.finish(report);
@@ -167,6 +196,10 @@ impl Secrets {
         self.find(&self.destinations, name)
     }
 
+    pub(super) fn input(&self, name: &str) -> Found {
+        self.find(&self.inputs, name)
+    }
+
     pub(super) fn programme(&self, name: &str) -> Found {
         self.find(&self.programmes, name)
     }
@@ -182,6 +215,11 @@ impl Secrets {
     /// Complains about secrets of destinations that do not exist.
     pub(super) fn compare_destinations(&self, names: &Names, report: &mut Report<'_>) {
         compare(&self.destinations, Owner::Destination, names, report);
+    }
+
+    /// Likewise of inputs.
+    pub(super) fn compare_inputs(&self, names: &Names, report: &mut Report<'_>) {
+        compare(&self.inputs, Owner::Input, names, report);
     }
 
     /// Likewise of programmes.
@@ -216,10 +254,24 @@ fn stream_key(value: &DeValue<'_>) -> Result<Secret, Complaint> {
     if key.contains("://") {
         return Err(Complaint::new(
             "looks like an address",
-            "paste the stream key alone; the address is the destination's url",
+            "paste the stream key alone; the address stands in the main file",
         ));
     }
     Ok(Secret::new(key))
+}
+
+fn password(value: &DeValue<'_>) -> Result<Secret, Complaint> {
+    let password = text(value)?;
+    if password.is_empty() {
+        return Err(Complaint::new("is empty", "write the user's password; give the camera one if it has none"));
+    }
+    if password.len() > 512 {
+        return Err(Complaint::new("is longer than 512 characters", "write the password alone"));
+    }
+    if password.chars().any(char::is_control) {
+        return Err(Complaint::new("contains a control character", "write it on one line"));
+    }
+    Ok(Secret::new(password))
 }
 
 fn webhook(value: &DeValue<'_>) -> Result<Secret, Complaint> {

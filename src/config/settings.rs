@@ -170,44 +170,6 @@ impl Settings {
         all
     }
 
-    /// What is allowed and will hardly do what was meant, in words.
-    pub fn cautions(&self) -> Vec<String> {
-        self.unprobed().into_iter().chain(self.unbound()).collect()
-    }
-
-    fn unprobed(&self) -> Option<String> {
-        let fails_over = |d: &&DestinationSettings| d.enabled && matches!(d.via, Via::Failover(_));
-        let id = &self.destinations.iter().find(fails_over)?.id;
-        let remedy = "name two servers or more as targets of [probe]";
-        match self.probe.targets.len() {
-            0 => Some(format!(
-                "destination \"{id}\" is to fail over, and nobody is asked whether its interfaces carry anything: a dead one is \
-                 left a second later, no session stands by, and one that was left is returned to only when the other fails; {remedy}"
-            )),
-            1 => Some(format!(
-                "destination \"{id}\" is to fail over, and only one server is asked whether its interfaces carry anything: when \
-                 that one is down, it is as if none were asked; {remedy}"
-            )),
-            _ => None,
-        }
-    }
-
-    /// Caps of links that no destination is bound to.
-    fn unbound(&self) -> impl Iterator<Item = String> {
-        let named = |link: &InterfaceName| {
-            let paths = self.srt_destinations.iter().flat_map(|d| d.links.paths());
-            self.destinations.iter().any(|d| d.via.interfaces().contains(link))
-                || paths.into_iter().any(|path| path.interface.as_ref() == Some(link))
-        };
-        let capped = self.plans.iter().filter(|(_, plan)| plan.cap.is_some()).map(|(link, _)| link);
-        capped.filter(move |link| !named(link)).map(|link| {
-            format!(
-                "link \"{link}\" has a data_cap, and no destination names that interface: what it carries is counted and told, \
-                 but nothing leaves it when the cap is reached; name it in a destination's interface, interfaces or paths"
-            )
-        })
-    }
-
     /// The rendition of that name.
     pub fn rendition(&self, id: &RenditionId) -> Option<&RenditionSettings> {
         self.renditions.iter().find(|r| &r.id == id)

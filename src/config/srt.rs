@@ -1,4 +1,4 @@
-//! The keys of a `[[destination]]` whose address begins with `srt://`.
+//! The keys of a `[[destination]]` whose address begins with `srt://`, some of which SRT inputs have too.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -66,7 +66,7 @@ pub(super) fn read(
     found: Result<Found, Reported>,
 ) -> Result<Srt, Reported> {
     let caller = section.or("mode", (), mode);
-    let latency = read_latency(section);
+    let latency = read_latency(section, USUAL_LATENCY);
     let written_id = section.optional("stream_id", stream_id);
     let key_length = section.optional("key_length", key_length);
     let overhead = section.or("overhead", USUAL_OVERHEAD, |v| whole(v, &OVERHEAD, "percent"));
@@ -78,7 +78,8 @@ pub(super) fn read(
     let links = read_links(section, address);
     let (id, encryption) = match found {
         Ok(found) => {
-            (combine_id(section, written_id, found.key), combine_encryption(section, key_length, found.passphrase))
+            let encryption = combine_encryption(section, "destination", key_length, found.passphrase);
+            (combine_id(section, written_id, found.key), encryption)
         }
         Err(Reported) => (Err(Reported), Err(Reported)),
     };
@@ -94,8 +95,8 @@ pub(super) fn read(
 }
 
 /// `latency`, or the usual one.
-pub(super) fn read_latency(section: &mut Section<'_>) -> Result<Duration, Reported> {
-    let latency = section.or("latency", USUAL_LATENCY, |v| duration::read(v, &LATENCY))?;
+pub(super) fn read_latency(section: &mut Section<'_>, usual: Duration) -> Result<Duration, Reported> {
+    let latency = section.or("latency", usual, |v| duration::read(v, &LATENCY))?;
     Ok(Duration::from_millis(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)))
 }
 
@@ -138,7 +139,8 @@ fn mode(value: &DeValue<'_>) -> Result<(), Complaint> {
     }
 }
 
-fn key_length(value: &DeValue<'_>) -> Result<KeyLength, Complaint> {
+/// Bits.
+pub(super) fn key_length(value: &DeValue<'_>) -> Result<KeyLength, Complaint> {
     match whole(value, &(0..=u32::MAX), "bits")? {
         128 => Ok(KeyLength::Aes128),
         192 => Ok(KeyLength::Aes192),
@@ -151,7 +153,7 @@ fn key_length(value: &DeValue<'_>) -> Result<KeyLength, Complaint> {
 }
 
 /// A key in the secrets file is the stream id as well: many services take it so.
-fn combine_id(
+pub(super) fn combine_id(
     section: &mut Section<'_>,
     written: Result<Option<Secret>, Reported>,
     key: Key,
@@ -168,8 +170,10 @@ fn combine_id(
     }
 }
 
-fn combine_encryption(
+/// `owner` is what the passphrase is to stand below.
+pub(super) fn combine_encryption(
     section: &mut Section<'_>,
+    owner: &str,
     key_length: Result<Option<KeyLength>, Reported>,
     passphrase: Key,
 ) -> Result<Option<Encryption>, Reported> {
@@ -182,7 +186,7 @@ fn combine_encryption(
         (Some(_), Key::Absent) => {
             let complaint = Complaint::new(
                 "has no effect without a passphrase",
-                "write passphrase = \"…\" below the destination in the secrets file, or remove it",
+                format!("write passphrase = \"…\" below the {owner} in the secrets file, or remove it"),
             );
             Err(section.complain("key_length", &complaint))
         }

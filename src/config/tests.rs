@@ -6,7 +6,7 @@ use super::*;
 use crate::events::Role;
 use crate::model::{AtCap, Codec, DataPlan, FrameRate, InputId, InterfaceName, ShowEnd, SoundExpected, TruthSettings};
 
-fn example() -> Settings {
+pub(super) fn example() -> Settings {
     let base = Path::new("/etc/holdfast");
     match parse(base, ("example.toml", EXAMPLE), Some(("example-secrets.toml", EXAMPLE_SECRETS))) {
         Ok(settings) => settings,
@@ -18,10 +18,10 @@ fn example() -> Settings {
 fn the_example_says_what_its_comments_say() {
     let settings = example();
     assert_eq!(settings.frame_rate, FrameRate::whole(30));
-    assert_eq!(settings.inputs.len(), 3);
-    assert_eq!(settings.inputs[1].source, Source::File { path: PathBuf::from("/etc/holdfast/film.mp4") });
+    assert_eq!(settings.inputs.len(), 6);
+    assert_eq!(settings.inputs[4].source, Source::File { path: PathBuf::from("/etc/holdfast/film.mp4") });
     assert_eq!(settings.inputs[0].truth, TruthSettings::CAPTURED, "the example shows the defaults");
-    assert_eq!(settings.inputs[1].truth, TruthSettings::DECODED);
+    assert_eq!(settings.inputs[4].truth, TruthSettings::DECODED);
     assert_eq!(settings.slate.image, Some(PathBuf::from("/etc/holdfast/slate.png")));
     let main = &settings.renditions[0];
     assert_eq!((main.codec, main.width, main.height, main.bitrate), (Codec::H264, 1280, 720, 4_000_000));
@@ -216,10 +216,11 @@ fn dishes_may_be_listed_and_a_temperature_has_its_unit() {
 }
 
 /// The roles whose hash changes when `change` is made to the example.
-fn told_of(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+pub(super) fn told_of(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
     let roles = [
         ("camera", Role::Encode(InputId::new("camera").unwrap())),
         ("film", Role::Encode(InputId::new("film").unwrap())),
+        ("van", Role::Encode(InputId::new("van").unwrap())),
         ("transmit", Role::Transmit),
         ("supervisor", Role::Supervisor),
     ];
@@ -237,11 +238,11 @@ fn every_interface_that_a_destination_names_is_known_once() {
 #[test]
 fn a_change_is_told_to_the_processes_that_depend_on_it_and_to_no_other() {
     assert_eq!(told_of(|_| ()), [""; 0]);
-    assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "transmit", "supervisor"]);
-    assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "transmit", "supervisor"]);
-    assert_eq!(told_of(|s| s.inputs[1].source = Source::Pattern { noise: false }), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.frame_rate = FrameRate::whole(25)), ["camera", "film", "van", "transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.renditions[1].bitrate += 1), ["camera", "film", "van", "transmit", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[4].source = Source::Pattern { noise: false }), ["film", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs[0].truth.frozen.after = None), ["camera", "supervisor"]);
-    assert_eq!(told_of(|s| s.inputs[1].truth.sound.silence_below -= 1), ["film", "supervisor"]);
+    assert_eq!(told_of(|s| s.inputs[4].truth.sound.silence_below -= 1), ["film", "supervisor"]);
     assert_eq!(told_of(|s| s.inputs.swap(1, 2)), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.slate.image = None), ["transmit", "supervisor"]);
     assert_eq!(told_of(|s| s.destinations[0].key = Secret::new("another")), ["transmit", "supervisor"]);

@@ -1,4 +1,4 @@
-//! Addresses of servers, of RTMP and SRT above all. Since operators paste stream keys into them, no message repeats one.
+//! Addresses of servers, of RTMP, SRT and RTSP above all. Since operators paste stream keys into them, no message repeats one.
 
 use super::report::Complaint;
 use super::settings::RtmpUrl;
@@ -6,6 +6,7 @@ use super::srt_settings::SrtAddress;
 
 const EXAMPLE: &str = "write it as rtmp://host/app or rtmps://host/app, without the stream key";
 const SRT_EXAMPLE: &str = "write it as srt://host:port";
+const RTSP_EXAMPLE: &str = "write it as rtsp://camera/stream";
 const SCHEMES: &str = "write it as rtmps://host/app, without the stream key, or as srt://host:port";
 const MOVE_THE_KEY: &str =
     "end the address at the application, as in rtmps://host/app, and put the key into the secrets file";
@@ -25,17 +26,17 @@ pub(super) fn is_srt(written: &str) -> bool {
 /// As [`read`] or [`read_srt`].
 pub(super) fn read_any(written: &str) -> Result<Url, Complaint> {
     if is_srt(written) {
-        return read_srt(written).map(Url::Srt);
+        return read_srt(written, "destination").map(Url::Srt);
     }
     read(written).map(Url::Rtmp)
 }
 
-/// `srt://host:port`.
-pub(super) fn read_srt(written: &str) -> Result<SrtAddress, Complaint> {
+/// `srt://host:port`; `owner` is what its secrets stand below.
+pub(super) fn read_srt(written: &str, owner: &str) -> Result<SrtAddress, Complaint> {
     let rest = written.split_once("://").map_or("", |(_, rest)| rest);
     let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if after.to_ascii_lowercase().contains("passphrase=") {
-        let remedy = "end it at the port, and write passphrase = \"…\" below the destination in the secrets file";
+        let remedy = format!("end it at the port, and write passphrase = \"…\" below the {owner} in the secrets file");
         return Err(Complaint::new("contains a passphrase", remedy));
     }
     if after.contains('?') {
@@ -83,6 +84,37 @@ pub(super) fn read(written: &str) -> Result<RtmpUrl, Complaint> {
         return Err(Complaint::new("seems to end in a stream key", MOVE_THE_KEY));
     }
     Ok(RtmpUrl { tls, host, port: port.unwrap_or(if tls { 443 } else { 1935 }), app: app.to_owned() })
+}
+
+/// `rtsp://host[:port][/path][?query]`, printable ASCII without spaces, at most 1024 characters; scheme and host in lower
+/// case. Cameras have their own ideas of a path, which is passed on as it is.
+pub(super) fn read_rtsp(written: &str) -> Result<String, Complaint> {
+    no_spaces(written, RTSP_EXAMPLE)?;
+    let (scheme, rest) = written.split_once("://").unwrap_or(("", written));
+    match scheme.to_ascii_lowercase().as_str() {
+        "rtsp" => {}
+        "rtsps" | "rtspu" => {
+            let problem = format!("begins with {}://, which is not supported", scheme.to_ascii_lowercase());
+            return Err(Complaint::new(problem, "write it as rtsp://, if the camera takes that too"));
+        }
+        _ => return Err(Complaint::new("does not begin with rtsp://", RTSP_EXAMPLE)),
+    }
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let credentials = || {
+        let remedy = "take it out: write user = \"…\" on a line of its own, and password = \"…\" below the input in the \
+                      secrets file";
+        Complaint::new("contains a user name or password", remedy)
+    };
+    if authority.contains('@') {
+        return Err(credentials());
+    }
+    // A password may have a slash in it, which ends the authority too early.
+    host_and_port(authority, RTSP_EXAMPLE, "write it as rtsp://[2001:db8::1]/stream")
+        .map_err(|complaint| if after.contains('@') { credentials() } else { complaint })?;
+    if after.contains('#') {
+        return Err(Complaint::new("contains #, which is no part of a stream's address", "end it before that"));
+    }
+    Ok(format!("rtsp://{}{after}", authority.to_ascii_lowercase()))
 }
 
 pub(super) fn no_spaces(written: &str, example: &str) -> Result<(), Complaint> {
@@ -163,7 +195,7 @@ fn has_key(host: &str, app: &str) -> bool {
 }
 
 /// `live_123456_…` (Twitch), `FB-123-0-…` (Facebook), `abcd-1234-…` (YouTube), or 20 mixed letters and digits.
-fn has_shape_of_key(part: &str) -> bool {
+pub(super) fn has_shape_of_key(part: &str) -> bool {
     let groups: Vec<&str> = part.split('-').collect();
     let youtube =
         groups.len() >= 4 && groups.iter().all(|g| g.len() == 4 && g.bytes().all(|b| b.is_ascii_alphanumeric()));
@@ -211,6 +243,34 @@ mod tests {
             let complaint = read(written).unwrap_err();
             assert_eq!(complaint.remedy, MOVE_THE_KEY, "{written}");
             assert!(!complaint.problem.contains("abcd") && !complaint.problem.contains("pass@"), "{complaint:?}");
+        }
+    }
+
+    #[test]
+    fn a_cameras_address_is_passed_on_as_it_was_written() {
+        for written in [
+            "rtsp://camera/stream",
+            "rtsp://192.0.2.9:554/cam/realmonitor?channel=1&subtype=0",
+            "rtsp://[2001:db8::1]:8554/Live",
+            "rtsp://camera",
+            "rtsp://camera?x=@1",
+        ] {
+            assert_eq!(read_rtsp(written).unwrap(), written);
+        }
+        assert_eq!(read_rtsp("RTSP://Camera.Local/Stream").unwrap(), "rtsp://camera.local/Stream");
+    }
+
+    #[test]
+    fn a_cameras_password_in_its_address_is_noticed_and_not_repeated() {
+        for written in ["rtsp://admin:geheim@camera/s", "rtsp://admin@camera", "rtsp://admin:ge/heim?x#@camera/s"] {
+            let complaint = read_rtsp(written).unwrap_err();
+            assert_eq!(complaint.problem, "contains a user name or password", "{written}");
+            assert!(!complaint.remedy.contains("heim") && !complaint.remedy.contains("admin"), "{complaint:?}");
+        }
+        for written in
+            ["camera/s", "rtsps://camera/s", "rtsp://", "rtsp://camera:x/s", "rtsp://camera/s#t", "rtsp://c d"]
+        {
+            assert!(read_rtsp(written).is_err(), "{written}");
         }
     }
 

@@ -279,7 +279,7 @@ pub(super) fn buttons(
             (None, None) => {
                 let complaint =
                     Complaint::new("has neither gpio nor key", "add gpio = \"GPIO17\" or key = \"KEY_PLAYPAUSE\"");
-                return Err(section.lacks(Absent::Either(["gpio", "key"]), &complaint));
+                return Err(section.lacks(Absent::AnyOf(&["gpio", "key"]), &complaint));
             }
         };
         Ok(Button { name, wired, fitted: fitted?, verified: verified? })
@@ -303,7 +303,7 @@ pub(super) fn leds(root: &mut Section<'_>, whole: Verified, report: &mut Report<
             (None, None) => {
                 let complaint =
                     Complaint::new("has neither kernel nor gpio", "add kernel = \"ACT\" or gpio = \"GPIO22\"");
-                return Err(section.lacks(Absent::Either(["kernel", "gpio"]), &complaint));
+                return Err(section.lacks(Absent::AnyOf(&["kernel", "gpio"]), &complaint));
             }
         };
         Ok(Led { name, wired, fitted: fitted?, verified: verified? })
