@@ -9,6 +9,7 @@
 pub mod arrival;
 pub mod clock;
 mod outlet;
+pub mod passing;
 pub mod srt;
 pub mod strand;
 mod teller;

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   Arrival ──► SenderClock (a track) ──► Feed ──► the worker
-//!      │                                   └─ since the last keyframe: for a worker that comes later
+//!      │              │                    └─ since the last keyframe: for a worker that comes later
+//!      │              └──► Passing ──► the switch, where the stream goes on air as it is
 //!      └──► NetworkJudge ──► Finding
 //! ```
 
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Network};
 use super::clock::SenderClock;
+use super::passing::{Passing, Verdict};
 use super::truth::NetworkJudge;
 use crate::events::InputSender;
-use crate::model::{AccessUnit, CodecConfig, Fault, Feed, Finding, Media, NetworkLimits, Track};
+use crate::model::{AccessUnit, CodecConfig, Duty, Fault, Feed, Finding, Media, NetworkLimits, Track};
 
 /// What is kept since the last keyframe: units, and bytes of them. A stream with longer groups makes a new worker wait.
 const MOST_UNITS: usize = 2000;
@@ -31,6 +33,30 @@ pub struct Strand {
     /// Since the last keyframe.
     group: Vec<Feed>,
     bytes: usize,
+    /// Where it may go on air as it is.
+    passing: Option<Passing>,
+    path: Path,
+    duty: Duty,
+}
+
+/// Over what its pictures and sound reach the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Its worker, which decodes and encodes them again.
+    Decoded,
+    /// None: they are what the renditions want. Its worker only watches.
+    AsItIs,
+}
+
+/// What follows from something that came.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// For the worker.
+    pub feeds: Vec<Feed>,
+    /// For the switch.
+    pub units: Vec<AccessUnit>,
+    /// The path is another from here on; why, for people.
+    pub path: Option<(Path, String)>,
 }
 
 /// Picture or sound.
@@ -50,7 +76,7 @@ enum Presence {
 
 impl Strand {
     /// Nobody has sent yet. What comes is due `cushion` after it could be there at the earliest.
-    pub fn new(cushion: Duration, limits: NetworkLimits) -> Self {
+    pub fn new(cushion: Duration, limits: NetworkLimits, passing: Option<Passing>) -> Self {
         let cushion = Media(i64::try_from(cushion.as_nanos()).unwrap_or(i64::MAX));
         let lane = || Lane { clock: SenderClock::new(Media::ZERO), offset: None, config: None };
         Self {
@@ -60,28 +86,46 @@ impl Strand {
             network: NetworkJudge::new(limits),
             group: Vec::new(),
             bytes: 0,
+            passing,
+            path: Path::Decoded,
+            duty: Duty::Warm,
         }
     }
 
-    /// What came at `now`, for the worker.
-    pub fn arrived(&mut self, arrival: Arrival, now: Media) -> Vec<Feed> {
+    /// What came at `now`.
+    pub fn arrived(&mut self, arrival: Arrival, now: Media) -> Followed {
         match arrival {
             Arrival::Began { from } => {
                 let before = self.end("another sender took over");
                 self.presence = Presence::Sender { from, since: now };
-                before
+                Followed { feeds: before, ..Followed::default() }
             }
             Arrival::Unit(unit) => self.unit(unit, now),
             Arrival::TimeBase => {
                 self.restart();
-                Vec::new()
+                Followed::default()
             }
             Arrival::Network(network) => {
                 self.network.hear(network);
-                Vec::new()
+                Followed::default()
             }
-            Arrival::Ended { why } => self.end(&why),
+            Arrival::Ended { why } => Followed { feeds: self.end(&why), ..Followed::default() },
         }
+    }
+
+    /// What the input is to be ready for.
+    pub fn set_duty(&mut self, duty: Duty) {
+        self.duty = duty;
+    }
+
+    /// What it was last told to be ready for.
+    pub fn duty(&self) -> Duty {
+        self.duty
+    }
+
+    /// Over what it reaches the switch.
+    pub fn path(&self) -> Path {
+        self.path
     }
 
     /// For a worker that has just come: what a decoder needs to be where the sender is.
@@ -118,7 +162,7 @@ impl Strand {
         })
     }
 
-    fn unit(&mut self, unit: AccessUnit, now: Media) -> Vec<Feed> {
+    fn unit(&mut self, unit: AccessUnit, now: Media) -> Followed {
         let mut feeds = Vec::new();
         let lane = &mut self.tracks[usize::from(unit.track == Track::Audio)];
         lane.offset = Some(lane.clock.arrived(unit.dts, now));
@@ -128,7 +172,10 @@ impl Strand {
             feeds.push(Feed::Format(unit.config.clone()));
         }
         // What comes later than the other track is what the other has to wait for.
-        let offset = self.tracks.iter().filter_map(|lane| lane.offset).max().unwrap_or_default() + self.cushion;
+        let arrival = self.tracks.iter().filter_map(|lane| lane.offset).max().unwrap_or_default();
+        // What is not decoded need not wait.
+        let (units, path) = self.pass(AccessUnit { pts: unit.pts + arrival, dts: unit.dts + arrival, ..unit.clone() });
+        let offset = arrival + self.cushion;
         let AccessUnit { track, key, pts, dts, payload, .. } = unit;
         let size = payload.len();
         let feed = Feed::Unit { track, key, pts: pts + offset, dts: dts + offset, payload };
@@ -144,7 +191,27 @@ impl Strand {
             }
         }
         feeds.push(feed);
-        feeds
+        Followed { feeds, units, path }
+    }
+
+    /// As it is, where it is what is wanted. Its path changes on air only where it must: pictures that are decoded are due later.
+    fn pass(&mut self, unit: AccessUnit) -> (Vec<AccessUnit>, Option<(Path, String)>) {
+        let Some(passing) = &mut self.passing else { return (Vec::new(), None) };
+        let units = passing.unit(unit);
+        let before = self.path;
+        let news = match (passing.verdict(), before) {
+            (Verdict::Passes, Path::Decoded) if self.duty != Duty::OnAir => {
+                self.path = Path::AsItIs;
+                Some((Path::AsItIs, "it is what the rendition wants, and goes on air as it is".to_owned()))
+            }
+            (Verdict::Differs(why), Path::AsItIs) => {
+                self.path = Path::Decoded;
+                Some((Path::Decoded, format!("it is decoded and encoded again from here on: {why}")))
+            }
+            (Verdict::Differs(_) | Verdict::Passes | Verdict::Unknown, _) => None,
+        };
+        let is_wanted = self.duty == Duty::OnAir && before == Path::AsItIs;
+        (if is_wanted { units } else { Vec::new() }, news)
     }
 
     fn end(&mut self, why: &str) -> Vec<Feed> {
@@ -162,6 +229,9 @@ impl Strand {
             lane.clock.restart();
             lane.offset = None;
         }
+        if let Some(passing) = &mut self.passing {
+            passing.restart();
+        }
         self.forget_group();
     }
 
@@ -172,113 +242,4 @@ impl Strand {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::model::{AudioFormat, Codec, FrameRate, InputId, RenditionId, TrackFormat, VideoFormat};
-
-    fn ms(ms: i64) -> Media {
-        Media::from_millis(ms)
-    }
-
-    fn unit(track: Track, at: i64, key: bool, record: u8) -> Arrival {
-        let (codec, format) = match track {
-            Track::Video => {
-                (Codec::H264, TrackFormat::Video(VideoFormat { width: 640, height: 360, rate: FrameRate::whole(30) }))
-            }
-            Track::Audio => (Codec::Aac, TrackFormat::Audio(AudioFormat { rate: 48_000, channels: 2, samples: 1024 })),
-        };
-        let config = CodecConfig { codec, record: Bytes::from(vec![record]), format, bitrate: 0 };
-        Arrival::Unit(AccessUnit {
-            input: InputId::new("cam").unwrap(),
-            rendition: RenditionId::new("cam").unwrap(),
-            track,
-            pts: ms(at),
-            dts: ms(at),
-            key,
-            config: Arc::new(config),
-            payload: Bytes::from_static(b"unit"),
-        })
-    }
-
-    fn strand() -> Strand {
-        let mut strand = Strand::new(Duration::from_millis(200), NetworkLimits::USUAL);
-        assert!(strand.finding().unwrap().evidence.contains("nobody has sent"));
-        assert!(strand.arrived(Arrival::Began { from: "a camera".into() }, ms(1000)).is_empty());
-        strand
-    }
-
-    fn times(feeds: &[Feed]) -> Vec<(bool, Media)> {
-        let time = |feed: &Feed| match feed {
-            Feed::Unit { track, pts, .. } => Some((*track == Track::Video, *pts)),
-            Feed::Format(_) | Feed::End { .. } => None,
-        };
-        feeds.iter().filter_map(time).collect()
-    }
-
-    #[test]
-    fn units_are_due_a_cushion_after_the_later_of_both_tracks() {
-        let mut strand = strand();
-        let first = strand.arrived(unit(Track::Video, 50_000, true, 1), ms(1000));
-        assert!(matches!(&first[..], [Feed::Format(config), Feed::Unit { .. }] if config.codec == Codec::H264));
-        assert_eq!(times(&first), [(true, ms(1200))]);
-        // The sound that belongs to it comes 80 ms later.
-        let sound = strand.arrived(unit(Track::Audio, 50_000, true, 1), ms(1080));
-        assert_eq!(times(&sound), [(false, ms(1280))]);
-        let next = strand.arrived(unit(Track::Video, 50_100, false, 1), ms(1100));
-        assert_eq!((next.len(), times(&next)[0].1), (1, ms(1380)), "the picture waits for the sound");
-        assert_eq!(strand.finding(), None);
-    }
-
-    #[test]
-    fn a_worker_that_comes_later_begins_with_the_last_keyframe() {
-        let mut strand = strand();
-        assert!(strand.catch_up().is_empty());
-        for n in 0..10 {
-            strand.arrived(unit(Track::Video, n * 33, n == 0 || n == 6, 1), ms(1000 + n * 33));
-            strand.arrived(unit(Track::Audio, n * 33, true, 1), ms(1000 + n * 33));
-        }
-        let feeds = strand.catch_up();
-        assert!(matches!(&feeds[..2], [Feed::Format(_), Feed::Format(_)]));
-        assert!(matches!(&feeds[2], Feed::Unit { key: true, track: Track::Video, .. }));
-        assert_eq!(times(&feeds).len(), 8);
-        assert!(times(&feeds).iter().all(|(_, pts)| *pts >= ms(1000 + 6 * 33)));
-    }
-
-    #[test]
-    fn another_configuration_is_told_and_what_was_before_it_is_forgotten() {
-        let mut strand = strand();
-        strand.arrived(unit(Track::Video, 0, true, 1), ms(1000));
-        let changed = strand.arrived(unit(Track::Video, 33, true, 2), ms(1033));
-        assert!(matches!(&changed[..], [Feed::Format(_), Feed::Unit { .. }]));
-        assert_eq!(times(&strand.catch_up()).len(), 1);
-    }
-
-    #[test]
-    fn a_sender_that_is_gone_is_told_once_and_the_next_has_a_time_of_its_own() {
-        let mut strand = strand();
-        strand.arrived(unit(Track::Video, 9_000_000, true, 1), ms(1000));
-        assert_eq!(strand.sender(ms(3500)).unwrap().for_s, 2);
-        let ended = strand.arrived(Arrival::Ended { why: "it hung up".into() }, ms(4000));
-        assert_eq!(ended, [Feed::End { reason: "the sender is gone: it hung up".into() }]);
-        assert!(strand.arrived(Arrival::Ended { why: "again".into() }, ms(4000)).is_empty());
-        assert_eq!(strand.finding().unwrap().evidence, "there is no sender: again");
-        assert!(strand.catch_up().is_empty() && strand.sender(ms(4000)).is_none());
-        strand.arrived(Arrival::Began { from: "another".into() }, ms(5000));
-        let first = strand.arrived(unit(Track::Video, 7, true, 1), ms(6000));
-        assert_eq!((first.len(), times(&first)[0].1), (2, ms(6200)), "its format is told again");
-        strand.arrived(Arrival::TimeBase, ms(6000));
-        assert_eq!(times(&strand.arrived(unit(Track::Video, 800_000, true, 1), ms(7000))), [(true, ms(7200))]);
-    }
-
-    #[test]
-    fn a_group_without_end_is_not_kept() {
-        let mut strand = strand();
-        for n in 0..5000 {
-            strand.arrived(unit(Track::Video, n * 33, n == 0, 1), ms(1000 + n * 33));
-        }
-        assert!(strand.catch_up().is_empty());
-    }
-}
+mod tests;

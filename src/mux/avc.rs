@@ -56,6 +56,28 @@ pub struct Sps {
     pub width: u32,
     /// Pixels down after cropping, 1–16384.
     pub height: u32,
+    /// What its colours mean.
+    pub colour: Colour,
+}
+
+/// What the colours of a picture mean (§E.2.1); 2 stands for: nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// `video_full_range_flag`.
+    pub full_range: bool,
+    /// `colour_primaries`; 1 is BT.709.
+    pub primaries: u8,
+    /// `transfer_characteristics`; 1 is BT.709.
+    pub transfer: u8,
+    /// `matrix_coefficients`; 1 is BT.709.
+    pub matrix: u8,
+}
+
+impl Default for Colour {
+    /// Nothing is said, and the range is limited.
+    fn default() -> Self {
+        Self { full_range: false, primaries: 2, transfer: 2, matrix: 2 }
+    }
 }
 
 /// Parses a sequence parameter set NAL unit, its header byte included.
@@ -117,7 +139,32 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
     let window = crop_window(&mut bits)?;
     let width = window.across(columns * 16, unit_x, WHAT)?;
     let height = window.down(rows * 16 * fields, unit_y * fields, WHAT)?;
-    Ok(Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height })
+    // Usability information that breaks off says nothing; the picture is decoded without it.
+    let colour = parse_colour(&mut bits).unwrap_or_default();
+    Ok(Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour })
+}
+
+/// The beginning of `vui_parameters` (§E.1.1), up to the colours.
+fn parse_colour(bits: &mut Bits<'_>) -> Result<Colour, MuxError> {
+    const EXTENDED_SAR: u8 = 255;
+    let mut colour = Colour::default();
+    if !bits.flag()? {
+        return Ok(colour);
+    }
+    if bits.flag()? && bits.u8()? == EXTENDED_SAR {
+        bits.skip(32)?;
+    }
+    if bits.flag()? {
+        bits.skip(1)?; // overscan_appropriate_flag
+    }
+    if bits.flag()? {
+        bits.skip(3)?; // video_format
+        colour.full_range = bits.flag()?;
+        if bits.flag()? {
+            (colour.primaries, colour.transfer, colour.matrix) = (bits.u8()?, bits.u8()?, bits.u8()?);
+        }
+    }
+    Ok(colour)
 }
 
 /// `pic_parameter_set_id` of a picture parameter set NAL unit, 0–255 (§7.3.2.2).
@@ -269,6 +316,7 @@ mod tests {
         let sps = parse_sps(&real_sps()).unwrap();
         assert_eq!((sps.width, sps.height), (80, 50));
         assert_eq!((sps.id, sps.chroma, sps.luma_bits, sps.chroma_bits), (0, 1, 8, 8));
+        assert_eq!(sps.colour, Colour::default(), "it says nothing about its colours");
     }
 
     #[test]
@@ -282,11 +330,14 @@ mod tests {
         bits += &(ue(0) + &ue(0) + &ue(4) + &ue(4) + "0"); // order count type 0, 4 reference frames
         bits += &(ue(119) + &ue(33) + "0" + "1" + "1"); // 120 by 34 field macroblocks, interlaced
         bits += &("1".to_owned() + &ue(0) + &ue(0) + &ue(0) + &ue(2)); // cropped by 2 units of 4 lines below
+        bits += &("1".to_owned() + "1" + "11111111" + &"0".repeat(32) + "0"); // VUI, a sample aspect ratio of its own
+        bits += &("1".to_owned() + "101" + "1" + "1" + "00001001" + "00010000" + "00001001"); // full range, BT.2020 and PQ
         bits += "01000000";
         let bytes: Vec<u8> =
             bits.as_bytes().chunks_exact(8).map(|c| c.iter().fold(0, |n, b| n << 1 | (b - b'0'))).collect();
         let sps = parse_sps(&bytes).unwrap();
         assert_eq!((sps.profile, sps.level, sps.width, sps.height), (100, 40, 1920, 1080));
+        assert_eq!(sps.colour, Colour { full_range: true, primaries: 9, transfer: 16, matrix: 9 });
     }
 
     #[test]

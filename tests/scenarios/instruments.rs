@@ -31,7 +31,19 @@ pub fn numbered(dir: &std::path::Path, frames: u64, between: u8) -> std::path::P
         .args(["-f", "rawvideo", "-pix_fmt", "gray", "-s", &format!("{w}x{h}"), "-r", "30", "-i"])
         .arg(&raw)
         .args(["-f", "lavfi", "-i", "sine=440:sample_rate=48000", "-shortest", "-ac", "2", "-c:a", "aac"])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", &between.to_string(), "-g", "30", "-pix_fmt", "yuv420p", "-y"])
+        .args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-bf",
+            &between.to_string(),
+            "-g",
+            "30",
+            "-pix_fmt",
+            "yuv420p",
+            "-y",
+        ])
         .arg(&clip)
         .status()
         .unwrap();

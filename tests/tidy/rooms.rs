@@ -159,6 +159,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/progress.rs",
     "src/ingest/arrival.rs",
     "src/ingest/clock.rs",
+    "src/ingest/passing.rs",
     "src/ingest/srt/admission.rs",
     "src/ingest/srt/status.rs",
     "src/ingest/strand.rs",

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use holdfast::clock;
 use holdfast::config::{InputSettings, NetworkInput, Sender, Settings, Source};
+use holdfast::encode::protocol::Gate;
 use holdfast::events::{InputSender, InputSnapshot};
 use holdfast::ingest::arrival::Arrival;
+use holdfast::ingest::passing::{Passing, Wanted};
 use holdfast::ingest::srt;
-use holdfast::ingest::strand::Strand;
-use holdfast::model::{Condition, Feed, Finding, InputId, Media, NetworkLimits};
+use holdfast::ingest::strand::{Followed, Path, Strand};
+use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, NetworkLimits, VideoFormat};
 use holdfast::output::EventSink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,6 +23,7 @@ const OF_ONE: usize = 256;
 /// One input.
 struct Inlet {
     settings: NetworkInput,
+    wanted: Option<Wanted>,
     strand: Strand,
     session: JoinHandle<()>,
     passing: JoinHandle<()>,
@@ -49,17 +52,19 @@ impl Inlets {
 
     /// Begins, ends and leaves alone what these settings ask for.
     pub(crate) fn apply(&mut self, settings: &Settings) {
-        let wanted: BTreeMap<&InputId, &NetworkInput> = settings.inputs.iter().filter_map(network).collect();
-        self.inlets.retain(|input, inlet| wanted.get(input).is_some_and(|settings| **settings == inlet.settings));
-        for (input, settings) in wanted {
+        let all: BTreeMap<&InputId, &NetworkInput> = settings.inputs.iter().filter_map(network).collect();
+        self.inlets.retain(|input, inlet| {
+            all.get(input).is_some_and(|own| **own == inlet.settings && wanted(settings, input, own) == inlet.wanted)
+        });
+        for (input, own) in all {
             if !self.inlets.contains_key(input) {
-                let inlet = self.begin(input, settings);
+                let inlet = self.begin(input, own, wanted(settings, input, own));
                 self.inlets.insert(input.clone(), inlet);
             }
         }
     }
 
-    fn begin(&self, input: &InputId, settings: &NetworkInput) -> Inlet {
+    fn begin(&self, input: &InputId, settings: &NetworkInput, wanted: Option<Wanted>) -> Inlet {
         let (out, mut arrivals) = mpsc::channel(OF_ONE);
         let (id, events) = (input.clone(), self.events.clone());
         let session = match settings.sender.clone() {
@@ -74,14 +79,36 @@ impl Inlets {
                 }
             }
         });
-        let strand = Strand::new(settings.cushion, NetworkLimits::USUAL);
-        Inlet { settings: settings.clone(), strand, session, passing }
+        let strand = Strand::new(settings.cushion, NetworkLimits::USUAL, wanted.clone().map(Passing::new));
+        Inlet { settings: settings.clone(), wanted, strand, session, passing }
     }
 
-    /// What came over the network, for the worker.
-    pub(crate) fn arrived(&mut self, input: &InputId, arrival: Arrival) -> Vec<Feed> {
-        let Some(inlet) = self.inlets.get_mut(input) else { return Vec::new() };
+    /// What follows from what came over the network.
+    pub(crate) fn arrived(&mut self, input: &InputId, arrival: Arrival) -> Followed {
+        let Some(inlet) = self.inlets.get_mut(input) else { return Followed::default() };
         inlet.strand.arrived(arrival, clock::media())
+    }
+
+    /// What the gate of an input's worker has to be for its duty: one that goes on air as it is has no need of its encoders.
+    pub(crate) fn gate(&mut self, input: &InputId, duty: Duty) -> Gate {
+        if let Some(inlet) = self.inlets.get_mut(input) {
+            inlet.strand.set_duty(duty);
+        }
+        match (self.path(input), duty) {
+            (Path::Decoded, Duty::OnAir) => Gate::Open,
+            (Path::AsItIs, _) | (Path::Decoded, Duty::Warm) => Gate::Closed,
+        }
+    }
+
+    /// The gate after its path has changed.
+    pub(crate) fn gate_now(&mut self, input: &InputId) -> Gate {
+        let duty = self.inlets.get(input).map_or(Duty::Warm, |inlet| inlet.strand.duty());
+        self.gate(input, duty)
+    }
+
+    /// Over what an input reaches the switch.
+    pub(crate) fn path(&self, input: &InputId) -> Path {
+        self.inlets.get(input).map_or(Path::Decoded, |inlet| inlet.strand.path())
     }
 
     /// For a worker that has just come.
@@ -115,6 +142,19 @@ fn network(input: &InputSettings) -> Option<(&InputId, &NetworkInput)> {
         Source::Network(network) => Some((&input.id, network)),
         Source::V4l2 { .. } | Source::File { .. } | Source::Pattern { .. } => None,
     }
+}
+
+/// What a stream has to be to go on air as it is: the one rendition there is.
+fn wanted(settings: &Settings, input: &InputId, own: &NetworkInput) -> Option<Wanted> {
+    let [rendition] = &settings.renditions[..] else { return None };
+    own.pass_through.then(|| Wanted {
+        input: input.clone(),
+        rendition: rendition.id.clone(),
+        codec: rendition.codec,
+        picture: VideoFormat { width: rendition.width, height: rendition.height, rate: settings.frame_rate },
+        sound: rendition.audio.rendition(),
+        sound_codec: rendition.audio.codec,
+    })
 }
 
 fn with(condition: &Condition, finding: Finding) -> Condition {

@@ -20,8 +20,9 @@ use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
 use holdfast::ingest::arrival::Arrival;
+use holdfast::ingest::strand::{Followed, Path};
 use holdfast::link;
-use holdfast::model::{Condition, Duty, Feed, InputId, Manual, Track};
+use holdfast::model::{Condition, Feed, InputId, Manual, Track};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -223,10 +224,7 @@ impl Plane {
 
     fn pass_on(&mut self, wishes: Vec<KeyframeWish>) {
         for (input, duty) in self.programme.take_duties() {
-            let gate = match duty {
-                Duty::OnAir => Gate::Open,
-                Duty::Warm => Gate::Closed,
-            };
+            let gate = self.inlets.gate(&input, duty);
             self.set_gate(&input, gate);
         }
         for KeyframeWish { input, rendition } in wishes {
@@ -280,8 +278,10 @@ impl Plane {
                 self.say(EventKind::InputChanged, Severity::Info, input.as_str(), text);
             }
             FromIntake::Unit { connection, unit } => {
-                // An older connection of the same input may still have units in the inbox.
-                if self.workers.get(&unit.input).is_some_and(|w| w.connection == connection) {
+                // An older connection of the same input may still have units in the inbox. And where a sender's stream goes on
+                // air as it is, its worker's sound is nobody's.
+                let is_its = self.workers.get(&unit.input).is_some_and(|w| w.connection == connection);
+                if is_its && self.inlets.path(&unit.input) == Path::Decoded {
                     self.switch_input(Input::Unit(unit));
                 }
             }
@@ -326,8 +326,16 @@ impl Plane {
     /// A sender over a network delivers, comes or goes.
     fn arrived(&mut self, input: &InputId, arrival: Arrival) {
         let is_unit = matches!(arrival, Arrival::Unit(_));
-        let feeds = self.inlets.arrived(input, arrival);
+        let Followed { feeds, units, path } = self.inlets.arrived(input, arrival);
         self.feed(input, feeds);
+        for unit in units {
+            self.switch_input(Input::Unit(unit));
+        }
+        if let Some((_, why)) = path {
+            let gate = self.inlets.gate_now(input);
+            self.set_gate(input, gate);
+            self.say(EventKind::InputChanged, Severity::Info, input.as_str(), why);
+        }
         if !is_unit {
             self.judge(input);
         }
