@@ -225,4 +225,4 @@ const fn sound_grid(codec: Codec) -> AudioGrid {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::ingest) mod tests;

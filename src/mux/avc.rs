@@ -316,7 +316,7 @@ mod tests {
         let sps = parse_sps(&real_sps()).unwrap();
         assert_eq!((sps.width, sps.height), (80, 50));
         assert_eq!((sps.id, sps.chroma, sps.luma_bits, sps.chroma_bits), (0, 1, 8, 8));
-        assert_eq!(sps.colour, Colour::default(), "it says nothing about its colours");
+        assert_eq!(sps.colour, Colour { full_range: false, primaries: 6, transfer: 6, matrix: 6 }, "SMPTE 170M");
     }
 
     #[test]

@@ -136,11 +136,15 @@ fn a_sender_over_srt_is_shown_frame_by_frame_and_gives_way_when_it_or_its_worker
     remote.rig.wait_for_source(&live("spare"));
     assert!(left.reason.contains(Fault::Stalled.words()) || left.reason.contains("network"), "{}", left.reason);
     drop(first);
+    // Nobody is let in while the first may come back.
+    remote.rig.wait_event(before, "the sender to be given up", |e| e.kind == EventKind::SenderGone);
     let _second = remote.send("second", &to);
     let back = remote.rig.wait_switched(before, "remote");
     let spared = (back.mono - left.mono).to_ticks(1000);
     println!("    back after {spared} ms: {}", back.reason);
     assert!(spared >= 2000, "trusted again after {spared} ms, with a probation of 2 s");
+    let hung = |e: &Event| e.reason.contains("hang") || e.reason.contains("no sign of work");
+    assert!(!remote.rig.events().iter().any(hung), "a worker without a sender was taken for one that hangs");
     remote.rig.let_pass(4);
     let gone = remote.rig.events().iter().filter(|e| e.kind == EventKind::SenderGone).count();
     assert_eq!(gone, 1, "it is told once that a sender was gone");

@@ -31,15 +31,16 @@ pub(super) struct Progress {
 
 #[derive(Clone, Copy, Debug)]
 struct Life {
-    /// Fed without an answer since then.
-    waiting_since: Option<Media>,
+    /// Fed without an answer since then, and last then. Encoders keep a picture or two in hand: where the source has ended,
+    /// nobody waits for those.
+    waiting: Option<(Media, Media)>,
     answered: bool,
 }
 
 impl Progress {
     /// `streams` encoders and a grid thread that begin at `now`.
     pub(super) fn new(streams: usize, now: Media) -> Self {
-        let streams = vec![Life { waiting_since: None, answered: false }; streams];
+        let streams = vec![Life { waiting: None, answered: false }; streams];
         Self { grid_seen: now, streams, silence: ENCODER_SILENCE }
     }
 
@@ -47,8 +48,9 @@ impl Progress {
     pub(super) fn grid_reported(&mut self, fed: &[u64], now: Media) {
         self.grid_seen = now;
         for (life, fed) in self.streams.iter_mut().zip(fed) {
-            if *fed > 0 && life.waiting_since.is_none() {
-                life.waiting_since = Some(now);
+            if *fed > 0 {
+                let since = life.waiting.map_or(now, |(since, _)| since);
+                life.waiting = Some((since, now));
             }
         }
     }
@@ -59,13 +61,13 @@ impl Progress {
             Gate::Open => ENCODER_SILENCE,
             Gate::Closed => STANDBY_SILENCE,
         };
-        self.streams.iter_mut().for_each(|life| life.waiting_since = None);
+        self.streams.iter_mut().for_each(|life| life.waiting = None);
     }
 
     /// Encoder `stream` gave a unit.
     pub(super) fn unit_made(&mut self, stream: u16) {
         if let Some(life) = self.streams.get_mut(usize::from(stream)) {
-            *life = Life { waiting_since: None, answered: true };
+            *life = Life { waiting: None, answered: true };
         }
     }
 
@@ -76,7 +78,9 @@ impl Progress {
         }
         (0..).zip(&self.streams).find_map(|(i, life)| {
             let patience = if life.answered { self.silence } else { FIRST_UNIT };
-            (now - life.waiting_since? > patience).then_some(Stuck::Encoder(i))
+            let (since, last) = life.waiting?;
+            let is_fed_on = (last - since) + (last - since) > patience;
+            (is_fed_on && now - since > patience).then_some(Stuck::Encoder(i))
         })
     }
 }
@@ -126,6 +130,23 @@ mod tests {
         assert_eq!(progress.stuck(ms(10_400)), None, "what it owes from before is forgiven");
         progress.grid_reported(&[3], ms(11_001));
         assert_eq!(progress.stuck(ms(11_001)), Some(Stuck::Encoder(0)));
+    }
+
+    #[test]
+    fn the_last_pictures_of_a_source_that_has_ended_are_not_waited_for() {
+        for gate in [Gate::Open, Gate::Closed] {
+            let mut progress = Progress::new(1, ms(0));
+            progress.gate(gate);
+            for at in (0..5000).step_by(100) {
+                progress.grid_reported(&[u64::from(gate == Gate::Open || at % 1000 == 0)], ms(at));
+                progress.unit_made(0);
+            }
+            progress.grid_reported(&[1], ms(5000));
+            for at in (5100..60_000).step_by(100) {
+                progress.grid_reported(&[0], ms(at));
+                assert_eq!(progress.stuck(ms(at)), None, "{at} ms");
+            }
+        }
     }
 
     #[test]

@@ -2,14 +2,35 @@
 
 use super::*;
 use crate::model::{AudioFormat, FrameRate};
-use crate::mux::fixtures;
+use crate::mux::avc::{PPS, SPS, build_avcc};
+use crate::mux::nal::ParameterSets;
 
 const RATE: FrameRate = FrameRate::whole(30);
 const GRID: VideoGrid = VideoGrid(RATE);
 
+/// The configuration record of a Baseline stream of 80x50 that says nothing about its colours.
+pub(in crate::ingest) fn record() -> bytes::Bytes {
+    let ue = |value: u32| {
+        let bits = format!("{:b}", value + 1);
+        "0".repeat(bits.len() - 1) + &bits
+    };
+    let mut bits = String::from("01100111") + "01000010" + "11000000" + "00011110"; // SPS, Baseline, level 3.0
+    bits += &(ue(0) + &ue(0) + &ue(2) + &ue(1) + "0"); // order count type 2, one reference frame
+    bits += &(ue(4) + &ue(3) + "1" + "1"); // 5 by 4 macroblocks, progressive
+    bits += &("1".to_owned() + &ue(0) + &ue(0) + &ue(0) + &ue(7)); // cropped by 7 units of 2 lines below
+    bits += "01"; // no VUI, and the end
+    bits += &"0".repeat(bits.len().next_multiple_of(8) - bits.len());
+    let byte = |bits: &[u8]| bits.iter().fold(0, |n, bit| n << 1 | (bit - b'0'));
+    let sps: Vec<u8> = bits.as_bytes().chunks_exact(8).map(byte).collect();
+    let mut sets = ParameterSets::default();
+    sets.insert(SPS, 0, &sps).unwrap();
+    sets.insert(PPS, 0, &[0x68, 0xce, 0x38, 0x80]).unwrap();
+    build_avcc(&sets).unwrap().0
+}
+
 fn config() -> CodecConfig {
-    let config = fixtures::canonical(Codec::H264)[0].config.clone();
-    CodecConfig { format: TrackFormat::Video(VideoFormat { width: 80, height: 50, rate: RATE }), ..(*config).clone() }
+    let format = TrackFormat::Video(VideoFormat { width: 80, height: 50, rate: RATE });
+    CodecConfig { codec: Codec::H264, record: record(), format, bitrate: 0 }
 }
 
 fn wanted() -> Wanted {

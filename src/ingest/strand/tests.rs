@@ -110,10 +110,9 @@ fn a_group_without_end_is_not_kept() {
 #[test]
 fn what_is_as_it_is_wanted_goes_past_the_worker_while_it_is_on_air_and_until_it_differs() {
     use crate::ingest::passing::Wanted;
-    use crate::mux::fixtures;
 
     let picture = VideoFormat { width: 80, height: 50, rate: FrameRate::whole(30) };
-    let record = fixtures::canonical(Codec::H264)[0].config.record.clone();
+    let record = crate::ingest::passing::tests::record();
     let wanted = Wanted {
         input: InputId::new("cam").unwrap(),
         rendition: RenditionId::new("main").unwrap(),
