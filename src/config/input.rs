@@ -147,7 +147,8 @@ fn read(
             for key in keys_of_kinds() {
                 section.pass_over(&[key]);
             }
-            sender::refuse_secrets(section, "passphrase");
+            let remedy = "move it to the secrets file, below [input.NAME]";
+            section.refuse(&sender::SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
             watch::pass_over(section);
             (Err(Reported), Err(Reported))
         }

@@ -33,7 +33,8 @@ const TRANSPORTS: [(&str, RtspTransport); 2] = [("tcp", RtspTransport::Tcp), ("u
 const TRANSPORT_ALIASES: [(&str, &str); 3] = [("interleaved", "tcp"), ("rtp", "udp"), ("unicast", "udp")];
 
 /// Names under which people keep secrets.
-const SECRET_NAMES: [&str; 7] = ["key", "stream_key", "streamkey", "stream-key", "passphrase", "password", "secret"];
+pub(super) const SECRET_NAMES: [&str; 7] =
+    ["key", "stream_key", "streamkey", "stream-key", "passphrase", "password", "secret"];
 
 /// What else people call a user.
 const USER_NAMES: [&str; 2] = ["username", "login"];
@@ -121,7 +122,8 @@ pub(super) fn read(
     kept: Kept<'_>,
     ports: &mut Ports,
 ) -> Result<NetworkInput, Reported> {
-    refuse_secrets(section, by.secret());
+    let remedy = format!("move it to the secrets file: [input.NAME] and below it {} = \"…\"", by.secret());
+    section.refuse(&SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
     let sender = match by {
         By::Srt => read_srt(section, kept, ports).map(Sender::Srt),
         By::Rtmp => read_rtmp(section, kept, ports).map(Sender::Rtmp),
@@ -130,12 +132,6 @@ pub(super) fn read(
     let cushion = section.or("cushion", by.cushion(), |v| duration::read(v, &CUSHION));
     let pass_through = section.or("pass_through", false, boolean);
     Ok(NetworkInput { sender: sender?, cushion: cushion?, pass_through: pass_through? })
-}
-
-/// Refuses secrets that stand in the main file; `secret` is what the secrets file calls them.
-pub(super) fn refuse_secrets(section: &mut Section<'_>, secret: &str) {
-    let remedy = format!("move it to the secrets file: [input.NAME] and below it {secret} = \"…\"");
-    section.refuse(&SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
 }
 
 fn read_srt(section: &mut Section<'_>, kept: Kept<'_>, ports: &mut Ports) -> Result<SrtInput, Reported> {
