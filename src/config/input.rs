@@ -141,7 +141,7 @@ fn read(
     let (source, truth) = match section.required("kind", example, read_kind) {
         Ok(kind) => {
             refuse_others(section, kind);
-            read_source(section, kind, base, kept, taken)
+            read_source(section, kind, base, &kept, taken)
         }
         Err(Reported) => {
             for key in keys_of_kinds() {
@@ -171,7 +171,7 @@ fn read_source(
     section: &mut Section<'_>,
     kind: Kind,
     base: &Path,
-    kept: Kept<'_>,
+    kept: &Kept<'_>,
     taken: &mut Taken<'_>,
 ) -> (Result<Source, Reported>, Result<TruthSettings, Reported>) {
     let none_kept = match kind {
