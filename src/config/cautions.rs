@@ -72,7 +72,7 @@ impl Settings {
             let (one, other) = differing?;
             Some(format!(
                 "input \"{id}\" has pass_through, and renditions \"{one}\" and \"{other}\" differ: no stream is both of them, so one \
-                 at least is encoded all the same; keep one rendition, or remove pass_through"
+                 at least is encoded all the same; keep one rendition if nothing is to be"
             ))
         })
     }

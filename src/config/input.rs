@@ -141,13 +141,14 @@ fn read(
     let (source, truth) = match section.required("kind", example, read_kind) {
         Ok(kind) => {
             refuse_others(section, kind);
-            read_source(section, kind, base, kept, taken)
+            read_source(section, kind, base, &kept, taken)
         }
         Err(Reported) => {
             for key in keys_of_kinds() {
                 section.pass_over(&[key]);
             }
-            sender::refuse_secrets(section, "passphrase");
+            let remedy = "move it to the secrets file, below [input.NAME]";
+            section.refuse(&sender::SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
             watch::pass_over(section);
             (Err(Reported), Err(Reported))
         }
@@ -170,7 +171,7 @@ fn read_source(
     section: &mut Section<'_>,
     kind: Kind,
     base: &Path,
-    kept: Kept<'_>,
+    kept: &Kept<'_>,
     taken: &mut Taken<'_>,
 ) -> (Result<Source, Reported>, Result<TruthSettings, Reported>) {
     let none_kept = match kind {

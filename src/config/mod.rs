@@ -6,10 +6,11 @@
 //!  secrets.toml ──┘  srt recording telemetry …     └─► Settings (all legal), hashed per process
 //! ```
 //!
-//! `file` and the modules named after the parts of the file know TOML; those named after a kind of value know how people
-//! write it; `settings` knows what a box can be, `relay_settings` what a relay can, whose file is made of the same parts
-//! (`relay`); [`profile`] knows boards, in files of their own. [`EXAMPLE`] and [`EXAMPLE_RELAY`] show every key. *Invariant:* a [`Settings`] or [`RelaySettings`] value is
-//! always complete and consistent; there is no separate validation step, and an unknown key is an error.
+//! `file` and the modules named after the parts of the file know TOML (`sender`: an input that comes over a network); those
+//! named after a kind of value know how people write it; `settings` and its like know what a box can be, `cautions` what it had
+//! better not be, `relay_settings` what a relay can, whose file is made of the same parts (`relay`); [`profile`] knows boards,
+//! in files of their own. [`EXAMPLE`] and [`EXAMPLE_RELAY`] show every key. *Invariant:* a [`Settings`] or [`RelaySettings`]
+//! value is always complete and consistent; there is no separate validation step, and an unknown key is an error.
 
 mod bitrate;
 mod bytes;

@@ -33,7 +33,8 @@ const TRANSPORTS: [(&str, RtspTransport); 2] = [("tcp", RtspTransport::Tcp), ("u
 const TRANSPORT_ALIASES: [(&str, &str); 3] = [("interleaved", "tcp"), ("rtp", "udp"), ("unicast", "udp")];
 
 /// Names under which people keep secrets.
-const SECRET_NAMES: [&str; 7] = ["key", "stream_key", "streamkey", "stream-key", "passphrase", "password", "secret"];
+pub(super) const SECRET_NAMES: [&str; 7] =
+    ["key", "stream_key", "streamkey", "stream-key", "passphrase", "password", "secret"];
 
 /// What else people call a user.
 const USER_NAMES: [&str; 2] = ["username", "login"];
@@ -118,10 +119,11 @@ impl Kept<'_> {
 pub(super) fn read(
     section: &mut Section<'_>,
     by: By,
-    kept: Kept<'_>,
+    kept: &Kept<'_>,
     ports: &mut Ports,
 ) -> Result<NetworkInput, Reported> {
-    refuse_secrets(section, by.secret());
+    let remedy = format!("move it to the secrets file: [input.NAME] and below it {} = \"…\"", by.secret());
+    section.refuse(&SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
     let sender = match by {
         By::Srt => read_srt(section, kept, ports).map(Sender::Srt),
         By::Rtmp => read_rtmp(section, kept, ports).map(Sender::Rtmp),
@@ -132,13 +134,7 @@ pub(super) fn read(
     Ok(NetworkInput { sender: sender?, cushion: cushion?, pass_through: pass_through? })
 }
 
-/// Refuses secrets that stand in the main file; `secret` is what the secrets file calls them.
-pub(super) fn refuse_secrets(section: &mut Section<'_>, secret: &str) {
-    let remedy = format!("move it to the secrets file: [input.NAME] and below it {secret} = \"…\"");
-    section.refuse(&SECRET_NAMES, &Complaint::new("does not belong in this file", remedy));
-}
-
-fn read_srt(section: &mut Section<'_>, kept: Kept<'_>, ports: &mut Ports) -> Result<SrtInput, Reported> {
+fn read_srt(section: &mut Section<'_>, kept: &Kept<'_>, ports: &mut Ports) -> Result<SrtInput, Reported> {
     let call = read_call(section, ports);
     let written_id = section.optional("stream_id", srt::stream_id);
     let latency = srt::read_latency(section, USUAL_LATENCY);
@@ -148,11 +144,11 @@ fn read_srt(section: &mut Section<'_>, kept: Kept<'_>, ports: &mut Ports) -> Res
     section.refuse(&["mode"], &Complaint::new("is said by other keys", remedy));
     let others = kept.refuse_others(section, "srt", &["key", "passphrase"]);
     let encryption = match (&call, others) {
-        (Ok(SrtCall::Listen(_)), Ok(())) => of_callers(section, &kept, key_length, open),
-        (Ok(SrtCall::To(_)), Ok(())) => of_called(section, &kept, key_length, open),
+        (Ok(SrtCall::Listen(_)), Ok(())) => of_callers(section, kept, key_length, open),
+        (Ok(SrtCall::To(_)), Ok(())) => of_called(section, kept, key_length, open),
         (Err(Reported), _) | (_, Err(Reported)) => Err(Reported),
     };
-    let stream_id = srt::combine_id(section, written_id, kept.found.key);
+    let stream_id = srt::combine_id(section, written_id, kept.found.key.clone());
     Ok(SrtInput { call: call?, stream_id: stream_id?, encryption: encryption?, latency: latency? })
 }
 
@@ -217,7 +213,7 @@ fn of_called(
     encryption
 }
 
-fn read_rtmp(section: &mut Section<'_>, kept: Kept<'_>, ports: &mut Ports) -> Result<RtmpInput, Reported> {
+fn read_rtmp(section: &mut Section<'_>, kept: &Kept<'_>, ports: &mut Ports) -> Result<RtmpInput, Reported> {
     let example = format!("listen = \"{RTMP_LISTEN}\"");
     let listen = section
         .required("listen", &example, |v| listening(v, RTMP_LISTEN))
@@ -226,13 +222,13 @@ fn read_rtmp(section: &mut Section<'_>, kept: Kept<'_>, ports: &mut Ports) -> Re
     let open = section.or("open", false, boolean);
     let others = kept.refuse_others(section, "rtmp", &["key"]);
     let key = match open {
-        Ok(open) if others.is_ok() => admitted(section, &kept, "key", open, &kept.found.key),
+        Ok(open) if others.is_ok() => admitted(section, kept, "key", open, &kept.found.key),
         Ok(_) | Err(Reported) => Err(Reported),
     };
     Ok(RtmpInput { listen: listen?, app: app?, key: key? })
 }
 
-fn read_rtsp(section: &mut Section<'_>, kept: Kept<'_>) -> Result<RtspInput, Reported> {
+fn read_rtsp(section: &mut Section<'_>, kept: &Kept<'_>) -> Result<RtspInput, Reported> {
     let url = section.required("url", "url = \"rtsp://camera/stream\"", |v| url::read_rtsp(text(v)?));
     let user = section.optional("user", user);
     let is_misnamed = USER_NAMES.iter().any(|name| section.has(name));

@@ -30,10 +30,9 @@ fn refusal(keys: &str, secrets: &str) -> String {
 }
 
 fn of_example(at: usize) -> NetworkInput {
-    match example().inputs[at].source.clone() {
-        Source::Network(network) => network,
-        other => panic!("{other:?}"),
-    }
+    let source = example().inputs[at].source.clone();
+    let Source::Network(network) = source else { panic!("{source:?}") };
+    network
 }
 
 #[test]
@@ -210,10 +209,13 @@ fn a_change_at_a_sender_is_told_to_the_data_plane_and_not_to_the_worker() {
 fn who_lets_anybody_send_is_warned() {
     let mut settings = example();
     assert_eq!(settings.cautions(), Vec::<String>::new(), "each has its secret");
-    let open = |settings: &mut Settings, at: usize| match &mut settings.inputs[at].source {
-        Source::Network(NetworkInput { sender: Sender::Srt(srt), .. }) => srt.encryption = None,
-        Source::Network(NetworkInput { sender: Sender::Rtmp(rtmp), .. }) => rtmp.key = None,
-        other => panic!("{other:?}"),
+    let open = |settings: &mut Settings, at: usize| {
+        let Source::Network(network) = &mut settings.inputs[at].source else { panic!() };
+        match &mut network.sender {
+            Sender::Srt(srt) => srt.encryption = None,
+            Sender::Rtmp(rtmp) => rtmp.key = None,
+            Sender::Rtsp(_) => panic!("nobody sends to it"),
+        }
     };
     open(&mut settings, 1);
     open(&mut settings, 2);
