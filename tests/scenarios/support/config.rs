@@ -71,7 +71,7 @@ impl Configuration {
 
     /// A section of the secrets file, whole.
     pub fn secret(mut self, text: &str) -> Self {
-        write!(self.secrets, "{text}\n").expect("a string takes text");
+        writeln!(self.secrets, "{text}").expect("a string takes text");
         self
     }
 
