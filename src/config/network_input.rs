@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::settings::Secret;
 use super::srt_settings::{Encryption, SrtAddress};
+use crate::model::NetworkLimits;
 
 /// A sender over a network, and what becomes of its stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct NetworkInput {
     pub cushion: Duration,
     /// Whether a stream that is as the renditions want it goes on air as it is, without being encoded again.
     pub pass_through: bool,
+    /// When its network is a fault of the input's.
+    pub limits: NetworkLimits,
 }
 
 /// The ways in.

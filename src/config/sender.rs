@@ -14,7 +14,7 @@ use super::secrets::{Found, Key};
 use super::section::{Section, boolean, choice, text, text_like};
 use super::settings::Secret;
 use super::srt_settings::{Encryption, KeyLength, SrtAddress};
-use super::{duration, srt, url};
+use super::{duration, srt, url, watch};
 
 /// Where SRT senders usually call, and publishers over RTMP.
 const SRT_LISTEN: &str = "[::]:9100";
@@ -51,11 +51,26 @@ impl By {
     /// The keys that such an input has beside those of every input.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Srt => {
-                &["listen", "url", "stream_id", "latency", "key_length", "open", "mode", "cushion", "pass_through"]
+            Self::Srt => &[
+                "listen",
+                "url",
+                "stream_id",
+                "latency",
+                "key_length",
+                "open",
+                "mode",
+                "cushion",
+                "pass_through",
+                "loss_above",
+                "rtt_above",
+                "rate_below",
+            ],
+            Self::Rtmp => {
+                &["listen", "app", "open", "cushion", "pass_through", "loss_above", "rtt_above", "rate_below"]
             }
-            Self::Rtmp => &["listen", "app", "open", "cushion", "pass_through"],
-            Self::Rtsp => &["url", "user", "transport", "cushion", "pass_through"],
+            Self::Rtsp => {
+                &["url", "user", "transport", "cushion", "pass_through", "loss_above", "rtt_above", "rate_below"]
+            }
         }
     }
 
@@ -131,7 +146,8 @@ pub(super) fn read(
     };
     let cushion = section.or("cushion", by.cushion(), |v| duration::read(v, &CUSHION));
     let pass_through = section.or("pass_through", false, boolean);
-    Ok(NetworkInput { sender: sender?, cushion: cushion?, pass_through: pass_through? })
+    let limits = watch::read_network(section);
+    Ok(NetworkInput { sender: sender?, cushion: cushion?, pass_through: pass_through?, limits: limits? })
 }
 
 fn read_srt(section: &mut Section<'_>, kept: &Kept<'_>, ports: &mut Ports) -> Result<SrtInput, Reported> {

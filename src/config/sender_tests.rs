@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tests::{example, told_of};
 use super::*;
-use crate::model::{KeyLength, SoundExpected, TruthSettings};
+use crate::model::{KeyLength, NetworkLimits, SoundExpected, TruthSettings};
 
 const REST: &str = "[[rendition]]\nname='m'\ncodec='h264'\nsize='640x360'\nbitrate='1M'\n";
 
@@ -22,6 +22,20 @@ fn network(keys: &str, secrets: &str) -> NetworkInput {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_counts_as_a_fault_of_the_network_can_be_said_or_left_out() {
+    let of = |keys: &str| network(&format!("kind = 'srt'\nlisten = '[::]:9100'\nopen = true\n{keys}"), "").limits;
+    assert_eq!(of(""), NetworkLimits::USUAL);
+    let limits = of("loss_above = 10\nrtt_above = '250ms'\nrate_below = 50");
+    assert_eq!(limits, NetworkLimits { loss: Some(0.1), rtt: Some(Duration::from_millis(250)), rate: Some(0.5) });
+    let never = of("loss_above = 'never'\nrtt_above = 'never'\nrate_below = 'never'");
+    assert_eq!(never, NetworkLimits { loss: None, rtt: None, rate: None });
+    let said = refusal("kind = 'rtsp'\nurl = 'rtsp://a/b'\nloss_above = 0", "");
+    assert!(said.contains("write a whole number from 1 to 50, percent of the packets, or \"never\""), "{said}");
+    let said = refusal("kind = 'pattern'\nrate_below = 30", "");
+    assert!(said.contains("means nothing for kind \"pattern\""), "{said}");
 }
 
 /// What is said about a mistake.

@@ -1,5 +1,5 @@
 //! What of an `[[input]]` is watched, and for how long something must be wrong: `frozen_after`, `black_after`,
-//! `silent_after`, `silence_below`.
+//! `silent_after`, `silence_below`; and of the network before one: `loss_above`, `rtt_above`, `rate_below`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::duration;
-use super::quantity::whole_signed;
+use super::quantity::{whole, whole_signed};
 use super::report::{Complaint, Reported};
 use super::section::Section;
-use crate::model::{SoundExpected, TruthSettings};
+use crate::model::{NetworkLimits, SoundExpected, TruthSettings};
 
 /// Of the picture.
 const PICTURE: [&str; 2] = ["frozen_after", "black_after"];
@@ -21,6 +21,9 @@ const FROZEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from
 const BLACK: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
 const SILENT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 const SILENCE: RangeInclusive<i32> = -90..=-20;
+const LOSS: RangeInclusive<u32> = 1..=50;
+const RTT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(10);
+const RATE: RangeInclusive<u32> = 5..=90;
 
 /// The keys, with the kind's own settings where they are left out.
 pub(super) fn read(
@@ -45,6 +48,15 @@ pub(super) fn read(
     Ok(truth)
 }
 
+/// The keys of the network before an input.
+pub(super) fn read_network(section: &mut Section<'_>) -> Result<NetworkLimits, Reported> {
+    let usual = NetworkLimits::USUAL;
+    let loss = section.or("loss_above", usual.loss, |v| read_percent(v, &LOSS, "percent of the packets"));
+    let rtt = section.or("rtt_above", usual.rtt, |v| read_after(v, &RTT));
+    let rate = section.or("rate_below", usual.rate, |v| read_percent(v, &RATE, "percent of what it was before"));
+    Ok(NetworkLimits { loss: loss?, rtt: rtt?, rate: rate? })
+}
+
 /// For a kind with which nothing can go wrong.
 pub(super) fn refuse(section: &mut Section<'_>, complaint: &Complaint) {
     section.refuse(&PICTURE, complaint);
@@ -55,6 +67,15 @@ pub(super) fn refuse(section: &mut Section<'_>, complaint: &Complaint) {
 pub(super) fn pass_over(section: &mut Section<'_>) {
     section.pass_over(&PICTURE);
     section.pass_over(&SOUND);
+}
+
+/// A part, in percent, or `"never"`.
+fn read_percent(value: &DeValue<'_>, range: &RangeInclusive<u32>, of: &str) -> Result<Option<f32>, Complaint> {
+    if value.as_str() == Some("never") {
+        return Ok(None);
+    }
+    let read = whole(value, range, of).map(|percent| Some(percent as f32 / 100.0));
+    read.map_err(|Complaint { problem, remedy }| Complaint::new(problem, format!("{remedy}, or \"never\"")))
 }
 
 /// A time, or `"never"`.

@@ -10,7 +10,7 @@ use holdfast::ingest::arrival::Arrival;
 use holdfast::ingest::passing::{Passing, Wanted};
 use holdfast::ingest::srt;
 use holdfast::ingest::strand::{Followed, Path, Strand};
-use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, NetworkLimits, VideoFormat};
+use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, VideoFormat};
 use holdfast::output::EventSink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -79,7 +79,7 @@ impl Inlets {
                 }
             }
         });
-        let strand = Strand::new(settings.cushion, NetworkLimits::USUAL, wanted.clone().map(Passing::new));
+        let strand = Strand::new(settings.cushion, settings.limits.clone(), wanted.clone().map(Passing::new));
         Inlet { settings: settings.clone(), wanted, strand, session, passing }
     }
 
