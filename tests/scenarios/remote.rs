@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use holdfast::events::{BoxSnapshot, Command, Event, EventKind, InputSender};
 use holdfast::model::Fault;
+use holdfast::netem::emulator::{Cable, Emulator, Wiring};
+use holdfast::netem::{Conditions, Loss};
 use nix::sys::signal::Signal;
 
 use crate::faults::{FPS, assert_unbroken};
@@ -31,13 +33,18 @@ struct Remote {
 
 impl Remote {
     fn on_air(name: &'static str, input: &str, secrets: &str) -> Self {
+        Self::on_air_with(name, input, secrets, ("640x360", 2))
+    }
+
+    /// With a rendition of that size, and a film of 320x180 with so many pictures between two that do not look ahead.
+    fn on_air_with(name: &'static str, input: &str, secrets: &str, (size, between): (&str, u8)) -> Self {
         let mut rig = Rig::new(name);
-        let film = numbered(rig.dir(), 1800, 2);
+        let film = numbered(rig.dir(), 1800, between);
         let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
         let configuration = Configuration::new(FPS)
             .add("input", "remote", &format!("{input}\nhold_off = \"500ms\"\nprobation = \"2s\""))
             .add("input", "spare", "kind = \"pattern\"")
-            .rendition("main", "h264", "640x360", "700k", "aac")
+            .rendition("main", "h264", size, "700k", "aac")
             .destination("pyav", "main", &pyav.url())
             .secret(secrets);
         rig.configure(&configuration);
@@ -175,4 +182,68 @@ fn a_sender_that_listens_is_called_until_it_answers_and_again_when_it_is_gone() 
     remote.rig.wait_switched(before, "remote");
     remote.rig.let_pass(4);
     is_whole("srt, called", &shown(&remote.end()), 2, 60);
+}
+
+/// How many pictures the worker of the remote input has encoded for the programme.
+fn encoded(rig: &Rig) -> u64 {
+    let workers = rig.status().expect("holdfastd answers").workers;
+    let remote = workers.into_iter().filter(|w| w.input.as_str() == "remote");
+    remote.flat_map(|w| w.streams).filter(|s| s.rendition.as_str() == "main").map(|s| s.encoded).sum()
+}
+
+#[test]
+fn a_stream_that_is_as_the_rendition_wants_it_goes_on_air_without_being_encoded_again() {
+    let port = free_port();
+    let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nopen = true\npass_through = true");
+    let remote = Remote::on_air_with("remote-pass", &input, "", ("320x180", 0));
+    let to = format!("srt://127.0.0.1:{port}?pkt_size=1316");
+    let _sender = remote.send("sender", &["-f", "mpegts", &to]);
+    let told = |what: &'static str| move |e: &Event| e.subject == "remote" && e.reason.contains(what);
+    println!("    {}", remote.rig.wait_event(0, "it to match", told("goes on air as it is")).reason);
+    remote.rig.wait_switched(0, "remote");
+    remote.rig.let_pass(6);
+    assert_eq!(encoded(&remote.rig), 0, "it was encoded again");
+    // A change by hand and back: the switch waits for the film's next keyframe, and shows the other until then.
+    for choice in ["spare", "remote"] {
+        let before = remote.rig.events().len();
+        assert!(remote.rig.holdfast(&["choose", choice]).status.success());
+        remote.rig.wait_switched(before, choice);
+        remote.rig.let_pass(3);
+    }
+    assert_eq!(encoded(&remote.rig), 0, "it was encoded again");
+    let recording = remote.end();
+    is_whole("passed through", &shown(&recording), 2, 60);
+}
+
+#[test]
+fn loss_that_is_repaired_costs_no_frame_and_loss_that_is_not_is_a_fault_of_the_input() {
+    let port = free_port();
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let target = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let way = Conditions { loss: Loss::Random(0.05), ..Conditions::delayed(std::time::Duration::from_millis(15)) };
+    let cable = Cable::new("way", way, Wiring::Udp { listen, target, from: None });
+    let mut network = Emulator::start(vec![cable], 7).expect("loopback");
+    let at = network.address("way").expect("it listens");
+    let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nopen = true\nlatency = \"400ms\"");
+    let remote = Remote::on_air("remote-loss", &input, "");
+    let _sender = remote.send("sender", &["-f", "mpegts", &format!("srt://{at}?pkt_size=1316&latency=400000")]);
+    remote.rig.wait_switched(0, "remote");
+    remote.rig.let_pass(8);
+    println!("    5 %: {:?}", remote.sender().expect("somebody sends"));
+    let before = remote.rig.events().len();
+    network.order("way loss 60").expect("the emulator obeys");
+    let told = remote.rig.wait_event(before, "the loss to be told", |e| {
+        e.kind == EventKind::InputCondition && e.reason.contains("network")
+    });
+    println!("    60 %: {}", told.reason);
+    println!("    {}", remote.left(before).reason);
+    remote.rig.wait_for_source(&live("spare"));
+    network.order("way loss 0").expect("the emulator obeys");
+    remote.rig.wait_switched(before, "remote");
+    remote.rig.let_pass(4);
+    let shown = shown(&remote.end());
+    println!("    {shown:?}");
+    let first = shown.first().expect("the film was shown");
+    assert!(first.frames >= 180, "too short: {first}");
+    record("remote-loss", &[("frames_at_5_percent_and_until_it_was_left", first.to_string())]);
 }
