@@ -1,7 +1,7 @@
 //! From the table to a GStreamer element that is ready to be linked.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, mpsc};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -32,13 +32,40 @@ pub struct BuiltEncoder {
     pub left_out: Vec<&'static str>,
     entry: &'static Element,
     wishes: Arc<Wishes>,
+    heeded: Option<mpsc::Receiver<Heeded>>,
 }
+
+/// A wish that was passed on to the element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heeded {
+    /// The time of the picture that entered next.
+    pub pts: gst::ClockTime,
+    /// What it was.
+    pub what: Wish,
+}
+
+/// What is asked of a running encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A keyframe.
+    Keyframe,
+    /// Another bit rate.
+    Bitrate,
+}
+
+/// Wishes that were passed on and not looked at yet; more are not kept.
+const HEEDED: usize = 64;
 
 impl BuiltEncoder {
     /// Asks for another bit rate, bit/s, while running, from any thread. Takes effect within the next frames; see
     /// [`table::Change`] for what it does to the stream and how often it is worth doing.
     pub fn set_bitrate(&self, bps: u32) {
         self.wishes.bitrate.store(bps, Ordering::Relaxed);
+    }
+
+    /// What was passed on to the element so far and will be, as it happens. Whoever asks first gets it.
+    pub fn take_heeded(&mut self) -> Option<mpsc::Receiver<Heeded>> {
+        self.heeded.take()
     }
 
     /// A means of asking it for keyframes, from any thread.
@@ -75,23 +102,33 @@ struct Wishes {
 }
 
 /// Takes up what is wished, before each picture. Does not keep the element alive.
-fn heed(wishes: Arc<Wishes>, element: &gst::Element, entry: &'static Element, job: VideoJob) {
+fn heed(wishes: Arc<Wishes>, element: &gst::Element, entry: &'static Element, job: VideoJob) -> mpsc::Receiver<Heeded> {
+    let (heeded, told) = mpsc::sync_channel(HEEDED);
     wishes.in_force.store(job.bitrate, Ordering::Relaxed);
-    let Some(pad) = element.static_pad("sink") else { return };
+    let Some(pad) = element.static_pad("sink") else { return told };
     let element = element.downgrade();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let tell = |what| {
+            if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
+                // Nobody may be listening.
+                let _ = heeded.try_send(Heeded { pts, what });
+            }
+        };
         let (bitrate, keyframe) =
             (wishes.bitrate.swap(0, Ordering::Relaxed), wishes.keyframe.swap(false, Ordering::Relaxed));
         if let Some(element) = element.upgrade() {
             if bitrate > 0 && wishes.in_force.swap(bitrate, Ordering::Relaxed) != bitrate {
                 change_bitrate(&element, entry, &VideoJob { bitrate, ..job });
+                tell(Wish::Bitrate);
             }
             if keyframe {
                 force_keyframe(&element, entry, &job);
+                tell(Wish::Keyframe);
             }
         }
         gst::PadProbeReturn::Ok
     });
+    told
 }
 
 fn change_bitrate(element: &gst::Element, entry: &Element, job: &VideoJob) {
@@ -215,9 +252,10 @@ fn built(
         .field("colorimetry", "bt709")
         .build();
     let wishes = Arc::new(Wishes::default());
-    heed(wishes.clone(), &element, entry, *job);
+    let heeded = Some(heed(wishes.clone(), &element, entry, *job));
     BuiltEncoder {
         element,
+        heeded,
         left_out,
         factory: entry.factory.to_owned(),
         family: family.clone(),

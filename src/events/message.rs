@@ -100,6 +100,16 @@ pub enum ChildCommand {
         /// What is expected of it.
         expected: Expected,
     },
+    /// Data plane: what the machine's heat leaves of every bit rate. Told again with each look at the machine while it takes any;
+    /// forgotten when it is not.
+    Ceiling {
+        /// In thousandths of what was configured; 1000 is all of it.
+        permille: u32,
+        /// Milliseconds from now after which this is not believed any more; the receiver has a limit of its own.
+        for_ms: u64,
+        /// Why, in words.
+        because: String,
+    },
     /// End cleanly and exit 0.
     Stop,
 }

@@ -20,8 +20,9 @@ pub use message::{
     CHILD_PROTOCOL, CONTROL_PROTOCOL, ChildCommand, ChildMessage, Command, ControlReply, ControlRequest, Expected, Role,
 };
 pub use snapshot::{
-    BoxSnapshot, ChildSnapshot, ChildState, InputSender, InputSnapshot, InputStanding, OutputSnapshot, OutputState,
-    PlaneSnapshot, RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
+    BoxSnapshot, ChildSnapshot, ChildState, HeatCeiling, InputSender, InputSnapshot, InputStanding, OutputSnapshot,
+    OutputState, PlaneSnapshot, RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport,
+    WorkerStream,
 };
 pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};
 pub use telemetry::{

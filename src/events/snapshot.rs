@@ -201,6 +201,21 @@ pub struct RenditionSnapshot {
     /// Bit/s of the picture that its encoder is asked for, where that is less than was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowered: Option<u32>,
+    /// What keeps it from more, in words; only with `lowered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered_because: Option<String>,
+    /// What the machine's heat leaves of what was configured, while it takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heat: Option<HeatCeiling>,
+}
+
+/// What the machine's heat leaves of a bit rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeatCeiling {
+    /// Bit/s.
+    pub bitrate: u32,
+    /// Why, in words.
+    pub because: String,
 }
 
 /// How a destination is. Three words, never mixed: *connected* is a session, *acknowledged* is bytes the far end
@@ -328,4 +343,16 @@ pub struct WorkerStream {
     pub overflowed: u64,
     /// Milliseconds from grid time to encoded unit, latest.
     pub latency_ms: u32,
+    /// Milliseconds of pictures that wait for the encoder; one that keeps up has none or one waiting.
+    #[serde(default)]
+    pub waiting_ms: u32,
+    /// Pictures left out because it could not keep up.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Changes of bit rate that it has taken while it ran.
+    #[serde(default)]
+    pub bitrate_changes: u64,
+    /// Keyframes that came of them: off the cadence, asked for by nobody.
+    #[serde(default)]
+    pub keyframes_by_bitrate: u64,
 }

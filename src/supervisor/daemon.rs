@@ -4,6 +4,7 @@ mod configuration;
 mod orders;
 mod tables;
 mod telemetry;
+mod warmth;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -108,6 +109,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         log: EventLog::start(log_path.clone()).map_err(|e| format!("{}: {e}", log_path.display()))?,
         alerts: Alerts::default(),
         telemetry: telemetry::Telemetry::start(&settings),
+        warmth: warmth::Warmth::new(&settings),
         tables: tables::RoutingTables::default(),
         webhook: None,
         webhook_troubles,
@@ -214,6 +216,7 @@ struct Daemon {
     history: VecDeque<Event>,
     alerts: Alerts,
     telemetry: telemetry::Telemetry,
+    warmth: warmth::Warmth,
     tables: tables::RoutingTables,
     webhook: Option<Webhook>,
     webhook_troubles: mpsc::Sender<String>,
@@ -274,6 +277,7 @@ impl Daemon {
                     self.plane = Some(plane);
                 }
                 ChildMessage::Worker(report) => {
+                    self.hear_worker(&report);
                     self.workers.retain(|w| w.input != report.input);
                     self.workers.push(report);
                     self.workers.sort_by(|a, b| a.input.cmp(&b.input));

@@ -442,6 +442,8 @@ impl Stream {
             late,
             bitrate,
             lowered: None,
+            lowered_because: None,
+            heat: None,
         }
     }
 

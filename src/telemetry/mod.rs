@@ -22,6 +22,8 @@
 //! | news: too hot | at the limit for 10 s | 60 s at least 5 °C below it |
 //! | news: supply, disk, SIM | at once | 60 s without; a disk 10 % above its limit |
 //!
+//! What the machine's heat leaves of the bit rates is decided in the room `encode`, from the same readings.
+//!
 //! *Invariant:* nothing here decides about a link. A hint expires by itself [`crate::link::health::HINT_MOST`] after the
 //! reading that it rests on, and a source that hangs holds up neither another source nor holdfastd.
 

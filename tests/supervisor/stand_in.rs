@@ -157,7 +157,8 @@ async fn live(paths: &Paths, role: Role) {
                 | ChildCommand::RetryNow { .. }
                 | ChildCommand::ForceKeyframe { .. }
                 | ChildCommand::SetBitrate { .. }
-                | ChildCommand::Choose { .. } => {}
+                | ChildCommand::Choose { .. }
+                | ChildCommand::Ceiling { .. } => {}
                 ChildCommand::Hint { link, expected } => {
                     let said = serde_json::to_string(&expected).unwrap();
                     fs::write(paths.runtime.join(format!("hint-{link}")), said).unwrap();

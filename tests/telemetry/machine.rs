@@ -8,7 +8,7 @@ use holdfast::telemetry::machine::read;
 
 use crate::watching::{Watching, nothing};
 
-fn file(root: &Path, path: &str, text: &str) {
+pub fn file(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, format!("{text}\n")).unwrap();

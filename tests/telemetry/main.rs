@@ -6,6 +6,7 @@
 
 mod dishes;
 mod fake_dish;
+mod heat;
 mod machine;
 mod mock;
 mod modems;

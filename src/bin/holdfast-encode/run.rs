@@ -103,7 +103,8 @@ async fn pass_on(
                 | ChildCommand::ForceKeyframe { .. }
                 | ChildCommand::SetBitrate { .. }
                 | ChildCommand::Choose { .. }
-                | ChildCommand::Hint { .. } => false,
+                | ChildCommand::Hint { .. }
+                | ChildCommand::Ceiling { .. } => false,
             },
         };
         // The worker is already ending when it takes no more commands.

@@ -1,15 +1,17 @@
-//! The bit rates of the renditions, as their destinations bear them: measures in, wishes to encoders and events out.
+//! The bit rates of the renditions, as their destinations and the machine's heat bear them: measures in, wishes to encoders and
+//! events out.
 //!
 //! *Invariant:* nothing here decides how high a bit rate is or what of it is told; [`holdfast::encode::bitrate`] does.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdfast::config::Settings;
-use holdfast::encode::bitrate::{Bitrate, Bounds, Telling, Verdict};
+use holdfast::encode::bitrate::{Bitrate, Bounds, Ceiling, Ceilings, Telling, Verdict, cannot_change};
 use holdfast::encode::protocol::ToWorker;
-use holdfast::events::{EventKind, RenditionSnapshot, Severity};
-use holdfast::model::{OutputId, RenditionId};
+use holdfast::encode::table::Change;
+use holdfast::events::{EventKind, HeatCeiling, RenditionSnapshot, Severity};
+use holdfast::model::{InputId, OutputId, RenditionId};
 use holdfast::output::OutputCommand;
 use holdfast::programme::Programme;
 
@@ -17,6 +19,10 @@ use holdfast::programme::Programme;
 #[derive(Debug, Default)]
 pub(crate) struct Bitrates {
     all: BTreeMap<RenditionId, Adaptation>,
+    /// The element that makes each, in each input's worker.
+    encoders: BTreeMap<(RenditionId, InputId), String>,
+    /// What holdfastd says of the machine's heat.
+    heat: Ceilings,
 }
 
 #[derive(Debug)]
@@ -54,22 +60,62 @@ impl Bitrates {
                 telling: Telling::default(),
             });
             self.all.insert(rendition.id.clone(), Adaptation { followed, ..kept });
+            self.tell_encoders(&rendition.id);
         }
+    }
+
+    /// A worker says by which element it makes a rendition.
+    pub(crate) fn encoded_by(&mut self, rendition: RenditionId, input: InputId, encoder: String) -> Option<Outcome> {
+        let known = self.encoders.insert((rendition.clone(), input), encoder.clone());
+        self.tell_encoders(&rendition);
+        let bitrate = &self.all.get(&rendition)?.bitrate;
+        let Bounds { floor, ceiling, .. } = bitrate.bounds();
+        let is_news = known.as_ref() != Some(&encoder) && bitrate.change() == Change::Anew && floor < ceiling;
+        is_news.then(|| {
+            let text = cannot_change(&encoder, "bitrate_floor is of no use");
+            Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition, text)
+        })
+    }
+
+    /// A worker is gone, and its encoders with it.
+    pub(crate) fn worker_gone(&mut self, input: &InputId) {
+        self.encoders.retain(|(_, of), _| of != input);
+        let renditions: Vec<_> = self.all.keys().cloned().collect();
+        renditions.iter().for_each(|rendition| self.tell_encoders(rendition));
+    }
+
+    fn tell_encoders(&mut self, rendition: &RenditionId) {
+        if let Some(adaptation) = self.all.get_mut(rendition) {
+            let ours = self.encoders.iter().filter(|((of, _), _)| of == rendition);
+            adaptation.bitrate.encoded_by(ours.map(|(_, encoder)| encoder.as_str()));
+        }
+    }
+
+    /// What heat leaves of all of them, to be believed for so long.
+    pub(crate) fn heat(&mut self, ceiling: Ceiling, time: Duration, now: Instant) {
+        self.heat.take(ceiling, time, now);
     }
 
     /// The operator wants no more than that.
     pub(crate) fn limit(&mut self, rendition: &RenditionId, limit: u32, now: Instant) -> Vec<Outcome> {
         let Some(adaptation) = self.all.get_mut(rendition) else { return Vec::new() };
-        let verdict = adaptation.bitrate.limit(limit);
+        let verdict = adaptation.bitrate.limit(limit, now);
+        if adaptation.bitrate.change() == Change::Anew {
+            let encoder = self.encoders.iter().find(|((of, _), _)| of == rendition);
+            let encoder = encoder.map_or("its encoder", |(_, encoder)| encoder.as_str());
+            let text = cannot_change(encoder, "it stays");
+            return vec![Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition.clone(), text)];
+        }
         verdict.map_or_else(Vec::new, |verdict| adaptation.carry_out(rendition, verdict, now))
     }
 
     /// How the destinations do now.
     pub(crate) fn observe(&mut self, programme: &Programme, now: Instant) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        for (rendition, adaptation) in self.all.iter_mut().filter(|(_, adaptation)| !adaptation.followed.is_empty()) {
+        let heat = self.heat.at(now);
+        for (rendition, adaptation) in &mut self.all {
             let loads = programme.loads(&adaptation.followed);
-            for verdict in adaptation.bitrate.observe(&loads, now) {
+            for verdict in adaptation.bitrate.observe(&loads, heat, now) {
                 outcomes.extend(adaptation.carry_out(rendition, verdict, now));
             }
         }
@@ -85,9 +131,12 @@ impl Bitrates {
     /// Shows them in a snapshot.
     pub(crate) fn show(&self, renditions: &mut [RenditionSnapshot]) {
         for rendition in renditions {
-            let adaptation = self.all.get(&rendition.id);
-            let lowered = adaptation.map(|a| (a.bitrate.target(), a.bitrate.bounds().ceiling));
-            rendition.lowered = lowered.filter(|(target, ceiling)| target < ceiling).map(|(target, _)| target);
+            let Some(Adaptation { bitrate, .. }) = self.all.get(&rendition.id) else { continue };
+            let lowered = Some(bitrate.target()).filter(|target| *target < bitrate.bounds().ceiling);
+            rendition.lowered = lowered;
+            rendition.lowered_because = lowered.map(|_| bitrate.bound().to_string());
+            let heat = bitrate.heat_ceiling();
+            rendition.heat = heat.map(|(bitrate, why)| HeatCeiling { bitrate, because: why.to_owned() });
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use holdfast::clock;
 use holdfast::config::{Paths, Settings};
+use holdfast::encode::bitrate::Ceiling;
 use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
@@ -276,6 +277,8 @@ impl Plane {
             FromIntake::Described { rendition, encoder, input } => {
                 let text = format!("{rendition} is made by {encoder}");
                 self.say(EventKind::InputChanged, Severity::Info, input.as_str(), text);
+                let outcome = self.bitrates.encoded_by(rendition, input, encoder);
+                self.adapt(outcome.into_iter().collect());
             }
             FromIntake::Unit { connection, unit } => {
                 // An older connection of the same input may still have units in the inbox. And where a sender's stream goes on
@@ -293,6 +296,7 @@ impl Plane {
                 };
                 if self.workers.get(&input).is_some_and(|w| w.connection == connection) {
                     self.workers.remove(&input);
+                    self.bitrates.worker_gone(&input);
                     self.switch_input(Input::Lost { input, why });
                 }
             }
@@ -381,6 +385,11 @@ impl Plane {
             }
             // Kept until it expires, for whoever judges links, and shown beside them.
             ChildCommand::Hint { link, expected } => self.uplinks.hint(&link, expected, clock::now()),
+            // Likewise kept until it expires.
+            ChildCommand::Ceiling { permille, for_ms, because } => {
+                let ceiling = Ceiling { permille, because };
+                self.bitrates.heat(ceiling, Duration::from_millis(for_ms), clock::now());
+            }
             ChildCommand::Stop => return true,
         }
         false

@@ -1,4 +1,36 @@
-//! `2M`, `1500k`, `800000`.
+//! `holdfast bitrate`: the bit rates and what keeps them down; and how people write one: `2M`, `1500k`, `800000`.
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use holdfast::config::Paths;
+use holdfast::events::render;
+use holdfast::model::RenditionId;
+
+use crate::REFUSED;
+use crate::desk::each_snapshot;
+use crate::terminal::{complain, style, write};
+
+/// Shows the bit rates of all renditions, or of one.
+pub(crate) fn show(paths: &Paths, only: Option<&RenditionId>) -> ExitCode {
+    let shown = each_snapshot(paths, false, |snapshot| {
+        let page = render::bitrates(&snapshot, only, style());
+        match only.filter(|_| page.is_empty()) {
+            Some(rendition) => {
+                complain(&format!("there is no rendition {rendition}; holdfast status lists them"));
+                ControlFlow::Break(ExitCode::from(REFUSED))
+            }
+            None => {
+                write(&page);
+                ControlFlow::Continue(())
+            }
+        }
+    });
+    shown.unwrap_or_else(|e| {
+        complain(&e.to_string());
+        e.exit_code()
+    })
+}
 
 /// A bit rate in bit/s.
 ///

@@ -76,7 +76,10 @@ fn main() -> ExitCode {
         Task::Reload => desk::order(&paths, Command::Reload),
         Task::Keyframe => desk::order(&paths, Command::Keyframe),
         Task::Choose { choice } => desk::order(&paths, Command::Choose { choice }),
-        Task::Bitrate { rendition, bitrate } => desk::order(&paths, Command::Bitrate { rendition, bitrate }),
+        Task::Bitrate { rendition: Some(rendition), bitrate: Some(bitrate) } => {
+            desk::order(&paths, Command::Bitrate { rendition, bitrate })
+        }
+        Task::Bitrate { rendition, .. } => bitrate::show(&paths, rendition.as_ref()),
         Task::Shutdown => desk::order(&paths, Command::Shutdown),
         Task::CheckConfig(arguments) => check::run(&arguments),
         Task::CheckProfile(arguments) => profile::run(&arguments),

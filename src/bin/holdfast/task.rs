@@ -45,14 +45,18 @@ pub(crate) enum Task {
         #[arg(value_name = "INPUT", value_parser = choice)]
         choice: Manual,
     },
-    /// Change the bit rate of a running encoder, until its next restart.
-    #[command(after_help = "Examples:\n  holdfast bitrate main 2M\n  holdfast bitrate main 1500k")]
+    /// Show the bit rates, what keeps each down and what changing it has cost; or change the most that one may have.
+    ///
+    /// What is said here holds until the data plane's next restart. Uplinks and heat may keep a bit rate below it.
+    #[command(
+        after_help = "Examples:\n  holdfast bitrate            all of them, and why\n  holdfast bitrate main 2M\n  holdfast bitrate main 1500k"
+    )]
     Bitrate {
-        /// Which rendition.
-        rendition: RenditionId,
+        /// Which rendition; all if not named.
+        rendition: Option<RenditionId>,
         /// `2M`, `1500k`, or bits per second.
         #[arg(value_parser = bitrate::parse)]
-        bitrate: u32,
+        bitrate: Option<u32>,
     },
     /// Show the inputs: which is on air and why, what is wrong with the others, and when they are trusted again.
     ///

@@ -96,6 +96,16 @@ impl Asker {
         self.bears
     }
 
+    /// Programme that waits for it now.
+    pub(super) fn waiting(&self) -> Duration {
+        self.seen.back().map_or(Duration::ZERO, |sample| sample.waiting)
+    }
+
+    /// The encoder was told only now; it and the queue have their time from here on.
+    pub(super) fn was_heard(&mut self, now: Instant) {
+        self.changed_at = now;
+    }
+
     /// `target` is what the encoder has been told last.
     pub(super) fn observe(&mut self, load: &Load, target: u32, now: Instant) -> Option<Wish> {
         if load.session != self.session {

@@ -2,11 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Because, Bounds};
+use super::{Because, Bound, Bounds};
 use crate::events::Severity;
 
 /// One that goes on going up and down is told at most this often; the ends of its way are always told.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configured => f.write_str("all of it is due as soon as the encoder may be told"),
+            Self::Link(output) => write!(f, "{output} bears no more"),
+            Self::Operator => f.write_str("an operator says so"),
+            Self::Heat(because) => f.write_str(because),
+        }
+    }
+}
+
+/// What is said where a running encoder takes no other bit rate.
+pub fn cannot_change(encoder: &str, wish: &str) -> String {
+    format!("{encoder} takes no other bit rate while it runs, so that {wish}; set bitrate in the configuration")
+}
 
 /// What was told of one rendition.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +67,10 @@ impl Telling {
                 let after = now.saturating_duration_since(lowered).as_secs();
                 (Severity::Info, format!("has its {kilobits} kbit/s again, after {after} s"))
             }
+            Because::Heat(because) => (Severity::Warning, format!("from {before} to {kilobits} kbit/s: {because}")),
+            Because::Cooler => {
+                (Severity::Info, format!("from {before} to {kilobits} kbit/s: the machine has cooled down"))
+            }
             Because::Operator => (Severity::Info, format!("from {before} to {kilobits} kbit/s: an operator says so")),
         })
     }
@@ -83,6 +103,14 @@ mod tests {
         assert!(tell(15, (600_000, 700_000), &Because::Eased(output)).is_some(), "not silent for ever");
         assert!(tell(16, (700_000, 650_000), &Because::Operator).is_some(), "whoever asked is told");
         assert_eq!(tell(42, (3_800_000, 4_000_000), &Because::Free).unwrap(), "has its 4000 kbit/s again, after 42 s");
+        let warm = Because::Heat("cpu-thermal has 77 °C and slows the machine down from 80".to_owned());
+        assert!(
+            tell(60, (4_000_000, 3_600_000), &warm)
+                .unwrap()
+                .starts_with("from 4000 to 3600 kbit/s: cpu-thermal has 77")
+        );
+        assert_eq!(tell(61, (3_600_000, 3_800_000), &Because::Cooler), None);
+        assert!(tell(80, (3_800_000, 4_000_000), &Because::Free).unwrap().ends_with("after 20 s"));
         // The next time counts from anew.
         tell(100, (4_000_000, 3_000_000), &tight);
         assert!(tell(107, (3_000_000, 4_000_000), &Because::Free).unwrap().ends_with("after 7 s"));

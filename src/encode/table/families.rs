@@ -1,6 +1,8 @@
 //! Pure. Every family: its elements, their settings, the releases these are for.
 
-use super::{Bitrate, Change, Element, Family, Input, Keyframe, Kind, Property, Unit, Value, Verified, Version};
+use std::time::Duration;
+
+use super::{Bitrate, Change, Element, Family, Input, Keyframe, Kind, Pace, Property, Unit, Value, Verified, Version};
 use crate::model::Codec;
 
 pub(super) const V1_22: Version = Version(1, 22);
@@ -29,6 +31,14 @@ const fn always(
 ) -> Element {
     Element { factory, codec, since: V1_22, before: None, input, properties, bitrate, keyframe: Keyframe::Event }
 }
+
+const fn pace(step_permille: u32, every_ms: u64, urgent_ms: u64) -> Pace {
+    Pace { step_permille, every: Duration::from_millis(every_ms), urgent: Duration::from_millis(urgent_ms) }
+}
+
+// A keyframe weighs about as much as twelve other pictures: one in 4 s takes a tenth of what is made at 30 a second, which a
+// step of less than a tenth would not give back. In an emergency one in 2 s, as many as are made anyway.
+const KEYFRAME_EACH: Pace = pace(100, 4000, 2000);
 
 /// Every family. Hardware first: it is tried in this order.
 pub const FAMILIES: &[Family] = &[
@@ -140,7 +150,7 @@ pub const FAMILIES: &[Family] = &[
         title: "SVT-AV1",
         kind: Kind::Software,
         verified: Verified::FromSources("1.24"),
-        label: None,
+        label: Some("its bit rate is fixed while it runs"),
         elements: &[
             Element { since: V1_26, ..always("svtav1enc", Codec::Av1, Input::I420, SVT_26, SVT_BITRATE) },
             Element {
@@ -167,8 +177,9 @@ pub const FAMILIES: &[Family] = &[
     },
 ];
 
-// VA drains and resets for a new rate, so the next picture is an IDR.
-const VA_BITRATE: Bitrate = Bitrate { change: Change::Keyframe, properties: &["cpb-size", "bitrate"] };
+// VA drains and resets for a new rate, so the next picture is an IDR (read in gst-plugins-bad, sys/va; not seen).
+const VA_BITRATE: Bitrate =
+    Bitrate { change: Change::Keyframe, pace: KEYFRAME_EACH, properties: &["cpb-size", "bitrate"] };
 
 const VA_H264: &[Property] = &[
     must("rate-control", "cbr"),
@@ -198,8 +209,10 @@ const fn before_1_26(factory: &'static str, codec: Codec, properties: &'static [
     Element { before: Some(V1_26), ..always(factory, codec, Input::Nv12, properties, NV_BITRATE) }
 }
 
-// NVENC multiplies by 1024. It reconfigures without an IDR where the GPU can.
-const NV_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["vbv-buffer-size", "bitrate"] };
+// NVENC multiplies by 1024. It reconfigures without an IDR where the GPU can (dynamic bit rate), and opens its session anew
+// where it cannot: no more often than is worth that.
+const NV_BITRATE: Bitrate =
+    Bitrate { change: Change::Smooth, pace: pace(50, 2000, 1000), properties: &["vbv-buffer-size", "bitrate"] };
 
 const NV_LEGACY: &[Property] = &[
     must("rc-mode", "cbr"),
@@ -269,7 +282,8 @@ const NV_AV1: &[Property] = &[
 ];
 
 // MFX Reset with StartNewSequence off: no IDR, unless the driver refuses and the session is opened anew.
-const QSV_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
+// Each drains what is in the encoder first.
+const QSV_BITRATE: Bitrate = Bitrate { change: Change::Smooth, pace: pace(50, 2000, 1000), properties: &["bitrate"] };
 
 const QSV: &[Property] = &[
     must("rate-control", "cbr"),
@@ -292,7 +306,9 @@ const QSV_AV1: &[Property] = &[
 ];
 
 // Applied from the next frame on. bit/s, unlike all others in hardware; its least and most follow by themselves.
-const MPP_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bps"] };
+// Others change it five times a second (BELABOX); an owner saw the picture stutter then.
+const MPP_PACE: Pace = pace(50, 1000, 500);
+const MPP_BITRATE: Bitrate = Bitrate { change: Change::Smooth, pace: MPP_PACE, properties: &["bps"] };
 
 const MPP: &[Property] = &[
     must("rc-mode", "cbr"),
@@ -304,7 +320,7 @@ const MPP: &[Property] = &[
 ];
 
 // A fork renamed `bps`.
-const MPP_FORK_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
+const MPP_FORK_BITRATE: Bitrate = Bitrate { change: Change::Smooth, pace: MPP_PACE, properties: &["bitrate"] };
 
 pub(super) const MPP_FORK: &[Property] = &[
     must("rc-mode", "cbr"),
@@ -314,12 +330,16 @@ pub(super) const MPP_FORK: &[Property] = &[
     wish("zero-copy-pkt", "false"),
 ];
 
-const V4L2_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["extra-controls"] };
+// The element applies all controls again. What a driver makes of that is its own: slowly, until one was seen.
+const V4L2_BITRATE: Bitrate =
+    Bitrate { change: Change::Smooth, pace: pace(50, 2000, 1000), properties: &["extra-controls"] };
 
 const V4L2: &[Property] = &[set("extra-controls", Value::V4l2Controls)];
 
-// Down within 1 s, up within 3 s, no extra IDR. `nal-hrd=cbr` would freeze the rate.
-const X264_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
+// Down within 1 s, up within 3 s, no extra IDR (measured; a test counts them). `nal-hrd=cbr` would freeze the rate. Before
+// a second is over nobody sees what the last change did.
+const SEEN_WITHIN_A_SECOND: Pace = pace(40, 1000, 500);
+const X264_BITRATE: Bitrate = Bitrate { change: Change::Smooth, pace: SEEN_WITHIN_A_SECOND, properties: &["bitrate"] };
 
 const X264: &[Property] = &[
     must("tune", "zerolatency"),
@@ -335,7 +355,9 @@ const X264: &[Property] = &[
     must("option-string", "scenecut=0"),
 ];
 
-const OPENH264_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["bitrate"] };
+// At once and within 1 %, no extra IDR (measured; a test counts them).
+const OPENH264_BITRATE: Bitrate =
+    Bitrate { change: Change::Smooth, pace: SEEN_WITHIN_A_SECOND, properties: &["bitrate"] };
 
 const OPENH264: &[Property] = &[
     must("rate-control", "bitrate"),
@@ -350,7 +372,8 @@ const OPENH264: &[Property] = &[
 ];
 
 // The element closes its encoder and opens another, which reads `option-string` again.
-const X265_BITRATE: Bitrate = Bitrate { change: Change::Keyframe, properties: &["option-string", "bitrate"] };
+const X265_BITRATE: Bitrate =
+    Bitrate { change: Change::Keyframe, pace: KEYFRAME_EACH, properties: &["option-string", "bitrate"] };
 
 const X265: &[Property] = &[
     must("tune", "zerolatency"),
@@ -360,7 +383,9 @@ const X265: &[Property] = &[
     set("option-string", Value::X265Options),
 ];
 
-const SVT_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["max-bitrate"] };
+// Once it has a format the element refuses every property, `max-bitrate` too although that is marked as mutable ("encoder
+// state has been set before properties", gst-plugins-bad, ext/svtav1/gstsvtav1enc.c).
+const SVT_BITRATE: Bitrate = Bitrate { change: Change::Anew, pace: KEYFRAME_EACH, properties: &[] };
 
 const SVT_24: &[Property] = &[
     wish("preset", "11"),
@@ -384,7 +409,9 @@ const SVT_26: &[Property] = &[
     wish("parameters-string", "pred-struct=1:lookahead=0:scd=0"),
 ];
 
-const AOM_BITRATE: Bitrate = Bitrate { change: Change::Smooth, properties: &["target-bitrate"] };
+// Not constant, so that what a change did is seen late.
+const AOM_BITRATE: Bitrate =
+    Bitrate { change: Change::Smooth, pace: pace(50, 2000, 1000), properties: &["target-bitrate"] };
 
 const AOM: &[Property] = &[
     must("usage-profile", "realtime"),

@@ -181,17 +181,44 @@ impl Unit {
 pub struct Bitrate {
     /// What happens to the stream.
     pub change: Change,
+    /// How often and by how much it is worth changing.
+    pub pace: Pace,
     /// The properties to set anew, in this order. Each is also in the element's list, where its value stands.
     pub properties: &'static [&'static str],
 }
 
-/// What a change of bit rate does to the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a change of bit rate does to the stream; the later the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// The rate moves, nothing else is to be seen.
     Smooth,
-    /// The encoder begins anew: each change costs a keyframe.
+    /// Each change costs a keyframe.
     Keyframe,
+    /// A running encoder takes none: only one that is made anew has another bit rate, and that is not done live.
+    Anew,
+}
+
+/// How often and by how much a running encoder's bit rate is worth changing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Smallest change worth making, in thousandths of the rate in force.
+    pub step_permille: u32,
+    /// Shortest time between two changes.
+    pub every: Duration,
+    /// The same where a destination is about to lose programme.
+    pub urgent: Duration,
+}
+
+impl Pace {
+    /// The slower of both in everything.
+    #[must_use]
+    pub fn slower(self, other: Self) -> Self {
+        Self {
+            step_permille: self.step_permille.max(other.step_permille),
+            every: self.every.max(other.every),
+            urgent: self.urgent.max(other.urgent),
+        }
+    }
 }
 
 /// How a running element is asked for a keyframe.
@@ -204,24 +231,6 @@ pub enum Keyframe {
         /// The interval's property.
         property: &'static str,
     },
-}
-
-impl Change {
-    /// Shortest time between two changes worth making.
-    pub const fn interval(self) -> Duration {
-        match self {
-            Self::Smooth => Duration::from_millis(200),
-            Self::Keyframe => Duration::from_secs(2),
-        }
-    }
-
-    /// Smallest change worth making, in thousandths of the rate.
-    pub const fn step_permille(self) -> u32 {
-        match self {
-            Self::Smooth => 20,
-            Self::Keyframe => 50,
-        }
-    }
 }
 
 impl Value {
@@ -300,6 +309,12 @@ impl Family {
 /// The family of that name.
 pub fn family(name: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|f| f.name == name)
+}
+
+/// What is known of the element of that name. Where several releases have one of the same name, they change their bit rate in
+/// the same way.
+pub fn element(factory: &str) -> Option<(&'static Family, &'static Element)> {
+    FAMILIES.iter().find_map(|family| Some((family, family.elements.iter().find(|e| e.factory == factory)?)))
 }
 
 /// The families that make `codec`, hardware first, best first.

@@ -88,13 +88,37 @@ fn what_a_change_of_bit_rate_sets_is_what_depends_on_the_bit_rate() {
     for element in FAMILIES.iter().flat_map(|f| f.elements) {
         let moves = |p: &&Property| p.value.render(&job(1_000_000), 4) != p.value.render(&job(2_000_000), 4);
         let mut moving: Vec<_> = element.properties.iter().filter(moves).map(|p| p.name).collect();
-        // SVT-AV1 takes a change of the upper bound only.
-        moving.retain(|name| (element.factory, *name) != ("svtav1enc", "target-bitrate"));
+        if element.bitrate.change == Change::Anew {
+            assert!(element.bitrate.properties.is_empty(), "{} takes none", element.factory);
+            continue;
+        }
         let mut set: Vec<_> = element.bitrate.properties.to_vec();
         moving.sort_unstable();
         set.sort_unstable();
         assert_eq!(moving, set, "{}", element.factory);
     }
+}
+
+#[test]
+fn a_change_that_costs_a_keyframe_is_made_seldom_and_what_is_seen_at_once_no_faster_than_it_is_looked_at() {
+    for (family, element) in FAMILIES.iter().flat_map(|f| f.elements.iter().map(move |e| (f, e))) {
+        let Bitrate { change, pace, .. } = element.bitrate;
+        let name = element.factory;
+        assert!(pace.urgent <= pace.every, "{name}");
+        // The loop looks twice a second, and steps up by an eighth at a time.
+        assert!(pace.urgent >= Duration::from_millis(500) && pace.every <= Duration::from_secs(4), "{name}");
+        assert!((20..=100).contains(&pace.step_permille), "{name}");
+        if change == Change::Keyframe {
+            assert!(pace.every >= Duration::from_secs(2) && pace.step_permille >= 50, "{name}");
+            assert!(
+                family.label.is_some_and(|label| label.contains("costs a keyframe")),
+                "{name}: an operator is told"
+            );
+        }
+        let (_, first) = super::element(name).unwrap();
+        assert_eq!((first.bitrate.change, first.bitrate.pace), (change, pace), "{name} of all releases");
+    }
+    assert!(super::element("svt265enc").is_none());
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! An `appsrc` never blocks the grid thread. What an encoder cannot keep up with waits in it, two seconds of it at most;
 //! beyond that places are left out and counted.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -16,7 +17,9 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use tokio::sync::mpsc as channel;
 
+use super::cadence::{Cadence, Told};
 use super::gate::GateControl;
+use super::grid::Queue;
 use super::labels::{Feeder, Labeller, Shift};
 use super::outbox::Encoded;
 use super::{WorkerError, keyframes};
@@ -24,7 +27,7 @@ use crate::capture::canvas::{audio_caps, buffer_of, video_caps};
 use crate::capture::pipeline::{element, error_text, pipeline, running_time, sink};
 use crate::capture::tape::{SAMPLE_RATE, Sample};
 use crate::config::{AudioSettings, RenditionSettings};
-use crate::encode::build::{BuiltEncoder, audio_output_caps, build_audio, build_video};
+use crate::encode::build::{BuiltEncoder, Heeded, Wish, audio_output_caps, build_audio, build_video};
 use crate::encode::table::VideoJob;
 use crate::model::{AudioFormat, AudioGrid, Codec, Media, Name, TrackFormat, VideoFormat, VideoGrid};
 use crate::mux::canonical::Canonicaliser;
@@ -44,6 +47,14 @@ pub(super) enum Made {
 #[derive(Debug)]
 pub(super) struct VideoControl {
     encoder: BuiltEncoder,
+    counts: Arc<Counts>,
+}
+
+/// What changes of bit rate have come to.
+#[derive(Debug, Default)]
+struct Counts {
+    changes: AtomicU64,
+    keyframes: AtomicU64,
 }
 
 impl VideoControl {
@@ -55,6 +66,11 @@ impl VideoControl {
     /// The next picture becomes a keyframe.
     pub(super) fn force_keyframe(&self) {
         self.encoder.keyframe_request().send();
+    }
+
+    /// Changes of bit rate that the encoder has taken, and keyframes that came of them.
+    pub(super) fn changes(&self) -> (u64, u64) {
+        (self.counts.changes.load(Ordering::Relaxed), self.counts.keyframes.load(Ordering::Relaxed))
     }
 
     /// Another bit rate, bit/s.
@@ -95,9 +111,11 @@ impl VideoFeed {
         self.stream
     }
 
-    /// Places left out because the encoder cannot keep up.
-    pub(super) fn left_out(&self) -> u64 {
-        self.left_out
+    /// How its encoder keeps up.
+    pub(super) fn queue(&self) -> Queue {
+        let pictures = i64::try_from(self.appsrc.current_level_buffers()).unwrap_or(i64::MAX);
+        let waiting = Media(self.grid.interval().0.saturating_mul(pictures));
+        Queue { stream: self.stream, waiting, left_out: self.left_out }
     }
 }
 
@@ -159,7 +177,10 @@ pub(super) fn start_video(
     out: &channel::Sender<Made>,
 ) -> Result<(gst::Pipeline, VideoFeed, VideoControl), WorkerError> {
     let job = job_of(rendition, canvas);
-    let encoder = build_video(&job, family)?;
+    let mut encoder = build_video(&job, family)?;
+    let heeded = encoder.take_heeded();
+    let (mut cadence, counts) = (Cadence::default(), Arc::new(Counts::default()));
+    let counted = counts.clone();
     let grid = VideoGrid(canvas.rate);
     let format = VideoFormat { width: rendition.width, height: rendition.height, rate: canvas.rate };
     let mut canonical = Canonicaliser::new(rendition.codec, TrackFormat::Video(format), rendition.bitrate);
@@ -173,7 +194,22 @@ pub(super) fn start_video(
                 return Err(format!("place {place} came out of order"));
             }
             newest = Some(place);
-            unit(stream, grid.time_of(place), sample, &mut canonical)
+            let unit = unit(stream, grid.time_of(place), sample, &mut canonical)?;
+            // What the encoder was told before this picture entered it is here, since that was before it came out.
+            for Heeded { pts, what } in heeded.iter().flat_map(|heeded| heeded.try_iter()) {
+                let told = match what {
+                    Wish::Keyframe => Told::Keyframe,
+                    Wish::Bitrate => Told::Bitrate,
+                };
+                cadence.told(told, grid.nearest(Media(i64::try_from(pts.nseconds()).unwrap_or(0))));
+            }
+            if unit.key {
+                cadence.key(place);
+            }
+            let (changes, keyframes) = cadence.counts();
+            counted.changes.store(changes, Ordering::Relaxed);
+            counted.keyframes.store(keyframes, Ordering::Relaxed);
+            Ok(unit)
         });
         hand_over(&units, stream, made)
     });
@@ -188,7 +224,7 @@ pub(super) fn start_video(
     let chain = [appsrc.upcast_ref(), &scale, &before, &encoder.element, &after, sink.upcast_ref()];
     start(&pipeline, &chain, stream, out)?;
     let feed = VideoFeed { stream, appsrc, grid, most_waiting: most_waiting(canvas), left_out: 0 };
-    Ok((pipeline, feed, VideoControl { encoder }))
+    Ok((pipeline, feed, VideoControl { encoder, counts }))
 }
 
 /// Builds and starts one audio encoder; returns its element's name too.

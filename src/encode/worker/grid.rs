@@ -43,8 +43,19 @@ pub(super) struct GridReport {
     pub(super) fed: Vec<u64>,
     /// Places given up because the thread was away for too long.
     pub(super) given_up: u64,
-    /// Places left out because an encoder cannot keep up, per video stream.
-    pub(super) left_out: Vec<(u16, u64)>,
+    /// How each video stream's encoder keeps up.
+    pub(super) queues: Vec<Queue>,
+}
+
+/// What waits for a video encoder, and what did not wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    /// The worker's number for the stream.
+    pub(super) stream: u16,
+    /// Picture that waits.
+    pub(super) waiting: Media,
+    /// Places left out because it cannot keep up.
+    pub(super) left_out: u64,
 }
 
 /// Everything the thread owns.
@@ -128,7 +139,7 @@ impl Grid {
             notices,
             fed: fed.to_vec(),
             given_up,
-            left_out: self.videos.iter().map(|video| (video.stream(), video.left_out())).collect(),
+            queues: self.videos.iter().map(VideoFeed::queue).collect(),
         };
         fed.fill(0);
         // A loop that does not read its reports sends no heartbeat either, and the worker is replaced.

@@ -13,6 +13,7 @@
 //!
 //! *Invariant:* nothing the data plane or holdfastd does or fails to do makes an encoder wait.
 
+mod cadence;
 mod feed;
 mod gate;
 mod grid;
@@ -23,6 +24,8 @@ mod plane_link;
 mod progress;
 mod report;
 
+#[cfg(test)]
+mod cadence_tests;
 #[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
@@ -320,7 +323,7 @@ impl Worker {
     fn grid_reported(&mut self, report: GridReport) -> Result<(), WorkerError> {
         self.progress.grid_reported(&report.fed, clock::media());
         self.outbox.condition(&report.condition);
-        self.reporter.grid_reported(report, &self.streams).map_or(Ok(()), |stuck| Err(WorkerError::Stuck(stuck)))
+        self.reporter.grid_reported(report).map_or(Ok(()), |stuck| Err(WorkerError::Stuck(stuck)))
     }
 
     fn beat(&mut self) {

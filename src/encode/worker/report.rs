@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::feed::VideoControl;
 use super::grid::GridReport;
 use super::outbox::{Encoded, Outbox};
 use super::{Say, Stream};
@@ -25,7 +26,6 @@ pub(super) struct Reporter {
     had_picture: bool,
     /// The last bad news of the source.
     lost: Option<String>,
-    left_out: u64,
     trouble_told: Option<Media>,
 }
 
@@ -39,7 +39,6 @@ impl Reporter {
             stood_by: Vec::new(),
             had_picture: false,
             lost: None,
-            left_out: 0,
             trouble_told: None,
         }
     }
@@ -91,7 +90,7 @@ impl Reporter {
     }
 
     /// The grid thread reported; returns why the process must end, if it must.
-    pub(super) fn grid_reported(&mut self, mut report: GridReport, streams: &[Stream]) -> Option<String> {
+    pub(super) fn grid_reported(&mut self, mut report: GridReport) -> Option<String> {
         let mut stuck = None;
         for notice in report.notices.drain(..) {
             match notice {
@@ -116,31 +115,18 @@ impl Reporter {
             };
             self.event(EventKind::InputChanged, severity, self.input.as_str(), reason);
         }
-        let left_out: u64 = report.left_out.iter().map(|(_, count)| count).sum();
-        if left_out > self.left_out {
-            let slow: Vec<&str> = report
-                .left_out
-                .iter()
-                .filter(|(_, count)| *count > 0)
-                .filter_map(|(stream, _)| Some(streams.get(usize::from(*stream))?.rendition.as_str()))
-                .collect();
-            let reason = format!(
-                "the encoder cannot keep up ({}): {left_out} pictures left out so far; choose a smaller size or frame rate",
-                slow.join(", ")
-            );
-            if self.trouble(self.input.clone().as_str(), reason) {
-                self.left_out = left_out;
-            }
-        }
         self.latest = Some(report);
         stuck
     }
 
     /// Every 500 ms.
     pub(super) fn report(&self, streams: &[Stream], outbox: &Outbox) {
-        let Some(GridReport { status, given_up, .. }) = &self.latest else { return };
+        let Some(GridReport { status, given_up, queues, .. }) = &self.latest else { return };
         let streams = (0..).zip(streams).map(|(number, stream)| {
             let (encoded, overflowed) = outbox.counts(number);
+            let queue = queues.iter().find(|queue| queue.stream == number);
+            let waiting = queue.map_or(Media::ZERO, |queue| queue.waiting).to_duration();
+            let (bitrate_changes, keyframes_by_bitrate) = stream.control.as_ref().map_or((0, 0), VideoControl::changes);
             WorkerStream {
                 rendition: stream.rendition.clone(),
                 encoder: stream.encoder.clone(),
@@ -148,6 +134,10 @@ impl Reporter {
                 stood_by: self.stood_by.get(usize::from(number)).copied().unwrap_or(0),
                 overflowed,
                 latency_ms: self.latency.get(usize::from(number)).copied().unwrap_or(0),
+                waiting_ms: u32::try_from(waiting.as_millis()).unwrap_or(u32::MAX),
+                left_out: queue.map_or(0, |queue| queue.left_out),
+                bitrate_changes,
+                keyframes_by_bitrate,
             }
         });
         let signal = match &self.lost {
@@ -165,14 +155,13 @@ impl Reporter {
         }));
     }
 
-    /// Tells of trouble unless some was told just before; whether it was told.
-    fn trouble(&mut self, subject: &str, reason: String) -> bool {
+    /// Tells of trouble unless some was told just before.
+    fn trouble(&mut self, subject: &str, reason: String) {
         let now = clock::media();
         if self.trouble_told.is_some_and(|told| now - told < SAY_AGAIN) {
-            return false;
+            return;
         }
         self.trouble_told = Some(now);
         self.event(EventKind::Note, Severity::Warning, subject, reason);
-        true
     }
 }

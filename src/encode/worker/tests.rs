@@ -71,7 +71,10 @@ impl Rig {
             audio,
             media_socket: dir.path().join("media.sock"),
             probe_cache: dir.path().join("probe.json"),
-            choose: |job, _, _| {
+            choose: |job, choice, _| {
+                if let EncoderChoice::Family(family) = choice {
+                    return Ok(family.clone());
+                }
                 let family = match job.codec {
                     Codec::Hevc => "x265",
                     Codec::Av1 => "aom",

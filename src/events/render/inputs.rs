@@ -1,7 +1,7 @@
 //! The inputs: on the box's page, and on one of their own.
 
 use super::page::{Page, Tone};
-use super::{Style, detail, row, words};
+use super::{Style, bitrates, detail, row, words};
 use crate::events::{BoxSnapshot, InputSender, InputSnapshot, InputStanding, SourceOnAir, WorkerReport};
 use crate::model::{Gravity, Manual};
 
@@ -113,6 +113,12 @@ fn encoders(page: &mut Page, worker: &WorkerReport) {
         }
         if stream.overflowed > 0 {
             text += &format!(", {} not taken by the data plane", words::count(stream.overflowed));
+        }
+        if stream.left_out > 0 {
+            text += &format!(", {} left out since it is too slow", words::count(stream.left_out));
+        }
+        if let Some(changes) = bitrates::changes(stream) {
+            text += &format!(", {changes}");
         }
         detail(page, Tone::Quiet, &text);
     }

@@ -1,6 +1,7 @@
 //! Snapshots and events as text for a terminal. The words are the same with and without colour, and every trouble comes
 //! with what to do about it, as far as the box knows.
 
+mod bitrates;
 mod inputs;
 mod links;
 mod page;
@@ -14,6 +15,7 @@ use super::{
     BoxSnapshot, ChildSnapshot, ChildState, Event, OutputSnapshot, OutputState, PlaneSnapshot, RecordingSnapshot,
     RecordingState, Severity, SourceOnAir,
 };
+pub use bitrates::bitrates;
 pub use inputs::inputs;
 pub use links::links;
 use page::{Page, Tone};
@@ -217,10 +219,7 @@ fn renditions(page: &mut Page, plane: &PlaneSnapshot) {
             words::bit_rate(rendition.bitrate)
         );
         page.line(&[(Tone::Plain, &text)]);
-        if let Some(lowered) = rendition.lowered {
-            let text = format!("no more than {} asked for, as its destinations bear it", words::bit_rate(lowered));
-            detail(page, Tone::Busy, &text);
-        }
+        bitrates::lowered(page, rendition);
     }
 }
 

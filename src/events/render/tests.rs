@@ -1,6 +1,6 @@
 use super::*;
 use crate::events::{
-    CONTROL_PROTOCOL, EventKind, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot,
+    CONTROL_PROTOCOL, EventKind, HeatCeiling, InputSnapshot, InputStanding, RenditionSnapshot, Role, TelemetrySnapshot,
     WorkerReport, WorkerStream,
 };
 use crate::model::{Codec, Condition, Fault, Finding, InputId, Manual, Media, OutputId, RenditionId, Wall};
@@ -61,6 +61,8 @@ fn plane() -> PlaneSnapshot {
             late: 3,
             bitrate: 3_912_000,
             lowered: None,
+            lowered_because: None,
+            heat: None,
         }],
         outputs: vec![output("youtube", OutputState::Publishing, 1), output("twitch", waiting, 7)],
         recordings: vec![RecordingSnapshot {
@@ -110,6 +112,10 @@ fn snapshot() -> BoxSnapshot {
                 stood_by: 12,
                 overflowed: 0,
                 latency_ms: 23,
+                waiting_ms: 33,
+                left_out: 0,
+                bitrate_changes: 0,
+                keyframes_by_bitrate: 0,
             }],
         }],
         config_refused: None,
@@ -127,6 +133,30 @@ fn killed() -> Event {
 fn a_box_on_air_with_one_destination_in_trouble() {
     let page = status(&snapshot(), &[("14:03:01", &killed())], PLAIN);
     assert_eq!(page.replace('\u{a0}', " "), include_str!("on-air.txt"), "\n{page}");
+}
+
+#[test]
+fn a_bit_rate_below_what_was_configured_stands_there_with_what_keeps_it_down() {
+    let mut now = snapshot();
+    let main = &mut now.plane.as_mut().unwrap().renditions[0];
+    main.lowered = Some(1_400_000);
+    main.lowered_because = Some("youtube bears no more".to_owned());
+    main.heat = Some(HeatCeiling { bitrate: 3_200_000, because: "cpu-thermal has 77 °C".to_owned() });
+    let stream = &mut now.workers[0].streams[0];
+    (stream.bitrate_changes, stream.keyframes_by_bitrate, stream.left_out) = (12, 11, 3);
+    for page in [status(&now, &[], PLAIN), bitrates(&now, None, PLAIN)] {
+        assert!(page.contains("     no more than 1.4 Mbit/s asked for: youtube bears no more\n"), "{page}");
+        assert!(page.contains("     heat leaves 3.2 Mbit/s of it: cpu-thermal has 77 °C\n"), "{page}");
+        assert!(page.replace("\n    ", "").contains("12 changes of bit rate, which cost 11 keyframes"), "{page}");
+    }
+    assert_eq!(bitrates(&now, Some(&rendition("other")), PLAIN), "");
+    let main = &mut now.plane.as_mut().unwrap().renditions[0];
+    (main.lowered, main.lowered_because) = (Some(3_200_000), Some("cpu-thermal has 77 °C".to_owned()));
+    let page = bitrates(&now, Some(&rendition("main")), PLAIN);
+    assert!(page.contains("no more than 3.2 Mbit/s asked for: cpu-thermal has 77 °C"), "{page}");
+    assert_eq!(page.matches("77 °C").count(), 1, "once is enough: {page}");
+    let page = bitrates(&snapshot(), None, PLAIN);
+    assert!(page.contains("all that was configured") && page.contains("no change of bit rate so far"), "{page}");
 }
 
 #[test]

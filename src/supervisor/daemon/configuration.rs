@@ -1,6 +1,6 @@
 //! A configuration comes into force: read, right, its slates made, told to whom it concerns.
 
-use super::{Daemon, telemetry, wanted};
+use super::{Daemon, telemetry, wanted, warmth};
 use crate::config::Settings;
 use crate::events::{ChildCommand, EventKind, Role, Severity};
 use crate::supervisor::children::label;
@@ -101,6 +101,9 @@ impl Daemon {
         }
         if telemetry::differs(&before, &self.settings) {
             self.telemetry.restart(&self.settings);
+        }
+        if before.hardware != self.settings.hardware {
+            self.warmth = warmth::Warmth::new(&self.settings);
         }
         self.follow_tables();
         let events = self.children.want(&now);

@@ -74,6 +74,9 @@ fn directories(settings: &Settings) -> Vec<PathBuf> {
 
 impl Daemon {
     pub(super) fn hear_telemetry(&mut self, reading: Reading) {
+        if let Reading::Machine(machine) = &reading {
+            self.feel(machine);
+        }
         self.telemetry.observer.observe(reading, clock::now());
         while let Some(output) = self.telemetry.observer.poll() {
             match output {
