@@ -29,7 +29,7 @@ use crate::model::{Feed, Media, Track, TruthSettings, VideoFormat, VideoGrid};
 /// Units that may wait for the decoder's thread: over ten seconds of most streams.
 const FEEDS: usize = 2048;
 /// So long before it is due a unit goes to the decoder, which reorders, and may have several pictures in hand.
-const LEAD: Media = Media::from_millis(250);
+const LEAD: Media = Media::from_millis(300);
 /// How long a decoder's thread sleeps when nothing is to be decoded.
 const LOOK: Duration = Duration::from_millis(50);
 /// How late sound may be before what is too late is left out: what the drift controller aims at.

@@ -2,28 +2,32 @@
 //!
 //! ```text
 //!   due = sender's time + offset + cushion
-//!           offset: the least time from a unit's own to its arrival, over a window; followed slowly
+//!           offset: of each second the latest unit, of the last ten seconds the one whose latest came earliest
 //! ```
 //!
-//! Units come earlier or later than they should, never earlier than the network allows: the least offset is the network's, and
-//! what is above it is waiting, which the cushion has to outlast. Clocks differ by some parts in a million, which moves the least
-//! offset slowly, and is followed slowly; only a sender whose time jumps is followed at once.
-//!
-//! An offset that is off by little is left as it is, since each change is a picture that comes twice or not at all.
+//! Units come in bursts, since senders fill packets (FFmpeg a fifth of a second of sound): the last of a burst is in time, and
+//! the first has waited for it. So it is the latest of a second that counts. Seconds in which something was held up are worse
+//! than the others and do not count; what they need is the cushion's to give. Clocks differ by some parts in a million, which
+//! moves the offset slowly, and is followed slowly; only a sender whose time jumps is followed at once. An offset that is off by
+//! little is left as it is, since each change is a picture that comes twice or not at all.
 //!
 //! *Invariant:* from unit to unit the offset changes by no more than [`SLEW`] of the time between them, unless the sender's time
 //! has jumped or it has only just begun.
 
+use std::collections::VecDeque;
+
 use crate::model::Media;
 
-/// The least offset of so long is taken for the true one.
-const WINDOW: Media = Media::from_millis(10_000);
+/// The latest of so long counts.
+const BURSTS: Media = Media::from_millis(1000);
+/// Of so many of those the earliest.
+const WINDOW: usize = 10;
 /// A sender that has just begun is followed at once for so long: nobody relies on it yet.
 const SETTLES: Media = Media::from_millis(1500);
 /// The offset changes by a part of this at most: 0.1 %, ten times what bad clocks differ, and not heard.
 pub const SLEW: i64 = 1000;
-/// Units that come so much earlier than any before, or later all through a window, are of another time base.
-const JUMP: Media = Media::from_millis(1000);
+/// Units that come so much earlier than any before, or later all through the window, are of another time base.
+const JUMP: Media = Media::from_millis(2000);
 /// An offset that is off by less is right.
 const ENOUGH: Media = Media::from_millis(20);
 
@@ -48,8 +52,10 @@ struct Running {
     /// Where the offset ought to be.
     target: Media,
     pace: Pace,
-    /// When the window began, and the least offset in it.
-    window: (Media, Media),
+    /// When the second began, and the largest offset in it.
+    second: (Media, Media),
+    /// The largest offsets of the last seconds.
+    seconds: VecDeque<Media>,
     told: Media,
 }
 
@@ -73,14 +79,13 @@ impl SenderClock {
     /// A unit that is decoded at `dts`, of the sender's time, came at `now`. Returns what to add to the sender's times.
     pub fn arrived(&mut self, dts: Media, now: Media) -> Media {
         let sample = now - dts;
-        let fresh =
-            Running { began: now, offset: sample, target: sample, pace: Pace::Stays, window: (now, sample), told: now };
         let State::Running(running) = &mut self.state else {
-            self.state = State::Running(fresh);
+            self.state = State::Running(Running::new(sample, now));
             return sample + self.cushion;
         };
-        if running.offset - sample > JUMP || running.follow(sample, now) - running.offset > JUMP {
-            *running = fresh;
+        running.follow(sample, now);
+        if running.offset - sample > JUMP || running.target - running.offset > JUMP {
+            *running = Running::new(sample, now);
         }
         running.slew(now);
         running.offset + self.cushion
@@ -88,18 +93,32 @@ impl SenderClock {
 }
 
 impl Running {
-    /// Where the offset ought to be.
-    fn follow(&mut self, sample: Media, now: Media) -> Media {
-        if sample < self.target {
-            self.target = sample;
+    fn new(sample: Media, now: Media) -> Self {
+        Self {
+            began: now,
+            offset: sample,
+            target: sample,
+            pace: Pace::Stays,
+            second: (now, sample),
+            seconds: VecDeque::new(),
+            told: now,
         }
-        let (began, least) = &mut self.window;
-        *least = sample.min(*least);
-        if now - *began >= WINDOW {
-            self.target = *least;
-            self.window = (now, sample);
+    }
+
+    /// Finds where the offset ought to be.
+    fn follow(&mut self, sample: Media, now: Media) {
+        let (began, latest) = &mut self.second;
+        if now - *began >= BURSTS {
+            self.seconds.push_back(*latest);
+            if self.seconds.len() > WINDOW {
+                self.seconds.pop_front();
+            }
+            self.second = (now, sample);
+        } else {
+            *latest = sample.max(*latest);
         }
-        self.target
+        let whole = self.seconds.iter().min().copied();
+        self.target = whole.unwrap_or(self.second.1);
     }
 
     fn slew(&mut self, now: Media) {
@@ -145,30 +164,54 @@ mod tests {
     }
 
     #[test]
-    fn jitter_up_to_the_cushion_makes_nothing_late_however_fast_the_senders_clock() {
+    fn nothing_is_later_than_a_part_of_the_cushion_however_fast_the_senders_clock() {
         for ppm in [0, 80, -80, 300, -300] {
             let lates = run(ppm, 1200);
-            assert!(lates.iter().all(|late| *late <= Media::ZERO), "{ppm} ppm: {:?} late", lates.iter().max());
-            let early = lates.iter().skip(300).min().copied().unwrap_or_default();
-            assert!(early >= ms(-235), "{ppm} ppm: waits for {early:?}, more than the cushion");
+            let (most, least) = (lates.iter().skip(60).max().copied(), lates.iter().skip(60).min().copied());
+            assert!(most <= Some(ms(-140)), "{ppm} ppm: only {most:?} before it was due");
+            assert!(least >= Some(ms(-340)), "{ppm} ppm: waited for {least:?}");
         }
+    }
+
+    #[test]
+    fn of_a_burst_the_first_is_in_time_too() {
+        let mut clock = SenderClock::new(CUSHION);
+        let mut margin = ms(1000);
+        for burst in 0..100 {
+            // A quarter of a second of sound in one packet, which leaves when it is full.
+            let now = ms(burst * 250 + 260);
+            for n in 0..12 {
+                let dts = ms(burst * 250 + n * 21);
+                let due = dts + clock.arrived(dts, now);
+                if burst > 4 {
+                    margin = margin.min(due - now);
+                }
+            }
+        }
+        assert!(margin >= ms(180), "the first of a burst came {margin:?} before it was due");
     }
 
     #[test]
     fn the_offset_moves_slowly_after_the_beginning() {
         let mut clock = SenderClock::new(CUSHION);
-        // The first unit was held up by 700 ms; that is made up for at once.
-        let first = clock.arrived(ms(0), ms(700));
-        let second = clock.arrived(ms(33), ms(733 - 600));
-        assert_eq!((first, second), (ms(900), ms(300)));
-        for n in 2..100 {
-            clock.arrived(ms(n * 33), ms(n * 33 + 100));
+        // The first is quick; what comes in the second that follows was later, and counts at once.
+        assert_eq!(clock.arrived(ms(0), ms(100)), ms(300));
+        assert_eq!(clock.arrived(ms(33), ms(233)), ms(400));
+        for n in 2..400 {
+            clock.arrived(ms(n * 33), ms(n * 33 + 200));
         }
-        // Later a way that is a little faster, which is left alone, and one that is followed by a thousandth of the time.
-        let before = clock.arrived(ms(3300), ms(3400));
-        assert_eq!(clock.arrived(ms(3350), ms(3435)), before);
-        let after = clock.arrived(ms(3400), ms(3450));
-        assert!((before - after).0 <= 100_000 && before > after, "{before:?} {after:?}");
+        // Then a way that is a little faster, which is left alone, and one that is followed by a thousandth of the time.
+        let before = clock.arrived(ms(13_200), ms(13_400));
+        for n in 401..500 {
+            assert_eq!(clock.arrived(ms(n * 33), ms(n * 33 + 185)), before);
+        }
+        let mut last = before;
+        for n in 500..600 {
+            let now = clock.arrived(ms(n * 33), ms(n * 33 + 120));
+            assert!((last - now).0 <= 34_000 && last >= now, "{last:?} {now:?}");
+            last = now;
+        }
+        assert!(last < before);
     }
 
     #[test]
@@ -186,7 +229,7 @@ mod tests {
         // The sender's clock leaps forward.
         let leapt = clock.arrived(ms(500_000), ms(13_000));
         assert_eq!(leapt, ms(13_000 - 500_000) + CUSHION);
-        // And it paused: everything is later from here on, which a window shows.
+        // And it paused: everything is later from here on, which ten seconds show.
         let mut last = leapt;
         for n in 0..1000 {
             last = clock.arrived(ms(500_000 + n * 33), ms(13_000 + 4_000 + n * 33));

@@ -67,6 +67,7 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
         for rendition in &mut setup.renditions {
             rendition.encoder = hardware::encoder_for(rendition, settings.frame_rate, &in_force.profile);
         }
+        setup.standby = in_force.profile.standby.mode;
         tell_edid(arguments, &setup.input.source, &in_force.profile);
     }
     init().map_err(|e| e.to_string())?;

@@ -7,12 +7,14 @@
 //! ```
 //!
 //! An encoder that stands by warm keeps its session open, and gets a picture a second, so that the driver does not put it to
-//! sleep and a failure shows before it matters. What it makes of those is thrown away. Sound is always encoded: it costs
+//! sleep and a failure shows before it matters. What it makes of those is thrown away. One that stands by cold has no session
+//! and gets nothing. Sound is always encoded: it costs
 //! little, and its encoders carry state from block to block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
+use crate::config::profile::StandbyMode;
 use crate::encode::protocol::Gate;
 use crate::model::{FrameRate, Media};
 
@@ -28,8 +30,8 @@ pub(super) struct GateControl(Arc<Shared>);
 pub(super) struct GateKeeper {
     shared: Arc<Shared>,
     state: Gate,
-    /// Places between two pictures of a warm encoder.
-    every: i64,
+    /// Places between two pictures of a warm encoder; a cold one gets none.
+    every: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -42,13 +44,16 @@ struct Shared {
 }
 
 /// Both ends, in that state.
-pub(super) fn gate(state: Gate, rate: FrameRate) -> (GateControl, GateKeeper) {
+pub(super) fn gate(state: Gate, standby: StandbyMode, rate: FrameRate) -> (GateControl, GateKeeper) {
     let shared = Arc::new(Shared {
         wish: AtomicU8::new(number(state)),
         opened: AtomicI64::new(NEVER),
         closed: AtomicI64::new(NEVER),
     });
-    let every = i64::from(rate.num.div_ceil(rate.den).max(1));
+    let every = match standby {
+        StandbyMode::Warm => Some(i64::from(rate.num.div_ceil(rate.den).max(1))),
+        StandbyMode::Cold => None,
+    };
     (GateControl(shared.clone()), GateKeeper { shared, state: Gate::Closed, every })
 }
 
@@ -90,7 +95,7 @@ impl GateKeeper {
         }
         match self.state {
             Gate::Open => true,
-            Gate::Closed => n % self.every == 0,
+            Gate::Closed => self.every.is_some_and(|every| n % every == 0),
         }
     }
 }
@@ -112,15 +117,25 @@ mod tests {
 
     #[test]
     fn a_closed_gate_lets_one_picture_a_second_through_and_none_of_it_counts() {
-        let (control, mut keeper) = gate(Gate::Closed, FrameRate::whole(25));
+        let (control, mut keeper) = gate(Gate::Closed, StandbyMode::Warm, FrameRate::whole(25));
         let admitted: Vec<i64> = (0..100).filter(|n| keeper.admits(*n, at(*n))).collect();
         assert_eq!(admitted, [0, 25, 50, 75]);
         assert!(!(0..100).any(|n| control.counts(at(n))));
     }
 
     #[test]
+    fn a_closed_gate_before_a_cold_encoder_lets_nothing_through() {
+        let (control, mut keeper) = gate(Gate::Closed, StandbyMode::Cold, FrameRate::whole(25));
+        assert!(!(0..100).any(|n| keeper.admits(n, at(n))));
+        control.ask(Gate::Open);
+        assert!((100..110).all(|n| keeper.admits(n, at(n))));
+        control.ask(Gate::Closed);
+        assert!(!(110..200).any(|n| keeper.admits(n, at(n))));
+    }
+
+    #[test]
     fn what_was_let_through_while_open_counts_and_nothing_else() {
-        let (control, mut keeper) = gate(Gate::Closed, FrameRate::whole(25));
+        let (control, mut keeper) = gate(Gate::Closed, StandbyMode::Warm, FrameRate::whole(25));
         let mut counted = Vec::new();
         for n in 0..100 {
             match n {

@@ -27,7 +27,11 @@ mod report;
 #[cfg(test)]
 mod cadence_tests;
 #[cfg(test)]
+mod cold_tests;
+#[cfg(test)]
 mod gate_tests;
+#[cfg(test)]
+mod remote_tests;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +42,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gstreamer as gst;
+use gstreamer::prelude::ElementExt;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -53,6 +58,7 @@ use crate::capture::network::{self, FeedSender};
 use crate::capture::pipeline;
 use crate::capture::source::Source;
 use crate::clock;
+use crate::config::profile::StandbyMode;
 use crate::config::{AudioSettings, EncoderChoice, InputSettings, RenditionSettings, Settings};
 use crate::encode::error::EncoderError;
 use crate::encode::protocol::{Gate, ToWorker};
@@ -83,6 +89,8 @@ pub struct WorkerSetup {
     pub probe_cache: PathBuf,
     /// How an encoder is found.
     pub choose: Choose,
+    /// What the encoders do while the input is not on air.
+    pub standby: StandbyMode,
 }
 
 impl WorkerSetup {
@@ -96,6 +104,7 @@ impl WorkerSetup {
             media_socket: paths.media_socket(),
             probe_cache: paths.probe_cache(),
             choose,
+            standby: StandbyMode::Warm,
         })
     }
 
@@ -212,6 +221,9 @@ struct Worker {
     /// What an input's sender delivers, on its way to the source.
     feed: FeedSender,
     gate: GateControl,
+    standby: StandbyMode,
+    /// As the data plane said last.
+    open: Gate,
     progress: Progress,
     stuck: Option<Stuck>,
     reporter: Reporter,
@@ -224,7 +236,7 @@ struct Worker {
 impl Worker {
     fn start(setup: &WorkerSetup, families: &[Option<Name>], reporter: Reporter) -> Result<Self, WorkerError> {
         let canvas = setup.canvas();
-        let (gate, keeper) = gate(Gate::Closed, setup.frame_rate);
+        let (gate, keeper) = gate(Gate::Closed, setup.standby, setup.frame_rate);
         let (made_in, made) = mpsc::channel(MADE);
         let (report_in, reports) = mpsc::channel(8);
         let mut outbox = Outbox::new(setup.input.id.clone(), std::process::id());
@@ -263,6 +275,8 @@ impl Worker {
         Ok(Self {
             feed,
             gate,
+            standby: setup.standby,
+            open: Gate::Closed,
             progress,
             streams,
             outbox,
@@ -352,10 +366,7 @@ impl Worker {
                     control.set_bitrate(bitrate);
                 }
             }
-            LinkEvent::Wish(ToWorker::SetGate { gate }) => {
-                self.gate.ask(gate);
-                self.progress.gate(gate);
-            }
+            LinkEvent::Wish(ToWorker::SetGate { gate }) => self.set_gate(gate),
             LinkEvent::Wish(ToWorker::Feed(feed)) => self.feed.push(feed),
             LinkEvent::Wish(ToWorker::Welcome { .. }) => {}
             LinkEvent::Wish(ToWorker::Refused { reason }) => {
@@ -363,6 +374,30 @@ impl Worker {
                 self.lost(&format!("refused by the data plane: {reason}"));
             }
             LinkEvent::Lost(why) => self.lost(&format!("no data plane: {why}")),
+        }
+    }
+
+    fn set_gate(&mut self, gate: Gate) {
+        if gate != self.open && self.standby == StandbyMode::Cold {
+            self.open_sessions(gate);
+        }
+        self.open = gate;
+        self.gate.ask(gate);
+        self.progress.gate(gate);
+    }
+
+    /// Opens the encoders' sessions before they are fed, or gives them back. A driver that does not let go keeps this loop from
+    /// beating, and the worker is replaced.
+    fn open_sessions(&mut self, gate: Gate) {
+        let state = match gate {
+            Gate::Open => gst::State::Playing,
+            Gate::Closed => gst::State::Ready,
+        };
+        let pictures = self.streams.iter().enumerate().filter(|(_, stream)| stream.control.is_some());
+        self.progress.opened(pictures.clone().map(|(n, _)| n));
+        for (_, stream) in pictures {
+            // A failure comes as a message, and ends the worker.
+            let _ = stream.pipeline.set_state(state);
         }
     }
 

@@ -64,6 +64,15 @@ impl Progress {
         self.streams.iter_mut().for_each(|life| life.waiting = None);
     }
 
+    /// The sessions of these encoders are opened.
+    pub(super) fn opened(&mut self, streams: impl Iterator<Item = usize>) {
+        for stream in streams {
+            if let Some(life) = self.streams.get_mut(stream) {
+                *life = Life { waiting: None, answered: false };
+            }
+        }
+    }
+
     /// Encoder `stream` gave a unit.
     pub(super) fn unit_made(&mut self, stream: u16) {
         if let Some(life) = self.streams.get_mut(usize::from(stream)) {

@@ -61,6 +61,16 @@ impl Rig {
         renditions: Vec<RenditionSettings>,
         audio: Vec<AudioSettings>,
     ) -> Self {
+        Self::start_with(source, truth, renditions, audio, StandbyMode::Warm)
+    }
+
+    pub(super) fn start_with(
+        source: Source,
+        truth: TruthSettings,
+        renditions: Vec<RenditionSettings>,
+        audio: Vec<AudioSettings>,
+        standby: StandbyMode,
+    ) -> Self {
         gst::init().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("media.sock")).unwrap();
@@ -71,6 +81,7 @@ impl Rig {
             audio,
             media_socket: dir.path().join("media.sock"),
             probe_cache: dir.path().join("probe.json"),
+            standby,
             choose: |job, choice, _| {
                 if let EncoderChoice::Family(family) = choice {
                     return Ok(family.clone());
@@ -96,7 +107,7 @@ impl Rig {
     }
 
     /// On air.
-    fn accept(&self) -> Plane {
+    pub(super) fn accept(&self) -> Plane {
         let mut plane = self.accept_on_standby();
         plane.wish(&ToWorker::SetGate { gate: Gate::Open });
         plane
@@ -136,7 +147,7 @@ impl Plane {
     }
 
     /// Reads until the input's condition is as `wanted`; the evidence of what is wrong first of all.
-    fn told(&mut self, wanted: &str) -> String {
+    pub(super) fn told(&mut self, wanted: &str) -> String {
         let mut heard = Vec::new();
         // A unit for each of 30 pictures a second: some 100 s.
         for _ in 0..3000 {
@@ -216,7 +227,7 @@ fn decode(units: &[AccessUnit], caps: &str, decoder: &str, raw: &str) -> Vec<gst
 }
 
 /// Each decoded picture as its place and what `look` makes of luma, stride, width and height.
-fn decoded<T>(units: &[AccessUnit], look: impl Fn(&[u8], usize, usize, usize) -> T) -> Vec<(i64, T)> {
+pub(super) fn decoded<T>(units: &[AccessUnit], look: impl Fn(&[u8], usize, usize, usize) -> T) -> Vec<(i64, T)> {
     let caps = "video/x-h264,stream-format=avc,alignment=au";
     decode(units, caps, "avdec_h264 max-threads=1 ! videoconvert", "video/x-raw,format=GRAY8")
         .iter()
