@@ -118,7 +118,7 @@ fn a_change_that_costs_a_keyframe_is_made_seldom_and_what_is_seen_at_once_no_fas
         let (_, first) = super::element(name).unwrap();
         assert_eq!((first.bitrate.change, first.bitrate.pace), (change, pace), "{name} of all releases");
     }
-    assert!(super::element("svt265enc").is_none());
+    assert!(element("svt265enc").is_none());
 }
 
 #[test]
