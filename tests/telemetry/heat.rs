@@ -51,7 +51,7 @@ impl Board {
             println!("    {} s: {} {:?}", self.second, event.reason, event.evidence);
             self.told.push((self.second, event.severity, event.reason));
         }
-        if let Some(ceiling) = self.heat.ceiling() {
+        if let Some(ceiling) = self.heat.to_say() {
             self.ceilings.take(ceiling, Duration::from_secs(15), now);
         }
     }

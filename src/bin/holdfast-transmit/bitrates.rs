@@ -66,15 +66,15 @@ impl Bitrates {
 
     /// A worker says by which element it makes a rendition.
     pub(crate) fn encoded_by(&mut self, rendition: RenditionId, input: InputId, encoder: String) -> Option<Outcome> {
-        let known = self.encoders.insert((rendition.clone(), input), encoder.clone());
+        let text = cannot_change(&encoder, "bitrate_floor is of no use");
+        let key = (rendition.clone(), input);
+        let is_new = self.encoders.get(&key) != Some(&encoder);
+        self.encoders.insert(key, encoder);
         self.tell_encoders(&rendition);
         let bitrate = &self.all.get(&rendition)?.bitrate;
         let Bounds { floor, ceiling, .. } = bitrate.bounds();
-        let is_news = known.as_ref() != Some(&encoder) && bitrate.change() == Change::Anew && floor < ceiling;
-        is_news.then(|| {
-            let text = cannot_change(&encoder, "bitrate_floor is of no use");
-            Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition, text)
-        })
+        let is_worth_it = is_new && floor < ceiling && bitrate.change() == Change::Anew;
+        is_worth_it.then(|| Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition, text))
     }
 
     /// A worker is gone, and its encoders with it.

@@ -100,9 +100,17 @@ pub struct Heat {
     state: State,
     steps: u32,
     because: String,
+    said: Said,
     /// How long it has to be cool before a step is given back.
     patience: Duration,
     given_back: Option<Instant>,
+}
+
+/// What the data plane believes, as long as it does not expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Ceiling,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +159,7 @@ impl Heat {
             state: State::Cool,
             steps: 0,
             because: String::new(),
+            said: Said::Nothing,
             patience: PROVEN,
             given_back: None,
         }
@@ -160,6 +169,15 @@ impl Heat {
     pub fn ceiling(&self) -> Option<Ceiling> {
         let permille = 1000 - STEP * self.steps;
         (self.steps > 0).then(|| Ceiling { permille, because: self.because.clone() })
+    }
+
+    /// What the data plane is to hear after a look: the ceiling with each as long as heat takes anything, since it believes none
+    /// for long; and once that all of it is left again.
+    pub fn to_say(&mut self) -> Option<Ceiling> {
+        let ceiling = self.ceiling();
+        let now = if ceiling.is_some() { Said::Ceiling } else { Said::Nothing };
+        let is_over = std::mem::replace(&mut self.said, now) == Said::Ceiling && ceiling.is_none();
+        ceiling.or_else(|| is_over.then(|| Ceiling { permille: 1000, because: String::new() }))
     }
 
     /// Takes in how the machine is at `now`.

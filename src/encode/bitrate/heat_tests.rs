@@ -103,6 +103,24 @@ fn it_is_given_back_step_by_step_when_it_was_cool_for_a_minute_each() {
     assert_eq!(story.told, [], "nothing more to tell");
 }
 
+#[test]
+fn the_data_plane_hears_of_it_with_each_look_and_once_that_it_is_over() {
+    let mut story = Story::new(pi());
+    let mut said = Vec::new();
+    for (looks, celsius) in [(2, 60.0), (4, 77.0), (15, 60.0), (20, 60.0)] {
+        for _ in 0..looks {
+            story.look(&at_celsius(celsius), Pressure::None);
+            said.push(story.heat.to_say().map(|ceiling| ceiling.permille));
+        }
+    }
+    let told: Vec<u32> = said.iter().flatten().copied().collect();
+    let (over, ceilings) = told.split_last().unwrap();
+    assert_eq!((*over, said.last()), (1000, Some(&None)), "{said:?}");
+    assert!(ceilings.iter().all(|permille| *permille == 900) && said[..4].iter().all(Option::is_none), "{said:?}");
+    let without_a_gap = said[4..].iter().take_while(|said| said.is_some()).count();
+    assert_eq!((ceilings.len(), without_a_gap), (14, 15), "no look without it: {said:?}");
+}
+
 /// Each time it is given back it becomes warm again: the next time it waits twice as long, up to a quarter of an hour.
 #[test]
 fn what_was_given_back_too_early_is_given_back_later_the_next_time() {

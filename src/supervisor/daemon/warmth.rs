@@ -13,8 +13,6 @@ use crate::supervisor::hardware;
 pub(super) struct Warmth {
     heat: Heat,
     strain: Strain,
-    /// What the data plane was told last.
-    told: Option<Ceiling>,
 }
 
 impl Warmth {
@@ -22,21 +20,18 @@ impl Warmth {
     pub(super) fn new(settings: &Settings) -> Self {
         let profile = hardware::in_force(&settings.hardware, Path::new("/")).map(|in_force| in_force.profile);
         let limits = profile.iter().flat_map(|profile| &profile.thermal).map(ZoneLimit::from).collect();
-        Self { heat: Heat::new(limits), strain: Strain::default(), told: None }
+        Self { heat: Heat::new(limits), strain: Strain::default() }
     }
 }
 
 impl Daemon {
-    /// Each look is told to the data plane, as long as heat takes anything, so that it knows that somebody looks.
+    /// One look at the machine.
     pub(super) fn feel(&mut self, machine: &MachineSnapshot) {
         let now = clock::now();
         let pressure = self.warmth.strain.pressure(now);
         let notices = self.warmth.heat.see(machine, pressure, now);
         self.note(notices);
-        let ceiling = self.warmth.heat.ceiling();
-        let had = std::mem::replace(&mut self.warmth.told, ceiling.clone());
-        let all = || Ceiling { permille: 1000, because: String::new() };
-        if let Some(Ceiling { permille, because }) = ceiling.or_else(|| had.map(|_| all())) {
+        if let Some(Ceiling { permille, because }) = self.warmth.heat.to_say() {
             let for_ms = u64::try_from(CEILING_MOST.as_millis()).unwrap_or(0);
             self.children.command(&Role::Transmit, ChildCommand::Ceiling { permille, for_ms, because });
         }
