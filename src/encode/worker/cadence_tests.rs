@@ -47,7 +47,12 @@ fn keyframes_that_changes_of_bit_rate_cost_are_what_the_table_says() {
         assert!((4..=u64::from(CHANGES)).contains(&changes), "{changes}");
         let (_, element) = table::element(&main.encoder).unwrap();
         match element.bitrate.change {
-            Change::Smooth => assert_eq!((cost, off_cadence), (0, 0), "{family}"),
+            // Where a place was left out, on a busy machine, a group begins a place later.
+            Change::Smooth => {
+                let holes = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+                let most = u64::try_from(holes).unwrap();
+                assert!(cost <= most && off_cadence <= holes, "{family}: {cost}, {off_cadence} with {holes} holes");
+            }
             // One that falls where a group begins costs nothing.
             Change::Keyframe => assert!(cost <= changes && cost + 2 >= changes, "{family}: {cost} of {changes}"),
             Change::Anew => unreachable!("{family} is not among them"),
