@@ -28,5 +28,6 @@ mod narrow;
 mod networks;
 mod recordings;
 mod servers;
+mod switches;
 mod time;
 mod uplinks;
