@@ -6,7 +6,7 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: most have it alone, those in namespaces go side by side.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-srt bench-truth fuzz fuzz-smoke clean
+.PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-inputs bench-srt bench-truth fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
@@ -16,6 +16,7 @@ help: ## this list
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"
 	@echo "make bench           all benchmarks; each ends in one line RESULT name=value ..."
 	@echo "make bench-fanout    the cost of a destination, beside FFmpeg's tee doing the same"
+	@echo "make bench-inputs    two inputs and one encode: how soon the other one is seen, and the cost, beside GStreamer's fallbackswitch"
 	@echo "make bench-srt       our SRT engine beside libsrt with bonding: cost, rate, switching, congestion, waste"
 	@echo "make bench-truth     what it costs to find out whether a picture is frozen or black"
 	@echo "make fuzz            every parser's fuzz target for SECONDS=60 each"
@@ -79,11 +80,15 @@ soak:
 	@scripts/results-table
 	@scripts/bench-srt
 
-bench: bench-fanout bench-srt bench-truth
+bench: bench-fanout bench-inputs bench-srt bench-truth
 
 bench-fanout:
 	@scripts/setup --test
 	@scripts/bench-fanout
+
+bench-inputs:
+	@scripts/setup --test
+	@scripts/bench-inputs
 
 bench-srt:
 	@scripts/setup --test

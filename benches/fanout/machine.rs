@@ -15,18 +15,19 @@ pub struct Cost {
     pub resident_mib: f64,
 }
 
-/// Watches `pid` for `window`.
-pub fn watch(pid: u32, window: Duration) -> Cost {
-    let (began, before) = (Instant::now(), ticks(pid));
+/// Watches processes for `window`, and adds up what they cost.
+pub fn watch(pids: &[u32], window: Duration) -> Cost {
+    let ticks = || pids.iter().map(|pid| ticks(*pid)).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let (began, before) = (Instant::now(), ticks());
     thread::sleep(window);
-    let (seconds, after) = (began.elapsed().as_secs_f64(), ticks(pid));
+    let (seconds, after) = (began.elapsed().as_secs_f64(), ticks());
     // SAFETY: sysconf only reads a constant.
     let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
     let per_second = |ticks: u64| ticks as f64 / hz * 1000.0 / seconds;
     Cost {
         user: per_second(after.0 - before.0),
         system: per_second(after.1 - before.1),
-        resident_mib: resident_kib(pid) as f64 / 1024.0,
+        resident_mib: pids.iter().map(|pid| resident_kib(*pid)).sum::<u64>() as f64 / 1024.0,
     }
 }
 

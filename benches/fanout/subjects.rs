@@ -88,7 +88,7 @@ fn measure(subject: &Subject, sink: &mut Sink, clip: &Clip, n: usize, window: Du
     });
     thread::sleep(SETTLE);
     let before = sink.counts();
-    let cost = machine::watch(subject.0.id(), window);
+    let cost = machine::watch(&[subject.0.id()], window);
     let after = sink.counts();
     // Nothing is measured that was not delivered.
     let due = (clip.video_bits_per_second() + clip.audio_bits_per_second()) / 8.0 * window.as_secs_f64();

@@ -190,6 +190,8 @@ fn the_input_with_a_lead_takes_over_and_the_event_has_the_figures() {
     assert_eq!((&event.evidence["points"], &event.evidence["fewer"]), (&100.into(), &50.into()));
     assert_eq!(event.evidence["fault"], "network");
     assert!((30..=35).contains(&event.evidence["latency_ms"].as_i64().unwrap()));
+    let waited = event.evidence["after_decision_ms"].as_f64().unwrap();
+    assert!((20.0..200.0).contains(&waited), "its keyframe was in hand {waited} ms after the decision");
     assert_eq!(world.switch.snapshot(world.now).inputs[0].score, Some(50));
 }
 

@@ -27,6 +27,8 @@ pub struct Switch {
     picture: Picture,
     /// Why the input that is to be on air was chosen.
     decided: Option<(InputId, Reason)>,
+    /// When, until it is cut to.
+    decided_at: Option<Media>,
     /// What the workers were last told.
     duties: BTreeMap<InputId, Duty>,
     on_air: SourceOnAir,
@@ -49,6 +51,7 @@ impl Switch {
             streams,
             picture,
             decided: None,
+            decided_at: None,
             duties: BTreeMap::new(),
             on_air: SourceOnAir::Nothing,
             reason: Reason::Started,
@@ -286,6 +289,7 @@ impl Switch {
         self.tell_duties();
         if let Some(Decision { to: Some(input), reason }) = decision {
             self.decided = Some((input, reason));
+            self.decided_at = Some(now);
             self.expect_chosen(now);
         }
         if let Picture::Of { input, .. } = &self.picture
@@ -382,7 +386,8 @@ impl Switch {
                 (SourceOnAir::Input(_) | SourceOnAir::Slate | SourceOnAir::Nothing, _) => because,
             };
             let reason = self.reason.clone();
-            self.out.push_back(Output::Event(Happened::Switched { from, to: source, reason, cut }));
+            let waited = self.decided_at.take_if(|_| cut.is_some()).map(|at| self.now - at);
+            self.out.push_back(Output::Event(Happened::Switched { from, to: source, reason, cut, waited }));
             return;
         }
         for Change { rendition, what } in changes {

@@ -38,6 +38,8 @@ pub enum Happened {
         reason: Reason,
         /// Where it was cut to, if it goes to an input.
         cut: Option<Cut>,
+        /// From the decision until its first picture was in hand.
+        waited: Option<Media>,
     },
     /// One stream is filled by the slate or by silence while the programme's source stays.
     StreamFilled {
@@ -329,7 +331,7 @@ impl Happened {
             Event::new(at, Role::Transmit, kind, severity, subject, reason)
         };
         match self {
-            Self::Switched { from, to, reason, cut } => {
+            Self::Switched { from, to, reason, cut, waited } => {
                 let severity = match to {
                     SourceOnAir::Nothing => Severity::Alert,
                     SourceOnAir::Slate => Severity::Warning,
@@ -337,6 +339,9 @@ impl Happened {
                 };
                 let event = event(EventKind::Switched, severity, source(&to), reason.to_string());
                 let event = cut.iter().fold(reason.evidence(event), |event, cut| cut.evidence(event));
+                let event = waited.iter().fold(event, |event, waited| {
+                    event.with("after_decision_ms", waited.to_ticks(1_000_000) as f64 / 1e3)
+                });
                 event.with("from", source(&from)).with("to", source(&to))
             }
             Self::StreamFilled { rendition, reason } => {

@@ -29,5 +29,6 @@ mod networks;
 mod recordings;
 mod remote;
 mod servers;
+mod switches;
 mod time;
 mod uplinks;

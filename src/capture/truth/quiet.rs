@@ -84,6 +84,8 @@ impl Quiet {
                 seconds(self.silent),
                 decibels(self.loudest)
             );
+            // What was heard before it does not end it.
+            self.loud = Media::ZERO;
             self.silence = Some(Finding { fault: Fault::Silent, evidence });
         }
     }

@@ -79,6 +79,11 @@ impl Pyav {
         self.prefix.with_extension("jsonl")
     }
 
+    /// Where session `n` is kept.
+    pub fn file(&self, n: u64) -> PathBuf {
+        PathBuf::from(format!("{}-{n}.mkv", self.prefix.display()))
+    }
+
     /// Waits until session `n` has ended and reads it.
     pub fn recording(&self, n: u64) -> Recording {
         wait_until(&format!("session {n} of {} to end", self.process.name), START, || {
@@ -88,7 +93,7 @@ impl Pyav {
                 .any(|v| v["session"] == n && v.get("end").is_some())
         });
         // The file is closed right after the line is written.
-        let file = PathBuf::from(format!("{}-{n}.mkv", self.prefix.display()));
+        let file = self.file(n);
         Recording::read(&wait_for("its file", START, || file.exists().then(|| file.clone())))
     }
 }

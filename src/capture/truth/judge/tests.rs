@@ -189,6 +189,18 @@ fn silence_is_told_after_ten_seconds_and_ends_with_sound_not_with_a_click() {
 }
 
 #[test]
+fn silence_that_is_told_soon_is_told_once() {
+    let mut settings = TruthSettings::CAPTURED;
+    settings.sound.silent_after = Some(Duration::from_secs(1));
+    let mut court = Court::new(&settings);
+    let each = |rms| move |at: i64| Some(if at % 30 == 0 { picture(0.2, 50.0) } else { sound(rms) });
+    assert_eq!(court.pass(1000, each(0.1)), "good");
+    assert_eq!(court.pass(3000, each(0.0)), "silent");
+    assert_eq!(court.told, 1, "what was heard before it does not end it");
+    assert_eq!(court.pass(300, each(0.1)), "good");
+}
+
+#[test]
 fn sound_is_missed_where_it_is_expected() {
     let of = |expected| {
         let sound = SoundLimits { expected, ..TruthSettings::CAPTURED.sound };
