@@ -7,3 +7,4 @@
 //! *Invariant:* what a sender does, it does to its own input.
 
 pub mod arrival;
+pub mod rtsp;
