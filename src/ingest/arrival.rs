@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::model::AccessUnit;
 
-/// In the order in which it happened. A session says `Began` first, and after `Ended` only `Began`.
+/// In the order in which it happened. A session says `Began` first, and after `Ended` only `Began`. Where it is us who call,
+/// attempts that come to nothing are `Ended` as well, each reason once.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// A sender is there.
@@ -19,7 +20,7 @@ pub enum Arrival {
     TimeBase,
     /// How its network does; about once a second.
     Network(Network),
-    /// The sender is gone.
+    /// The sender is gone, or cannot be had.
     Ended {
         /// Why, for people.
         why: String,

@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod clock;
 mod outlet;
 pub mod passing;
+pub mod rtsp;
 pub mod srt;
 pub mod strand;
 mod teller;

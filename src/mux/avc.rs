@@ -14,6 +14,7 @@ pub const PPS: u8 = 8;
 const IDR: u8 = 5;
 const AUD: u8 = 9;
 const FILLER: u8 = 12;
+const WHAT_SPS: &str = "H.264 SPS";
 
 /// `nal_unit_type` (§7.3.1) from a unit's first byte.
 pub const fn unit_type(first: u8) -> u8 {
@@ -85,8 +86,70 @@ impl Default for Colour {
 /// # Errors
 /// Truncated data, values outside the specification's ranges, or a picture above 16384 pixels a side.
 pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
-    const WHAT: &str = "H.264 SPS";
-    let mut bits = Bits::rbsp(WHAT, unit);
+    let mut bits = Bits::rbsp(WHAT_SPS, unit);
+    let (sps, _) = sps_before_vui(&mut bits)?;
+    // Usability information that breaks off says nothing; the picture is decoded without it.
+    let colour = parse_colour(&mut bits).unwrap_or_default();
+    Ok(Sps { colour, ..sps })
+}
+
+/// How many pictures at most are decoded before one that is shown earlier (`max_num_reorder_frames`, §E.2.1). `None` if
+/// the sequence parameter set does not say.
+///
+/// # Errors
+/// As [`parse_sps`].
+pub fn reordering(unit: &[u8]) -> Result<Option<u8>, MuxError> {
+    /// `pic_order_cnt_type` of pictures that are shown as they are decoded (§8.2.1.3).
+    const AS_DECODED: u32 = 2;
+    /// `profile_idc` without B slices (§A.2.1).
+    const BASELINE: u8 = 66;
+    let mut bits = Bits::rbsp(WHAT_SPS, unit);
+    let (sps, order) = sps_before_vui(&mut bits)?;
+    if order == AS_DECODED || sps.profile == BASELINE {
+        return Ok(Some(0));
+    }
+    if !bits.flag()? {
+        return Ok(None);
+    }
+    // vui_parameters (§E.1.1)
+    if bits.flag()? && bits.u8()? == 255 {
+        bits.skip(32)?; // sample aspect ratio in full
+    }
+    if bits.flag()? {
+        bits.skip(1)?; // overscan_appropriate_flag
+    }
+    if bits.flag()? {
+        bits.skip(4)?; // video_format, video_full_range_flag
+        if bits.flag()? {
+            bits.skip(24)?; // colour description
+        }
+    }
+    if bits.flag()? {
+        bits.ue("chroma_sample_loc_type_top_field")?;
+        bits.ue("chroma_sample_loc_type_bottom_field")?;
+    }
+    if bits.flag()? {
+        bits.skip(65)?; // timing
+    }
+    let nal = skip_hrd(&mut bits)?;
+    let vcl = skip_hrd(&mut bits)?;
+    if nal || vcl {
+        bits.skip(1)?; // low_delay_hrd_flag
+    }
+    bits.skip(1)?; // pic_struct_present_flag
+    if !bits.flag()? {
+        return Ok(None);
+    }
+    bits.skip(1)?; // motion_vectors_over_pic_boundaries_flag
+    for skipped in ["max_bytes_per_pic_denom", "max_bits_per_mb_denom", "log2_max_mv_length", "log2_max_mv_length"] {
+        bits.ue(skipped)?;
+    }
+    Ok(Some(bits.ue_at_most("max_num_reorder_frames", 16)? as u8))
+}
+
+/// The sequence parameter set and its `pic_order_cnt_type`; leaves `bits` before `vui_parameters_present_flag`.
+fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, u32), MuxError> {
+    const WHAT: &str = WHAT_SPS;
     let unit_type = unit_type(bits.u8()?);
     if unit_type != SPS {
         return Err(field(WHAT, "nal_unit_type", unit_type));
@@ -105,13 +168,14 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
         if bits.flag()? {
             for list in 0..if chroma == 3 { 12 } else { 8 } {
                 if bits.flag()? {
-                    skip_scaling_list(&mut bits, if list < 6 { 16 } else { 64 })?;
+                    skip_scaling_list(bits, if list < 6 { 16 } else { 64 })?;
                 }
             }
         }
     }
     bits.ue_at_most("log2_max_frame_num_minus4", 12)?;
-    match bits.ue_at_most("pic_order_cnt_type", 2)? {
+    let order = bits.ue_at_most("pic_order_cnt_type", 2)?;
+    match order {
         0 => {
             bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)?;
         }
@@ -136,12 +200,11 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
     bits.skip(1)?; // direct_8x8_inference_flag
     let fields = if progressive { 1 } else { 2 };
     let (unit_x, unit_y) = if planes_apart { (1, 1) } else { chroma_scale(chroma) };
-    let window = crop_window(&mut bits)?;
+    let window = crop_window(bits)?;
     let width = window.across(columns * 16, unit_x, WHAT)?;
     let height = window.down(rows * 16 * fields, unit_y * fields, WHAT)?;
-    // Usability information that breaks off says nothing; the picture is decoded without it.
-    let colour = parse_colour(&mut bits).unwrap_or_default();
-    Ok(Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour })
+    let colour = Colour::default();
+    Ok((Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour }, order))
 }
 
 /// The beginning of `vui_parameters` (§E.1.1), up to the colours.
@@ -233,6 +296,22 @@ const fn has_chroma_fields(profile: u8) -> bool {
     matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135)
 }
 
+/// `nal_hrd_parameters_present_flag` or `vcl_hrd_parameters_present_flag`, and the parameters if they are there (§E.1.2).
+fn skip_hrd(bits: &mut Bits<'_>) -> Result<bool, MuxError> {
+    let present = bits.flag()?;
+    if present {
+        let count = bits.ue_at_most("cpb_cnt_minus1", 31)? + 1;
+        bits.skip(8)?; // scales
+        for _ in 0..count {
+            bits.ue("bit_rate_value_minus1")?;
+            bits.ue("cpb_size_value_minus1")?;
+            bits.skip(1)?; // cbr_flag
+        }
+        bits.skip(20)?; // lengths of delays
+    }
+    Ok(present)
+}
+
 fn skip_scaling_list(bits: &mut Bits<'_>, size: u32) -> Result<(), MuxError> {
     let (mut last, mut next) = (8i64, 8i64);
     for _ in 0..size {
@@ -320,6 +399,42 @@ mod tests {
     }
 
     #[test]
+    fn how_far_pictures_are_reordered_is_read_from_behind_everything_else() {
+        let ue = |value: u32| {
+            let bits = format!("{:b}", value + 1);
+            "0".repeat(bits.len() - 1) + &bits
+        };
+        let sps = |profile: u8, order: u32, vui: &str| {
+            let mut bits = format!("01100111{profile:08b}0000000000101000") + &ue(0);
+            bits += &(ue(0) + &ue(order) + if order == 0 { "1" } else { "" } + &ue(4) + "0");
+            bits += &(ue(19) + &ue(10) + "1" + "1" + "0" + vui + "10000000");
+            let bytes = bits.as_bytes().chunks_exact(8);
+            bytes.map(|c| c.iter().fold(0, |n, b| n << 1 | (b - b'0'))).collect::<Vec<u8>>()
+        };
+        let hrd = format!("1{}{}{}{}0{}", ue(0), "01000100", ue(1000), ue(2000), "10111101111011111000");
+        let restriction = |reorder| format!("11{}{}{}{}{}{}", ue(0), ue(0), ue(11), ue(11), ue(reorder), ue(4));
+        let timing = "1".to_owned() + &format!("{:032b}{:032b}1", 1001, 60_000);
+        let full = "1".to_owned()
+            + "111111111"
+            + &"10".repeat(16)
+            + "11"
+            + "1"
+            + "1010"
+            + "1"
+            + &"01".repeat(12)
+            + "1"
+            + &ue(0);
+        let full = full + &ue(0) + &timing + &hrd + &hrd + "0" + "1" + &restriction(3);
+        assert_eq!(reordering(&sps(77, 0, &full)), Ok(Some(3)));
+        assert_eq!(reordering(&sps(77, 0, &("1".to_owned() + "0000" + "0" + "000" + &restriction(2)))), Ok(Some(2)));
+        assert_eq!(reordering(&sps(77, 0, "10000000000")), Ok(None), "no restriction");
+        assert_eq!(reordering(&sps(77, 0, "0")), Ok(None), "no VUI");
+        assert_eq!(reordering(&sps(66, 0, "0")), Ok(Some(0)), "Baseline has no B slices");
+        assert_eq!(reordering(&sps(77, 2, "0")), Ok(Some(0)), "shown as decoded");
+        assert!(reordering(&real_sps()).unwrap().is_some(), "x264 says it");
+    }
+
+    #[test]
     fn an_interlaced_high_profile_picture_is_measured_in_frames() {
         let ue = |value: u32| {
             let bits = format!("{:b}", value + 1);
@@ -369,6 +484,7 @@ mod tests {
             if let Ok(sps) = parse_sps(&data) {
                 prop_assert!((1..=16_384).contains(&sps.width) && (1..=16_384).contains(&sps.height));
             }
+            let _ = reordering(&data);
             let _ = parse_pps_id(&data);
             let _ = parse_avcc(&data);
         }
@@ -379,6 +495,7 @@ mod tests {
             let at = at % sps.len();
             sps[at] = to;
             let _ = parse_sps(&sps);
+            let _ = reordering(&sps);
         }
     }
 }

@@ -17,6 +17,7 @@ pub const SPS: u8 = 33;
 pub const PPS: u8 = 34;
 const AUD: u8 = 35;
 const FILLER: u8 = 38;
+const WHAT_SPS: &str = "HEVC SPS";
 
 /// `nal_unit_type` (§7.3.1.2) from a unit's first byte.
 pub const fn unit_type(first: u8) -> u8 {
@@ -67,8 +68,31 @@ pub struct Sps {
 /// # Errors
 /// Truncated data, values outside the specification's ranges, or a picture above 16384 pixels a side.
 pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
-    const WHAT: &str = "HEVC SPS";
-    let mut bits = Bits::rbsp(WHAT, unit);
+    sps_before_orders(&mut Bits::rbsp(WHAT_SPS, unit))
+}
+
+/// How many pictures at most are decoded before one that is shown earlier: `sps_max_num_reorder_pics` of the highest
+/// sub-layer (§7.4.3.2.1).
+///
+/// # Errors
+/// As [`parse_sps`].
+pub fn reordering(unit: &[u8]) -> Result<u8, MuxError> {
+    let mut bits = Bits::rbsp(WHAT_SPS, unit);
+    let sps = sps_before_orders(&mut bits)?;
+    bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)?;
+    let layers = if bits.flag()? { sps.temporal_layers } else { 1 };
+    let mut highest = 0;
+    for _ in 0..layers {
+        bits.ue("sps_max_dec_pic_buffering_minus1")?;
+        highest = bits.ue_at_most("sps_max_num_reorder_pics", 15)? as u8;
+        bits.ue("sps_max_latency_increase_plus1")?;
+    }
+    Ok(highest)
+}
+
+/// The set as far as the bit depths; leaves `bits` behind them.
+fn sps_before_orders(bits: &mut Bits<'_>) -> Result<Sps, MuxError> {
+    const WHAT: &str = WHAT_SPS;
     let unit_type = unit_type(bits.u8()?);
     if unit_type != SPS {
         return Err(field(WHAT, "nal_unit_type", unit_type));
@@ -83,14 +107,14 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
     for byte in &mut profile_tier_level {
         *byte = bits.u8()?;
     }
-    skip_sub_layers(&mut bits, sub_layers)?;
+    skip_sub_layers(bits, sub_layers)?;
     let id = bits.ue_at_most("sps_seq_parameter_set_id", 15)? as u8;
     let chroma = bits.ue_at_most("chroma_format_idc", 3)? as u8;
     let planes_apart = chroma == 3 && bits.flag()?;
     let coded_width = bits.ue("pic_width_in_luma_samples")?.into();
     let coded_height = bits.ue("pic_height_in_luma_samples")?.into();
     let (unit_x, unit_y) = if planes_apart { (1, 1) } else { chroma_scale(chroma) };
-    let window = crop_window(&mut bits)?;
+    let window = crop_window(bits)?;
     let width = window.across(coded_width, unit_x, WHAT)?;
     let height = window.down(coded_height, unit_y, WHAT)?;
     let luma_bits = bits.ue_at_most("bit_depth_luma_minus8", 8)? as u8 + 8;
@@ -229,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn x265_says_how_far_pictures_are_reordered() {
+        // The fixture's encoder was told to have no B pictures.
+        assert_eq!(reordering(&real_sps()), Ok(0));
+        for end in 0..20 {
+            assert!(reordering(&real_sps()[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
     fn a_record_gives_back_the_sets_it_was_built_from() {
         let record = fixtures::canonical(Codec::Hevc)[0].config.record.clone();
         let (framing, sets) = parse_hvcc(&record).unwrap();
@@ -254,6 +287,7 @@ mod tests {
             if let Ok(sps) = parse_sps(&data) {
                 prop_assert!((1..=16_384).contains(&sps.width) && (1..=16_384).contains(&sps.height));
             }
+            let _ = reordering(&data);
             let _ = parse_set_id(&data);
             let _ = parse_hvcc(&data);
         }
@@ -264,6 +298,7 @@ mod tests {
             let at = at % sps.len();
             sps[at] = to;
             let _ = parse_sps(&sps);
+            let _ = reordering(&sps);
         }
     }
 }
