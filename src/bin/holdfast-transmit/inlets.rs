@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use holdfast::clock;
 use holdfast::config::{InputSettings, NetworkInput, Sender, Settings, Source};
 use holdfast::encode::protocol::Gate;
-use holdfast::events::{InputSender, InputSnapshot};
+use holdfast::events::{Event, EventKind, InputSender, InputSnapshot, Role, Severity};
 use holdfast::ingest::arrival::Arrival;
 use holdfast::ingest::passing::{Passing, Wanted};
-use holdfast::ingest::srt;
 use holdfast::ingest::strand::{Followed, Path, Strand};
+use holdfast::ingest::{rtsp, srt};
 use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, VideoFormat};
 use holdfast::output::EventSink;
 use tokio::sync::mpsc;
@@ -69,7 +69,8 @@ impl Inlets {
         let (id, events) = (input.clone(), self.events.clone());
         let session = match settings.sender.clone() {
             Sender::Srt(srt) => tokio::task::spawn_local(srt::take(id, srt, out, events)),
-            Sender::Rtmp(_) | Sender::Rtsp(_) => tokio::task::spawn_local(async {}),
+            Sender::Rtsp(rtsp) => tokio::task::spawn_local(rtsp::watch(id, rtsp, out)),
+            Sender::Rtmp(_) => tokio::task::spawn_local(async {}),
         };
         let (id, all) = (input.clone(), self.out.clone());
         let passing = tokio::task::spawn_local(async move {
@@ -86,6 +87,10 @@ impl Inlets {
     /// What follows from what came over the network.
     pub(crate) fn arrived(&mut self, input: &InputId, arrival: Arrival) -> Followed {
         let Some(inlet) = self.inlets.get_mut(input) else { return Followed::default() };
+        // SRT's sessions tell it themselves, with all their paths.
+        if !matches!(inlet.settings.sender, Sender::Srt(_)) {
+            tell(input, &arrival, &inlet.strand, &self.events);
+        }
         inlet.strand.arrived(arrival, clock::media())
     }
 
@@ -135,6 +140,21 @@ impl Inlets {
     fn sender(&self, input: &InputId, now: Media) -> Option<InputSender> {
         self.inlets.get(input)?.strand.sender(now)
     }
+}
+
+/// Senders that come and go are events.
+fn tell(input: &InputId, arrival: &Arrival, strand: &Strand, events: &EventSink) {
+    let (kind, severity, reason) = match arrival {
+        Arrival::Began { from } => (EventKind::SenderConnected, Severity::Info, from.clone()),
+        Arrival::Ended { why } => match strand.sender(clock::media()) {
+            Some(sender) => (EventKind::SenderGone, Severity::Alert, format!("{}: {why}", sender.from)),
+            None => (EventKind::Note, Severity::Warning, why.clone()),
+        },
+        Arrival::Unit(_) | Arrival::TimeBase | Arrival::Network(_) => return,
+    };
+    let at = (clock::wall(), clock::media());
+    let event = Event::new(at, Role::Transmit, kind, severity, input.as_str(), reason);
+    events(event.with("input", input.as_str()));
 }
 
 fn network(input: &InputSettings) -> Option<(&InputId, &NetworkInput)> {
