@@ -74,7 +74,7 @@ impl Bitrates {
         let bitrate = &self.all.get(&rendition)?.bitrate;
         let Bounds { floor, ceiling, .. } = bitrate.bounds();
         let is_worth_it = is_new && floor < ceiling && bitrate.change() == Change::Anew;
-        is_worth_it.then(|| Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition, text))
+        is_worth_it.then_some(Outcome::Say(EventKind::BitrateChanged, Severity::Warning, rendition, text))
     }
 
     /// A worker is gone, and its encoders with it.

@@ -355,9 +355,10 @@ const X264: &[Property] = &[
     must("option-string", "scenecut=0"),
 ];
 
-// At once and within 1 %, no extra IDR (measured; a test counts them).
+// At once and within 1 %. The first change costs a keyframe, whatever the size and the rates, and later ones none (measured
+// with OpenH264 2.3 at 320x180 to 1280x720; a test counts them).
 const OPENH264_BITRATE: Bitrate =
-    Bitrate { change: Change::Smooth, pace: SEEN_WITHIN_A_SECOND, properties: &["bitrate"] };
+    Bitrate { change: Change::FirstKeyframe, pace: SEEN_WITHIN_A_SECOND, properties: &["bitrate"] };
 
 const OPENH264: &[Property] = &[
     must("rate-control", "bitrate"),

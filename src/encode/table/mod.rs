@@ -192,6 +192,8 @@ pub struct Bitrate {
 pub enum Change {
     /// The rate moves, nothing else is to be seen.
     Smooth,
+    /// The first change of a running encoder costs a keyframe, those after it nothing.
+    FirstKeyframe,
     /// Each change costs a keyframe.
     Keyframe,
     /// A running encoder takes none: only one that is made anew has another bit rate, and that is not done live.
