@@ -64,7 +64,10 @@ pub async fn watch(input: InputId, settings: RtspInput, out: Sender<Arrival>) {
     loop {
         let mut attempt =
             Attempt { input: &input, settings: &settings, host: &host, out: &out, progress: Progress::Asking };
-        let Err(end) = Box::pin(attempt.run()).await;
+        let end = tokio::select! {
+            Err(end) = Box::pin(attempt.run()) => end,
+            () = out.closed() => return,
+        };
         let failure = match end {
             End::Unheard => return,
             End::Failed(failure) => failure,
@@ -273,19 +276,12 @@ impl Playing {
             }
             CodecItem::MessageFrame(_) | CodecItem::Rtcp(_) | _ => return None,
         };
-        let (track, place) = self.track(stream)?;
-        account.frame(track, payload.len(), lost);
-        let record = if is_new || !place.described {
-            place.described = true;
-            let record = self.demuxed.streams().get(stream).and_then(record_of);
-            if record.is_none() {
-                self.track(stream)?.1.described = false;
-                return None;
-            }
-            record
-        } else {
-            None
-        };
+        let (track, described) = self.track(stream).map(|(track, place)| (track, place.described))?;
+        // Before the first frame nothing was on its way: servers may say another beginning than they make.
+        account.frame(track, payload.len(), if described { lost } else { 0 });
+        let record =
+            if is_new || !described { Some(self.demuxed.streams().get(stream).and_then(record_of)?) } else { None };
+        self.track(stream)?.1.described = true;
         let local = media_of(timestamp.elapsed(), timestamp.clock_rate().get());
         Some(Frame { track, local, arrived: now, record, payload })
     }

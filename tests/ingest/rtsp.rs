@@ -19,6 +19,7 @@ use crate::support::film::{Film, Packet};
 use crate::support::process::{Guard, Process, free_port};
 use crate::support::wait::{wait_for, wait_until};
 
+const NO_ANSWER: &str = "takes the connection and does not answer";
 /// Far above what anything takes.
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -105,9 +106,11 @@ impl Watched {
         })
     }
 
+    /// The end of a session, or another reason why there is none than that the server takes its time, as it does on a busy
+    /// machine.
     fn wait_for_end(&self, from: usize) -> (usize, Instant, String) {
         let end = self.wait("the session to end", from, |arrival| match arrival {
-            Arrival::Ended { why } => Some(why.clone()),
+            Arrival::Ended { why } if !why.ends_with(NO_ANSWER) => Some(why.clone()),
             _ => None,
         });
         println!("              {}", end.2);
@@ -130,6 +133,12 @@ impl Drop for Watched {
             ended.unwrap().unwrap();
         }
     }
+}
+
+/// What arrived in the last session.
+fn last_session(arrivals: &[(Instant, Arrival)]) -> &[(Instant, Arrival)] {
+    let began = arrivals.iter().rposition(|(_, arrival)| matches!(arrival, Arrival::Began { .. }));
+    &arrivals[began.expect("a session began")..]
 }
 
 fn units(arrivals: &[(Instant, Arrival)], track: Track) -> Vec<AccessUnit> {
@@ -161,7 +170,7 @@ fn film_arrives_whole(encoder: &str, parser: &str, codec: Codec, transport: Rtsp
     let (n, _, why) = watched.wait_for_end(0);
     assert!(why.ends_with("ended the stream"), "{why}");
     let arrivals = watched.arrivals();
-    let session = &arrivals[..n];
+    let session = last_session(&arrivals[..n]);
     let Arrival::Began { from } = &session[0].1 else { panic!("{:?}", session[0]) };
     assert!(from.contains(&format!("127.0.0.1:{}, GStreamer", camera.port)), "{from}");
     assert!(!session.iter().any(|(_, arrival)| matches!(arrival, Arrival::TimeBase)), "time goes on");
@@ -227,17 +236,18 @@ fn what_is_wrong_is_said_once_in_words_without_the_password() {
         let first = |settings| {
             let watched = Watched::new(settings);
             let (n, _, why) = watched.wait_for_end(0);
-            assert_eq!(n, 1, "nothing began");
-            (watched, why)
+            let is_end = |arrival: &(Instant, Arrival)| matches!(arrival.1, Arrival::Ended { .. });
+            assert!(watched.arrivals()[..n].iter().all(is_end), "nothing began");
+            (watched, n, why)
         };
-        let (wrong, why) = first(with("live", login("open-sesame")));
+        let (wrong, n, why) = first(with("live", login("open-sesame")));
         assert!(why.ends_with("does not accept the user name and password") && !why.contains("sesame"), "{why}");
-        let (_, why) = first(with("live", None));
+        let (_, _, why) = first(with("live", None));
         assert!(why.ends_with("wants a user name and a password"), "{why}");
-        let (_, why) = first(with("nowhere", login(PASSWORD)));
+        let (_, _, why) = first(with("nowhere", login(PASSWORD)));
         assert!(why.ends_with("has nothing at this path (404)") && !why.contains("sesame"), "{why}");
         Watched::new(with("live", login(PASSWORD))).wait_for_picture(0);
-        assert_eq!(wrong.arrivals().len(), 1, "the same words are not said again: {:?}", wrong.arrivals());
+        assert_eq!(wrong.arrivals().len(), n, "the same words are not said again: {:?}", wrong.arrivals());
     }
 }
 
@@ -258,7 +268,7 @@ fn what_we_do_not_speak_is_refused_or_left_aside_by_name() {
     let (n, _, picture) = talk.wait_for_picture(0);
     assert!(picture.key, "the first picture is one to begin with");
     let arrivals = talk.arrivals();
-    let Arrival::Began { from } = &arrivals[0].1 else { panic!("{:?}", arrivals[0]) };
+    let Arrival::Began { from } = &last_session(&arrivals)[0].1 else { panic!("{:?}", arrivals[0]) };
     assert!(from.ends_with("PCMU is left aside"), "{from}");
     talk.wait("a report", n, |arrival| matches!(arrival, Arrival::Network(_)).then_some(()));
     assert!(units(&talk.arrivals(), Track::Audio).is_empty());
@@ -304,8 +314,10 @@ fn a_camera_that_stops_without_a_word_is_given_up_after_three_seconds() {
     println!("    given up after {silence:?}");
     assert!(why.ends_with("for 3 s"), "{why}");
     assert!(silence >= Duration::from_millis(2900) && silence < Duration::from_secs(8), "{silence:?}");
-    let (n, _, why) = watched.wait_for_end(n);
-    assert!(why.ends_with("does not answer"), "{why}");
+    let (n, _, ()) = watched.wait("another attempt to fail", n, |arrival| match arrival {
+        Arrival::Ended { why } => why.ends_with(NO_ANSWER).then_some(()),
+        _ => None,
+    });
     server.signal(Signal::SIGCONT);
     watched.wait_for_picture(n);
 }

@@ -71,7 +71,7 @@ if arguments.film:
 offer("/live", H264 + "name=pay0 pt=96 " + AAC)
 offer("/lossy", H264 + f"pt=96 ! identity drop-probability={arguments.loss} name=pay0 " + AAC)
 offer("/talk", H264 + "name=pay0 pt=96 " + TONE + "audioresample ! mulawenc ! rtppcmupay name=pay1")
-offer("/motion", PICTURE + "jpegenc ! rtpjpegpay name=pay0 pt=26")
+offer("/motion", PICTURE + "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26")
 
 server.attach(None)
 print("ready", flush=True)

@@ -173,6 +173,7 @@ fn distance(a: Media, b: Media) -> Media {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)]
     use proptest::prelude::*;
 
     use super::*;
