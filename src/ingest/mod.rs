@@ -4,6 +4,9 @@
 //!   sender ──► session (SRT, RTMP, RTSP) ──Arrival──► its time becomes ours ──► decode worker, or the switch as it is
 //! ```
 //!
-//! *Invariant:* what a sender does, it does to its own input.
+//! [`rtmp`] is the server that a publisher sends to.
+//!
+//! *Invariant:* what a sender does, it does to its own input. No stream key is in what is said of it.
 
 pub mod arrival;
+pub mod rtmp;

@@ -157,6 +157,8 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/worker/outbox.rs",
     "src/encode/worker/progress.rs",
     "src/ingest/arrival.rs",
+    "src/ingest/rtmp/place.rs",
+    "src/ingest/rtmp/remark.rs",
     "src/link/change.rs",
     "src/link/class.rs",
     "src/link/fact.rs",
