@@ -3,6 +3,10 @@
 //!
 //! A [`Tag`] is a few bytes of its own plus the access unit's payload by reference, so that any number of destinations
 //! can send the same picture without a copy. Timestamps are milliseconds since the first keyframe of this stream.
+//!
+//! [`read`] is the way back.
+
+pub mod read;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! ```text
 //!   encoder's buffer ──canonical──► AccessUnit ─┬─flv──► RTMP
 //!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
-//!                        │               └──────┴─ts───► SRT, and back from it
+//!                        │               └──────┴─ts───► SRT; both wires are read back, too
 //!                        └ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
 //! ```
 //!
@@ -26,5 +26,6 @@ mod bits;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod rates;
 
 pub use error::MuxError;

@@ -26,12 +26,20 @@ pub mod kind {
     pub const WINDOW_SIZE: u8 = 5;
     /// Set Peer Bandwidth.
     pub const PEER_BANDWIDTH: u8 = 6;
-    /// AMF0 data.
-    pub const DATA: u8 = 18;
+    /// Sound.
+    pub const AUDIO: u8 = 8;
+    /// Picture.
+    pub const VIDEO: u8 = 9;
+    /// AMF3 data.
+    pub const DATA_AMF3: u8 = 15;
     /// AMF3 command.
     pub const COMMAND_AMF3: u8 = 17;
+    /// AMF0 data.
+    pub const DATA: u8 = 18;
     /// AMF0 command.
     pub const COMMAND: u8 = 20;
+    /// Aggregate: several of the above in one.
+    pub const AGGREGATE: u8 = 22;
 }
 
 /// Where a message goes.
@@ -177,6 +185,11 @@ impl Reader {
         Self { buffer: BytesMut::new(), chunk_size: 128, max_message, streams: BTreeMap::new(), pending: 0 }
     }
 
+    /// Accepts messages up to `max_message` bytes from here on.
+    pub const fn allow(&mut self, max_message: usize) {
+        self.max_message = max_message;
+    }
+
     /// Adds received bytes. Call [`Self::next_message`] until it says `None` before adding more.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -196,8 +209,7 @@ impl Reader {
                     if size == 0 {
                         return Err(ChunkError::ChunkSizeZero);
                     }
-                    // A chunk is never longer than its message, so a larger size means the same.
-                    self.chunk_size = size.min(self.max_message.max(1));
+                    self.chunk_size = size;
                 }
                 kind::ABORT => {
                     let aborted = leading_u32(&message.payload).and_then(|id| self.streams.get_mut(&id));

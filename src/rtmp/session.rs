@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::acknowledgement::Acknowledgement;
 use super::chunk::{self, Message, Route, kind, leading_u32};
 use super::command::{self, Command, transaction};
 use super::handshake::{self, Progress};
@@ -102,14 +103,6 @@ pub struct Session {
     acknowledgement: Acknowledgement,
 }
 
-/// Bytes received, as the server wants them confirmed (RTMP 1.0 §5.4.3, §5.4.4).
-#[derive(Debug, Default)]
-struct Acknowledgement {
-    window: Option<u32>,
-    received: u64,
-    confirmed: u64,
-}
-
 /// Chunk streams; any distinct numbers between 2 (reserved for control) and 63 will do.
 const CONTROL: u8 = 2;
 const CONNECTION: u8 = 3;
@@ -197,7 +190,7 @@ impl Session {
         } else {
             Bytes::copy_from_slice(bytes)
         };
-        self.acknowledgement.received += bytes.len() as u64;
+        self.acknowledgement.received(bytes.len());
         self.reader.feed(&bytes);
         loop {
             match self.reader.next_message() {
@@ -296,7 +289,7 @@ impl Session {
 
     fn message(&mut self, message: &Message, now: Instant) {
         match message.kind {
-            kind::WINDOW_SIZE => self.acknowledgement.window = leading_u32(&message.payload).filter(|w| *w > 0),
+            kind::WINDOW_SIZE => self.acknowledgement.wanted_every(&message.payload),
             // §5.4.5: the answer to a bandwidth limit is the same number as our window. It makes the server confirm
             // what it has read.
             kind::PEER_BANDWIDTH => {
@@ -437,14 +430,8 @@ impl Session {
         chunk::write(&mut self.outbox, route, &[], payload.into());
     }
 
-    /// Confirms at half the window, so that the server never waits for it.
     fn confirm_received(&mut self) {
-        let Acknowledgement { window, received, confirmed } = &mut self.acknowledgement;
-        let due = window.is_some_and(|window| *received - *confirmed >= u64::from(window / 2).max(1));
-        if due {
-            *confirmed = *received;
-            // The sequence number is the total, modulo 2³².
-            let total = (*received & 0xFFFF_FFFF) as u32;
+        if let Some(total) = self.acknowledgement.due() {
             self.control(kind::ACKNOWLEDGEMENT, &total.to_be_bytes());
         }
     }

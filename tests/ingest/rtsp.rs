@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use crate::support::film::{Film, Packet};
+use crate::support::bytes::{Film, Packet};
 use crate::support::process::{Guard, Process, free_port};
 use crate::support::wait::{wait_for, wait_until};
 

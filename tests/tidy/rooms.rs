@@ -166,6 +166,8 @@ pub const PURE_FILES: &[&str] = &[
     "src/ingest/arrival.rs",
     "src/ingest/clock.rs",
     "src/ingest/passing.rs",
+    "src/ingest/rtmp/place.rs",
+    "src/ingest/rtmp/remark.rs",
     "src/ingest/rtsp/account.rs",
     "src/ingest/rtsp/cadence.rs",
     "src/ingest/rtsp/failure.rs",

@@ -1,69 +1,86 @@
-//! A film, and the packets in it.
+//! A film to be sent, and the packets that are in it: FFmpeg lists them, each with its times and its digest.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::tools;
 
-/// Pictures of a second of film.
-pub const RATE: u32 = 30;
-
-/// One packet of a film.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// When it is shown, nanoseconds.
-    pub at: i64,
-    pub bytes: Vec<u8>,
-}
-
-/// A film as MP4, whose packets are in the form that the box uses: AVCC or HVCC without parameter sets, raw AAC.
+/// A film as an MP4 file.
 pub struct Film {
     pub file: PathBuf,
+    /// In decoding order.
     pub pictures: Vec<Packet>,
     pub sound: Vec<Packet>,
 }
 
+/// One packet of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packet {
+    /// Seconds.
+    pub dts: f64,
+    pub pts: f64,
+    pub bytes: usize,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub digest: String,
+}
+
+/// H.264 whose pictures are reordered, as most encoders do.
+pub const H264: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30"];
+pub const HEVC: &[&str] = &[
+    "-c:v",
+    "libx265",
+    "-preset",
+    "ultrafast",
+    "-x265-params",
+    "log-level=none:bframes=2:keyint=30",
+    "-tag:v",
+    "hvc1",
+];
+/// No picture depends on a later one.
+pub const AV1: &[&str] = &["-c:v", "libsvtav1", "-preset", "11", "-g", "30", "-svtav1-params", "pred-struct=1"];
+pub const AAC: &[&str] = &["-c:a", "aac", "-ac", "2"];
+pub const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "96k", "-ac", "2"];
+
 impl Film {
-    /// A moving picture, 320x180, whose pictures are reordered, with a tone.
-    pub fn make(dir: &Path, encoder: &str, seconds: u32) -> Self {
-        let file = dir.join("film.mp4");
-        let (picture, tone) = (
-            format!("testsrc2=size=320x180:rate={RATE}:duration={seconds}"),
-            format!("sine=frequency=440:sample_rate=48000:duration={seconds}"),
-        );
+    /// A moving picture of 320x180 with a tone. `rate` as FFmpeg writes it.
+    pub fn make(dir: &Path, name: &str, rate: &str, seconds: u32, picture: &[&str], sound: &[&str]) -> Self {
+        let file = dir.join(format!("{name}.mp4"));
         let mut command = tools::ffmpeg();
-        command.args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone, "-c:v", encoder]);
-        command.args(["-preset", "veryfast", "-bf", "3", "-g", "30", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2"]);
-        run(command.arg("-y").arg(&file));
-        let [pictures, sound] = ["0:v", "0:a"].map(|track| packets(&file, track));
-        assert_eq!(pictures.len(), (RATE * seconds) as usize);
+        let moving = format!("testsrc2=size=320x180:rate={rate}:duration={seconds}");
+        let tone = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
+        command.args(["-f", "lavfi", "-i", &moving, "-f", "lavfi", "-i", &tone]).args(picture).args(sound);
+        let output = command.args(["-pix_fmt", "yuv420p", "-y"]).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let (pictures, sound) = (packets(&file, "0:v"), packets(&file, "0:a"));
+        assert!(!pictures.is_empty() && !sound.is_empty());
         Self { file, pictures, sound }
     }
 }
 
-/// The packets of a track as they stand in the file: FFmpeg's list says when and how long, its dump has the bytes.
-fn packets(file: &Path, track: &str) -> Vec<Packet> {
-    let read = |format: &[&str]| {
-        run(tools::ffmpeg().arg("-i").arg(file).args(["-map", track, "-c", "copy", "-f"]).args(format).arg("-"))
-    };
-    let list = String::from_utf8(read(&["framecrc"])).unwrap();
-    let base = list.lines().find_map(|line| line.strip_prefix("#tb 0: 1/")).expect("a time base");
-    let base: i64 = base.trim().parse().unwrap();
-    let dump = read(&["data"]);
-    let mut rest = dump.as_slice();
-    let mut packets = Vec::new();
-    for line in list.lines().filter(|line| !line.starts_with('#')) {
-        let fields: Vec<i64> = line.split(',').take(5).map(|field| field.trim().parse().unwrap()).collect();
-        let (bytes, after) = rest.split_at(fields[4] as usize);
-        packets.push(Packet { at: fields[2] * 1_000_000_000 / base, bytes: bytes.to_vec() });
-        rest = after;
-    }
-    assert!(rest.is_empty(), "{} bytes of the dump belong to no packet", rest.len());
-    packets
-}
-
-fn run(command: &mut Command) -> Vec<u8> {
+/// The packets of one stream of a file, as they stand in it.
+fn packets(file: &Path, stream: &str) -> Vec<Packet> {
+    let mut command = tools::ffmpeg();
+    command.arg("-i").arg(file).args(["-map", stream, "-c", "copy", "-f", "framehash", "-hash", "sha256", "-"]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+    let text = String::from_utf8_lossy(&output.stdout);
+    let base = text.lines().find_map(|line| line.strip_prefix("#tb 0: ")).unwrap();
+    let (num, den) = base.split_once('/').unwrap();
+    let tick = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let packets = lines.map(|line| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let time = |field: &str| field.parse::<f64>().unwrap() * tick;
+        Packet {
+            dts: time(fields[1]),
+            pts: time(fields[2]),
+            bytes: fields[4].parse().unwrap(),
+            digest: fields[5].to_owned(),
+        }
+    });
+    packets.collect()
+}
+
+/// The digest of bytes, as FFmpeg writes it.
+pub fn digest(bytes: &[u8]) -> String {
+    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

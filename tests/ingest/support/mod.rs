@@ -1,5 +1,6 @@
-//! Senders as processes of their own, and the tools around them.
+//! Senders as processes of their own, films for them to send, and the tools around them.
 
+pub mod bytes;
 pub mod film;
 #[path = "../../scenarios/support/process.rs"]
 #[allow(dead_code, reason = "the scenarios use all of it")]

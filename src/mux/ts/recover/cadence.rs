@@ -3,23 +3,10 @@
 
 use super::Piece;
 use crate::model::FrameRate;
+use crate::mux::rates;
 
 /// Pictures that are looked at. The shortest step between two counts, so that one lost picture does no harm.
 const LOOK_AT: usize = 4;
-/// Rates that are met with.
-const USUAL: [(u32, u32); 11] = [
-    (24_000, 1001),
-    (24, 1),
-    (25, 1),
-    (30_000, 1001),
-    (30, 1),
-    (48, 1),
-    (50, 1),
-    (60_000, 1001),
-    (60, 1),
-    (100, 1),
-    (120, 1),
-];
 
 /// The frame rate of one stream: known, or being found.
 #[derive(Debug)]
@@ -63,9 +50,7 @@ fn rate_of(pieces: &[Piece]) -> FrameRate {
     let steps = pieces.windows(2).map(|pair| (pair[1].dts - pair[0].dts).0).filter(|step| *step > 0);
     let Some(step) = steps.min() else { return FrameRate::whole(30) };
     // Steps are whole ticks of 90 kHz, so up to 12 µs off; the usual rates are farther apart.
-    let usual = USUAL.iter().map(|(num, den)| FrameRate { num: *num, den: *den });
-    let off = |rate: &FrameRate| (1_000_000_000 * i64::from(rate.den) / i64::from(rate.num) - step).abs();
-    match usual.min_by_key(off).filter(|rate| off(rate) <= 12_000) {
+    match rates::within(step, 12_000) {
         Some(rate) => rate,
         None => FrameRate::whole(u32::try_from((1_000_000_000 + step / 2) / step).unwrap_or(1).min(1000)),
     }
@@ -92,8 +77,7 @@ mod tests {
 
     #[test]
     fn every_usual_rate_is_told_from_its_ticks_even_if_a_picture_is_missing() {
-        for (num, den) in USUAL {
-            let rate = FrameRate { num, den };
+        for rate in rates::USUAL {
             let ticks = |n: i64| Media(VideoGrid(rate).time_of(n).to_ticks(90_000) * 100_000 / 9);
             let times: Vec<Media> = [100, 101, 103, 104, 105].map(ticks).to_vec();
             let (order, rates) = found(times.clone());
