@@ -12,6 +12,7 @@
 //! connections do. A taker that does not keep up makes it wait, and with it, over TCP, the publisher.
 
 mod connection;
+mod listen;
 mod place;
 mod remark;
 
@@ -34,6 +35,7 @@ use crate::model::{InputId, RenditionId};
 use crate::mux::flv::read::Source;
 use crate::rtmp::server::{Denial, End, Gate, Server};
 
+pub use self::listen::take;
 pub use self::remark::{Matter, Remark};
 
 /// Words on their way from all connections; who says more waits.

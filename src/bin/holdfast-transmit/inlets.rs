@@ -9,7 +9,7 @@ use holdfast::events::{Event, EventKind, InputSender, InputSnapshot, Role, Sever
 use holdfast::ingest::arrival::Arrival;
 use holdfast::ingest::passing::{Passing, Wanted};
 use holdfast::ingest::strand::{Followed, Path, Strand};
-use holdfast::ingest::{rtsp, srt};
+use holdfast::ingest::{rtmp, rtsp, srt};
 use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, VideoFormat};
 use holdfast::output::EventSink;
 use tokio::sync::mpsc;
@@ -70,7 +70,7 @@ impl Inlets {
         let session = match settings.sender.clone() {
             Sender::Srt(srt) => tokio::task::spawn_local(srt::take(id, srt, out, events)),
             Sender::Rtsp(rtsp) => tokio::task::spawn_local(rtsp::watch(id, rtsp, out)),
-            Sender::Rtmp(_) => tokio::task::spawn_local(async {}),
+            Sender::Rtmp(rtmp) => tokio::task::spawn_local(rtmp::take(id, rtmp, out, events)),
         };
         let (id, all) = (input.clone(), self.out.clone());
         let passing = tokio::task::spawn_local(async move {
