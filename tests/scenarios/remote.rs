@@ -247,3 +247,57 @@ fn loss_that_is_repaired_costs_no_frame_and_loss_that_is_not_is_a_fault_of_the_i
     assert!(first.frames >= 180, "too short: {first}");
     record("remote-loss", &[("frames_at_5_percent_and_until_it_was_left", first.to_string())]);
 }
+
+#[test]
+fn a_publisher_over_rtmp_is_shown_frame_by_frame_and_a_wrong_key_never() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback").port();
+    let input = format!("kind = \"rtmp\"\nlisten = \"127.0.0.1:{port}\"\napp = \"venue\"");
+    let remote = Remote::on_air("remote-rtmp", &input, "[input.remote]\nkey = \"the right one\"\n");
+    let url = |key: &str| format!("rtmp://127.0.0.1:{port}/venue/{key}");
+    let mut stranger = remote.send("stranger", &["-f", "flv", &url("a%20wrong%20one")]);
+    let refused = remote.rig.wait_event(0, "the stranger to be refused", |e| e.kind == EventKind::CallerRefused);
+    println!("    {}", refused.reason);
+    assert!(!refused.reason.contains("wrong one") && !refused.reason.contains("right one"), "{}", refused.reason);
+    assert!(!stranger.finish(crate::support::rig::PATIENCE).success());
+    let first = remote.send("first", &["-f", "flv", &url("the right one")]);
+    println!("    {}", remote.rig.wait_switched(0, "remote").reason);
+    remote.rig.let_pass(4);
+    println!("    {:?}", remote.sender().expect("somebody publishes"));
+    let before = remote.rig.events().len();
+    first.signal(Signal::SIGKILL);
+    println!("    {}", remote.left(before).reason);
+    let _second = remote.send("second", &["-f", "flv", &url("the right one")]);
+    remote.rig.wait_switched(before, "remote");
+    remote.rig.let_pass(4);
+    is_whole("rtmp", &shown(&remote.end()), 2, 60);
+}
+
+#[test]
+fn a_camera_over_rtsp_is_shown_frame_by_frame_and_watched_again_when_it_is_back() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback").port();
+    let input = format!("kind = \"rtsp\"\nurl = \"rtsp://127.0.0.1:{port}/film\"\nuser = \"viewer\"");
+    let remote = Remote::on_air("remote-rtsp", &input, "[input.remote]\npassword = \"at the door\"\n");
+    let film = remote.film.with_extension("mp4");
+    let made = ffmpeg().arg("-i").arg(&remote.film).args(["-c", "copy"]).arg(&film).status().expect("FFmpeg starts");
+    assert!(made.success());
+    let camera = |name: &str| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ingest/rtsp_server.py");
+        let mut command = std::process::Command::new("/usr/bin/python3");
+        command.args([script, &port.to_string(), "--digest", "viewer", "at the door", "--film"]).arg(&film);
+        remote.rig.guard.spawn(name, &mut command)
+    };
+    let first = camera("first");
+    println!("    {}", remote.rig.wait_switched(0, "remote").reason);
+    remote.rig.let_pass(4);
+    println!("    {:?}", remote.sender().expect("it is watched"));
+    let before = remote.rig.events().len();
+    first.signal(Signal::SIGKILL);
+    println!("    {}", remote.left(before).reason);
+    drop(first);
+    let _second = camera("second");
+    remote.rig.wait_switched(before, "remote");
+    remote.rig.let_pass(4);
+    let events = remote.rig.events();
+    assert!(!events.iter().any(|e| e.reason.contains("at the door")), "a password was told");
+    is_whole("rtsp", &shown(&remote.end()), 2, 60);
+}
