@@ -4,10 +4,11 @@
 //! ```text
 //!   Arrival ──► SenderClock (a track) ──► Feed ──► the worker
 //!      │              │                    └─ since the last keyframe: for a worker that comes later
-//!      │              └──► Passing ──► the switch, where the stream goes on air as it is
+//!      │              └──► Passing ──► until it is due ──► the switch, where the stream goes on air as it is
 //!      └──► NetworkJudge ──► Finding
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Strand {
     passing: Option<Passing>,
     path: Path,
     duty: Duty,
+    /// What passes and is not due yet, by its time and track.
+    passed: BTreeMap<(Media, Track), AccessUnit>,
 }
 
 /// Over what its pictures and sound reach the switch.
@@ -53,8 +56,6 @@ pub enum Path {
 pub struct Followed {
     /// For the worker.
     pub feeds: Vec<Feed>,
-    /// For the switch.
-    pub units: Vec<AccessUnit>,
     /// The path is another from here on; why, for people.
     pub path: Option<(Path, String)>,
 }
@@ -89,6 +90,7 @@ impl Strand {
             passing,
             path: Path::Decoded,
             duty: Duty::Warm,
+            passed: BTreeMap::new(),
         }
     }
 
@@ -116,6 +118,23 @@ impl Strand {
     /// What the input is to be ready for.
     pub fn set_duty(&mut self, duty: Duty) {
         self.duty = duty;
+        if duty != Duty::OnAir {
+            self.passed.clear();
+        }
+    }
+
+    /// When [`Self::take_due`] has something.
+    pub fn next_due(&self) -> Option<Media> {
+        self.passed.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What is due by `now`, for the switch.
+    pub fn take_due(&mut self, now: Media) -> Vec<AccessUnit> {
+        let mut units = Vec::new();
+        while self.next_due().is_some_and(|at| at <= now) {
+            units.extend(self.passed.pop_first().map(|(_, unit)| unit));
+        }
+        units
     }
 
     /// What it was last told to be ready for.
@@ -173,9 +192,8 @@ impl Strand {
         }
         // What comes later than the other track is what the other has to wait for.
         let arrival = self.tracks.iter().filter_map(|lane| lane.offset).max().unwrap_or_default();
-        // What is not decoded need not wait.
-        let (units, path) = self.pass(AccessUnit { pts: unit.pts + arrival, dts: unit.dts + arrival, ..unit.clone() });
         let offset = arrival + self.cushion;
+        let path = self.pass(AccessUnit { pts: unit.pts + offset, dts: unit.dts + offset, ..unit.clone() });
         let AccessUnit { track, key, pts, dts, payload, .. } = unit;
         let size = payload.len();
         let feed = Feed::Unit { track, key, pts: pts + offset, dts: dts + offset, payload };
@@ -191,15 +209,16 @@ impl Strand {
             }
         }
         feeds.push(feed);
-        Followed { feeds, units, path }
+        Followed { feeds, path }
     }
 
-    /// As it is, where it is what is wanted. Its path changes on air only where it must: pictures that are decoded are due later.
-    fn pass(&mut self, unit: AccessUnit) -> (Vec<AccessUnit>, Option<(Path, String)>) {
-        let Some(passing) = &mut self.passing else { return (Vec::new(), None) };
-        let units = passing.unit(unit);
-        let before = self.path;
-        let news = match (passing.verdict(), before) {
+    /// As it is, where it is what is wanted. Its path changes on air only where it must.
+    fn pass(&mut self, unit: AccessUnit) -> Option<(Path, String)> {
+        let units = self.passing.as_mut()?.unit(unit);
+        if self.duty == Duty::OnAir && self.path == Path::AsItIs {
+            self.passed.extend(units.into_iter().map(|unit| ((unit.pts, unit.track), unit)));
+        }
+        match (self.passing.as_ref()?.verdict(), self.path) {
             (Verdict::Passes, Path::Decoded) if self.duty != Duty::OnAir => {
                 self.path = Path::AsItIs;
                 Some((Path::AsItIs, "it is what the rendition wants, and goes on air as it is".to_owned()))
@@ -209,9 +228,7 @@ impl Strand {
                 Some((Path::Decoded, format!("it is decoded and encoded again from here on: {why}")))
             }
             (Verdict::Differs(_) | Verdict::Passes | Verdict::Unknown, _) => None,
-        };
-        let is_wanted = self.duty == Duty::OnAir && before == Path::AsItIs;
-        (if is_wanted { units } else { Vec::new() }, news)
+        }
     }
 
     fn end(&mut self, why: &str) -> Vec<Feed> {

@@ -91,12 +91,18 @@ fn sender(snapshot: &BoxSnapshot) -> Option<InputSender> {
     snapshot.plane.as_ref()?.inputs.iter().find(|i| i.id.as_str() == "remote")?.sender.clone()
 }
 
-/// The film's pictures that came, in each stretch of them.
+/// The film's pictures that came, in each stretch of them. The last one of a sender that is killed is held until it is left.
 fn shown(recording: &Recording) -> Vec<Count> {
     let is_film = |code: &Option<u64>| code.is_some_and(|code| FILM.contains(&code));
     let codes: Vec<Option<u64>> = recording.pictures.iter().map(|p| p.code).collect();
     let stretches = codes.chunk_by(|a, b| is_film(a) == is_film(b));
-    stretches.filter(|stretch| is_film(&stretch[0])).map(|stretch| count(stretch.iter().copied())).collect()
+    stretches
+        .filter(|stretch| is_film(&stretch[0]))
+        .map(|stretch| {
+            let held = stretch.iter().rev().take_while(|code| *code == &stretch[stretch.len() - 1]).count();
+            count(stretch[..stretch.len() + 1 - held].iter().copied())
+        })
+        .collect()
 }
 
 fn free_port() -> u16 {

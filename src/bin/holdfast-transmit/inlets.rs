@@ -10,7 +10,7 @@ use holdfast::ingest::arrival::Arrival;
 use holdfast::ingest::passing::{Passing, Wanted};
 use holdfast::ingest::strand::{Followed, Path, Strand};
 use holdfast::ingest::{rtmp, rtsp, srt};
-use holdfast::model::{Condition, Duty, Feed, Finding, InputId, Media, VideoFormat};
+use holdfast::model::{AccessUnit, Condition, Duty, Feed, Finding, InputId, Media, VideoFormat};
 use holdfast::output::EventSink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -92,6 +92,16 @@ impl Inlets {
             tell(input, &arrival, &inlet.strand, &self.events);
         }
         inlet.strand.arrived(arrival, clock::media())
+    }
+
+    /// When [`Self::take_due`] has something.
+    pub(crate) fn next_due(&self) -> Option<Media> {
+        self.inlets.values().filter_map(|inlet| inlet.strand.next_due()).min()
+    }
+
+    /// What passes through and is due by `now`.
+    pub(crate) fn take_due(&mut self, now: Media) -> Vec<AccessUnit> {
+        self.inlets.values_mut().flat_map(|inlet| inlet.strand.take_due(now)).collect()
     }
 
     /// What the gate of an input's worker has to be for its duty: one that goes on air as it is has no need of its encoders.

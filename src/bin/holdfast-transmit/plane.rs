@@ -90,7 +90,7 @@ pub(crate) async fn run(paths: Paths, settings: Settings) -> Result<(), String> 
             biased;
             command = link.next() => if plane.command(command) { break },
             message = intake.recv() => if let Some(message) = message { plane.hear(message) },
-            () = sleep_until(timeout) => plane.switch_input(Input::Timeout),
+            () = sleep_until(timeout) => plane.time_has_come(),
             Some((input, arrival)) = arrivals.recv() => plane.arrived(&input, arrival),
             _ = beat.tick() => plane.beat(),
             Some(change) = changes.recv() => plane.link_changed(&change),
@@ -214,8 +214,15 @@ impl Plane {
     }
 
     fn timeout(&self) -> Option<Instant> {
-        let deadline = self.programme.poll_timeout()?;
+        let deadline = self.programme.poll_timeout().into_iter().chain(self.inlets.next_due()).min()?;
         Some(Instant::from_std(clock::now()) + (deadline - clock::media()).to_duration())
+    }
+
+    fn time_has_come(&mut self) {
+        for unit in self.inlets.take_due(clock::media()) {
+            self.switch_input(Input::Unit(unit));
+        }
+        self.switch_input(Input::Timeout);
     }
 
     fn switch_input(&mut self, input: Input) {
@@ -330,11 +337,8 @@ impl Plane {
     /// A sender over a network delivers, comes or goes.
     fn arrived(&mut self, input: &InputId, arrival: Arrival) {
         let is_unit = matches!(arrival, Arrival::Unit(_));
-        let Followed { feeds, units, path } = self.inlets.arrived(input, arrival);
+        let Followed { feeds, path } = self.inlets.arrived(input, arrival);
         self.feed(input, feeds);
-        for unit in units {
-            self.switch_input(Input::Unit(unit));
-        }
         if let Some((_, why)) = path {
             let gate = self.inlets.gate_now(input);
             self.set_gate(input, gate);

@@ -135,16 +135,24 @@ fn what_is_as_it_is_wanted_goes_past_the_worker_while_it_is_on_air_and_until_it_
     assert!(show(&mut strand, 0, picture).path.is_none());
     let news = strand.arrived(unit(Track::Audio, 0, true, 1), ms(1000)).path;
     assert_eq!(news.map(|(path, _)| path), Some(Path::AsItIs));
-    assert!(show(&mut strand, 1, picture).units.is_empty(), "not on air");
+    show(&mut strand, 1, picture);
+    assert_eq!(strand.next_due(), None, "not on air");
     strand.set_duty(Duty::OnAir);
-    let units: Vec<_> = (2..40).flat_map(|n| show(&mut strand, n, picture).units).collect();
-    assert_eq!(units.len(), 38);
+    let mut units = Vec::new();
+    for n in 2..40 {
+        show(&mut strand, n, picture);
+        units.extend(strand.take_due(ms(1000 + n * 100 / 3)));
+    }
+    // What came 200 ms ago and longer is due; nothing is early, and each picture waits for the one after it.
+    assert_eq!(units.len(), 32);
     assert!(units.iter().all(|u| u.rendition.as_str() == "main"));
-    // Without the cushion: what comes at 2000 ms has its place there, and not 200 ms later.
-    assert!(units.iter().filter(|u| u.key).all(|u| (u.pts - ms(2000)).0.abs() < 34_000_000));
+    assert!(units.iter().filter(|u| u.key).all(|u| (u.pts - ms(2200)).0.abs() < 34_000_000));
+    assert!(strand.next_due() > Some(ms(1000 + 39 * 100 / 3)));
     let small = VideoFormat { width: 40, ..picture };
     let changed = show(&mut strand, 40, small);
     assert_eq!(changed.path.map(|(path, _)| path), Some(Path::Decoded));
     assert_eq!(strand.path(), Path::Decoded);
-    assert!(show(&mut strand, 41, small).units.is_empty());
+    strand.take_due(ms(3000));
+    show(&mut strand, 41, small);
+    assert_eq!(strand.next_due(), None, "its worker's turn");
 }
