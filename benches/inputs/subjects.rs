@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use holdfast::clock;
 use holdfast::events::{self, EventKind};
+use holdfast::model::{InputId, Manual};
 use nix::sys::signal::Signal;
 
 use crate::films::{Films, SIZE};
@@ -100,11 +101,11 @@ pub fn holdfast(films: &Films, plan: Plan) -> Run {
     let mut done = Vec::new();
     for to in names(plan.changes) {
         let (before, at) = (rig.events().len(), now());
-        assert!(rig.holdfast(&["choose", to]).status.success());
+        rig.order(events::Command::Choose { choice: Manual::Input(InputId::new(to).expect("a name")) });
         done.push(ours(Fault::ByHand, to, at, &rig.wait_switched(before, to)));
         thread::sleep(PAUSE);
     }
-    assert!(rig.holdfast(&["choose", "auto"]).status.success());
+    rig.order(events::Command::Choose { choice: Manual::Auto });
     for _ in 0..plan.stalls {
         let (before, worker, at) = (rig.events().len(), rig.worker_pid("camera"), now());
         send(worker, Signal::SIGSTOP);

@@ -34,8 +34,12 @@ const FAULTS: [(Part, u32); 7] = [
     (Part::Silent, 4),
     (Part::Good, 16),
 ];
-/// A beep is heard within so much of its flash, or it is not its beep.
+/// A beep is heard within so much of its flash, or it is not its beep; and nothing is changed for so long after it.
 const TOGETHER: f64 = 0.25;
+/// Nor for so long before it: sound is cut to a packet or two after the picture.
+const SETTLED: f64 = 0.5;
+/// Where sound begins, half of a beep may be missing.
+const BEGINNING: f64 = 2.0;
 
 /// Who is in a picture.
 fn source(code: Option<u64>) -> &'static str {
@@ -266,12 +270,13 @@ impl Show {
         let flashes = self.pictures().iter().filter(|p| p.code.is_some_and(|code| code % u64::from(FPS) == 0));
         let flashes: Vec<_> = flashes.map(|p| (source(p.code), p.pts)).collect();
         let mut pairs = Vec::new();
-        for beep in self.sound.beeps() {
+        let begins = self.pictures().first().map_or(0.0, |p| p.pts) + BEGINNING;
+        for beep in self.sound.beeps().into_iter().filter(|beep| *beep > begins) {
             let distance = |flash: &&(&str, f64)| ((flash.1 - beep).abs() * 1e9) as i64;
             let Some(&(name, at)) = flashes.iter().min_by_key(distance) else { continue };
             // Nor where what is heard may be half of somebody else's beep.
-            let around = self.pictures().iter().filter(|p| (p.pts - beep).abs() < TOGETHER);
-            if (at - beep).abs() < TOGETHER && around.clone().all(|p| source(p.code) == name) {
+            let mut around = self.pictures().iter().filter(|p| (beep - SETTLED..beep + TOGETHER).contains(&p.pts));
+            if (at - beep).abs() < TOGETHER && around.all(|p| source(p.code) == name) {
                 pairs.push((name, beep, beep - at));
             }
         }
