@@ -21,7 +21,7 @@ pub use message::{
 };
 pub use snapshot::{
     BoxSnapshot, ChildSnapshot, ChildState, InputSnapshot, InputStanding, OutputSnapshot, OutputState, PlaneSnapshot,
-    RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport, WorkerStream,
+    RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, ThumbnailSnapshot, WorkerReport, WorkerStream,
 };
 pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};
 pub use telemetry::{

@@ -152,6 +152,8 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/slate/emergency.rs",
     "src/encode/table/families.rs",
     "src/encode/table/mod.rs",
+    "src/encode/thumbnail/pace.rs",
+    "src/encode/thumbnail/shrink.rs",
     "src/encode/verdict.rs",
     "src/encode/worker/labels.rs",
     "src/encode/worker/outbox.rs",

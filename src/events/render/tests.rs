@@ -110,6 +110,7 @@ fn snapshot() -> BoxSnapshot {
                 overflowed: 0,
                 latency_ms: 23,
             }],
+            thumbnail: None,
         }],
         config_refused: None,
         telemetry: TelemetrySnapshot::default(),
