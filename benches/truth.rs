@@ -4,6 +4,7 @@
 //! compared), noise (blocks are looked at one by one), and a black one (searched for what is lit). The result is the dearest of
 //! them. CPU time counts what neighbours do to the caches, too; the least of all pictures on a clock does not. There are as many
 //! pictures as a queue behind a device holds: they do not fit into a core's own cache, and have just been written.
+//! And what a thumbnail of such a picture costs, of which an input makes one a second: shrunk and made a JPEG.
 //! `scripts/bench-truth` builds and runs it. Environment: `REPETITIONS` (5), `PICTURES` per run (600).
 
 // A benchmark stops at the first thing that is not as it should be, and it is about real time.
@@ -12,6 +13,8 @@
 use std::hint::black_box;
 
 use holdfast::capture::truth::picture::{Luma, Meter};
+use holdfast::encode::thumbnail::jpeg;
+use holdfast::encode::thumbnail::shrink::{Planes, shrink};
 use holdfast::model::TruthSettings;
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -79,8 +82,43 @@ fn main() {
         println!("  {name:<7} {}; {quickest:.1}", shown.join(" "));
         (dearest, least) = (dearest.max(samples[samples.len() / 2]), least.max(quickest));
     }
+    let (small, file) = thumbnails(&kinds[2].1, repetitions, count / 10);
+    println!(
+        "a thumbnail: {:.0} us of CPU, of which {small:.0} us to shrink it; one a second is {:.3} % of a core",
+        small + file,
+        (small + file) / 1e4
+    );
+    println!(
+        "RESULT thumbnail_ns_1080p={:.0} shrink_ns={:.0} jpeg_ns={:.0} core_percent={:.3}",
+        (small + file) * 1e3,
+        small * 1e3,
+        file * 1e3,
+        (small + file) / 1e4
+    );
     println!(
         "RESULT truth_us_1080p60={dearest:.1} core_percent={:.3} truth_us_1080p60_undisturbed={least:.1}",
         dearest * 60.0 / 1e4
     );
+}
+
+/// CPU per thumbnail, microseconds: to shrink a picture with this luma (the least of all runs), and to make the JPEG.
+fn thumbnails(luma: &[Vec<u8>], repetitions: usize, count: usize) -> (f64, f64) {
+    let chroma: Vec<u8> = luma[0].iter().step_by(4).map(|level| 100 + level / 4).collect();
+    let picture = |n: usize| {
+        let planes = [luma[n % luma.len()].as_slice(), &chroma, &chroma];
+        Planes::new(planes, [STRIDE, STRIDE / 2, STRIDE / 2], WIDTH, HEIGHT).unwrap()
+    };
+    let (mut to_shrink, mut to_encode) = (f64::MAX, f64::MAX);
+    let count = count.max(1);
+    for _ in 0..repetitions.max(1) {
+        let began = cpu();
+        let small: Vec<_> = (0..count).map(|n| shrink(black_box(&picture(n)))).collect();
+        let shrunk = cpu();
+        for small in &small {
+            black_box(jpeg(small).unwrap());
+        }
+        to_shrink = to_shrink.min((shrunk - began) / count as f64);
+        to_encode = to_encode.min((cpu() - shrunk) / count as f64);
+    }
+    (to_shrink, to_encode)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::events::Role;
+use crate::model::InputId;
 
 /// The two directories of an instance. `runtime` is emptied at boot (`/run/holdfast`), `state` is kept (`/data/holdfast`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,16 @@ impl Paths {
     /// The command line talks to holdfastd here; holdfastd listens.
     pub fn control_socket(&self) -> PathBuf {
         self.runtime.join("control.sock")
+    }
+
+    /// What each input shows, one JPEG an input.
+    pub fn thumbnail_dir(&self) -> PathBuf {
+        self.runtime.join("thumbnails")
+    }
+
+    /// What `input` shows; its worker renews it each second and removes it when there is nothing to show.
+    pub fn thumbnail(&self, input: &InputId) -> PathBuf {
+        self.thumbnail_dir().join(format!("{input}.jpg"))
     }
 
     /// Held by a POSIX record lock as long as the process lives, so that the kernel can tell who holds the role.

@@ -39,6 +39,9 @@ mod trial;
 // What is sent when there is no picture.
 pub mod slate;
 
+// What an input shows, as a small file.
+pub mod thumbnail;
+
 // How high the picture's bit rate is.                                                             pure
 pub mod bitrate;
 

@@ -21,8 +21,8 @@ pub use message::{
 };
 pub use snapshot::{
     BoxSnapshot, ChildSnapshot, ChildState, HeatCeiling, InputSender, InputSnapshot, InputStanding, OutputSnapshot,
-    OutputState, PlaneSnapshot, RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, WorkerReport,
-    WorkerStream,
+    OutputState, PlaneSnapshot, RecordingSnapshot, RecordingState, RenditionSnapshot, SourceOnAir, ThumbnailSnapshot,
+    WorkerReport, WorkerStream,
 };
 pub use srt::{BondingMode, FarEndSnapshot, PathSnapshot, PathState, SrtSnapshot};
 pub use telemetry::{

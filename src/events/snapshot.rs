@@ -325,6 +325,25 @@ pub struct WorkerReport {
     pub drift_ppm: i32,
     /// Its encodes.
     pub streams: Vec<WorkerStream>,
+    /// What it shows, as a small picture; `None` while there is nothing to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<ThumbnailSnapshot>,
+}
+
+/// The newest thumbnail of an input, renewed each second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThumbnailSnapshot {
+    /// A JPEG on this machine, replaced in one step.
+    pub path: String,
+    /// Of when the picture in it is.
+    pub taken: Wall,
+}
+
+impl ThumbnailSnapshot {
+    /// How old the picture is at `now`, milliseconds.
+    pub fn age_ms(&self, now: Wall) -> u64 {
+        u64::try_from(now.0.saturating_sub(self.taken.0) / 1000).unwrap_or(0)
+    }
 }
 
 /// One encode in a worker.

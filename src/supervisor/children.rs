@@ -159,6 +159,10 @@ impl Children {
             Notice::Started(role, Err(why)) => self.tell(&role, Input::SpawnFailed(why)),
             Notice::Gone(role, pid, how) => {
                 self.processes.remove(&pid);
+                if let Role::Encode(input) = &role {
+                    // A worker that was killed leaves what its input showed; a replacement that is there makes another.
+                    let _ = std::fs::remove_file(self.paths.thumbnail(input));
+                }
                 // Only there if it was abandoned once.
                 let _ = std::fs::remove_file(abandoned_lock(&self.paths, &role, pid));
                 // Who ended as it should, or was killed in mid-sentence, has not said why.

@@ -4,7 +4,14 @@
 //! Needs what `make setup` installs. Real time, a minute or two.
 
 // A test says what it expected by panicking, and it is about real time.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod support;
 

@@ -17,6 +17,7 @@ mod wait;
 mod webhook;
 
 use holdfast::events::{ChildSnapshot, ChildState, Command, ControlReply, DishState, EventKind, Expected, Severity};
+use holdfast::model::InputId;
 use nix::sys::signal::Signal;
 
 use bench::{Bench, CAMERA, PATIENCE, TRANSMIT, worker};
@@ -29,8 +30,12 @@ fn what_dies_is_replaced_and_what_hangs_is_killed_first() {
     bench.start();
     for role in [TRANSMIT, worker(CAMERA)] {
         let first = bench.running(&role);
+        let thumbnail = bench.paths.thumbnail(&InputId::new(CAMERA).unwrap());
+        std::fs::create_dir_all(bench.paths.thumbnail_dir()).unwrap();
+        std::fs::write(&thumbnail, "what it showed last").unwrap();
         send(first, Signal::SIGKILL);
         let second = bench.running_other_than(&role, first);
+        assert_eq!(thumbnail.exists(), role == TRANSMIT, "only a worker's death takes what its input showed");
         let how = bench.child(&role).last_end.unwrap_or_default();
         assert!(how.starts_with("killed by SIGKILL"), "{role:?} ended how? {how:?}");
 

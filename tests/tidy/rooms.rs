@@ -158,6 +158,8 @@ pub const PURE_FILES: &[&str] = &[
     "src/encode/slate/emergency.rs",
     "src/encode/table/families.rs",
     "src/encode/table/mod.rs",
+    "src/encode/thumbnail/pace.rs",
+    "src/encode/thumbnail/shrink.rs",
     "src/encode/verdict.rs",
     "src/encode/worker/cadence.rs",
     "src/encode/worker/labels.rs",

@@ -8,6 +8,7 @@ mod events;
 mod inputs;
 mod links;
 mod networkd;
+mod picture;
 mod profile;
 mod signal;
 mod status;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     match task {
         Task::Status(arguments) => status::run(&paths, &arguments),
         Task::Inputs(arguments) => inputs::run(&paths, &arguments),
+        Task::Picture(arguments) => picture::run(&paths, &arguments),
         Task::Links(arguments) => links::run(&paths, &arguments),
         Task::Networkd(arguments) => networkd::run(&arguments),
         Task::Signal(arguments) => signal::run(&arguments),

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use holdfast::model::{InputId, Manual, OutputId, RenditionId};
 
-use crate::{bitrate, check, demo, events, inputs, links, networkd, profile, signal, status};
+use crate::{bitrate, check, demo, events, inputs, links, networkd, picture, profile, signal, status};
 
 #[derive(Subcommand)]
 pub(crate) enum Task {
@@ -67,6 +67,13 @@ pub(crate) enum Task {
         after_help = "Examples:\n  holdfast inputs\n  holdfast inputs --watch     pull its cable and look\n  holdfast inputs --json | jq '.[] | .id, .standing.is'"
     )]
     Inputs(inputs::Arguments),
+    /// Write what an input shows, as a small JPEG that is a second old at most.
+    ///
+    /// Each input's worker makes one a second, whether it is on air or not. While an input has nothing to show there is none.
+    #[command(
+        after_help = "Examples:\n  holdfast picture camera2 --out camera2.jpg\n  holdfast picture camera2 > camera2.jpg\n  holdfast inputs --json | jq '.[] | .id, .thumbnail'    where they are, and how old"
+    )]
+    Picture(picture::Arguments),
     /// Show the network interfaces: what each is, can do, did, and what goes over it.
     ///
     /// An interface is ready when it has a carrier (something is plugged in and on), an address (somebody answered, such as

@@ -143,6 +143,7 @@ mod tests {
             keyframes_by_bitrate: 0,
         };
         WorkerReport {
+            thumbnail: None,
             input: InputId::new("cam").unwrap(),
             signal: String::new(),
             has_picture: true,

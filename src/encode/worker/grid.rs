@@ -17,6 +17,7 @@ use crate::capture::pace::Ticker;
 use crate::capture::source::{Source, SourceStatus};
 use crate::capture::tape::SAMPLE_RATE;
 use crate::clock;
+use crate::encode::thumbnail::ThumbnailFeed;
 use crate::model::{Condition, FrameRate, Media, VideoGrid};
 
 /// Picture that is caught up with.
@@ -65,6 +66,7 @@ pub(super) struct Grid {
     pub(super) videos: Vec<VideoFeed>,
     pub(super) audios: Vec<AudioFeed>,
     pub(super) gate: GateKeeper,
+    pub(super) thumbnail: ThumbnailFeed,
     pub(super) reports: mpsc::Sender<GridReport>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -99,7 +101,7 @@ impl Grid {
             let due = pictures.due(clock::media());
             given_up += due.skipped.unsigned_abs();
             for n in due.places {
-                self.picture(n, grid.time_of(n), &mut fed);
+                self.picture(n, grid.time_of(n), &condition, &mut fed);
             }
 
             let found = self.source.condition(clock::media());
@@ -119,9 +121,11 @@ impl Grid {
         }
     }
 
-    fn picture(&mut self, n: i64, time: Media, fed: &mut [u64]) {
+    fn picture(&mut self, n: i64, time: Media, condition: &Condition, fed: &mut [u64]) {
         // Asked for even when nobody wants it: a source goes on, and is watched.
-        let Some(picture) = self.source.picture(n, time) else { return };
+        let picture = self.source.picture(n, time);
+        self.thumbnail.place(time, picture, condition);
+        let Some(picture) = picture else { return };
         if !self.gate.admits(n, time) {
             return;
         }

@@ -4,8 +4,8 @@
 //! ```text
 //!   source threads ──► grid thread ──► encoder pipelines ──► the loop ──► outbox ──► media.sock
 //!   (capture room)     (grid.rs)       (feed.rs)               │  ▲
-//!                          └── report every 100 ms ────────────┘  └── keyframe, bit rate (data plane)
-//!                                                              └──► beat, report, events (holdfastd)
+//!                       │  └── report every 100 ms ────────────┘  └── keyframe, bit rate (data plane)
+//!                       └─► thumbnail, once a second           └──► beat, report, events (holdfastd)
 //! ```
 //!
 //! The loop beats only while the grid thread reports and every encoder answers ([`progress`]). An encoder that fails
@@ -34,6 +34,8 @@ mod gate_tests;
 mod remote_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thumbnail_tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +65,7 @@ use crate::config::{AudioSettings, EncoderChoice, InputSettings, RenditionSettin
 use crate::encode::error::EncoderError;
 use crate::encode::protocol::{Gate, ToWorker};
 use crate::encode::table::VideoJob;
+use crate::encode::thumbnail;
 use crate::events::{ChildCommand, ChildMessage, EventKind, Severity};
 use crate::model::{FrameRate, InputId, Name, RenditionId, VideoFormat};
 
@@ -87,6 +90,8 @@ pub struct WorkerSetup {
     pub media_socket: PathBuf,
     /// Where trial encodes are remembered.
     pub probe_cache: PathBuf,
+    /// Where what the input shows is to be put as a JPEG.
+    pub thumbnail: PathBuf,
     /// How an encoder is found.
     pub choose: Choose,
     /// What the encoders do while the input is not on air.
@@ -103,6 +108,7 @@ impl WorkerSetup {
             audio: settings.audio_renditions(),
             media_socket: paths.media_socket(),
             probe_cache: paths.probe_cache(),
+            thumbnail: paths.thumbnail(input),
             choose,
             standby: StandbyMode::Warm,
         })
@@ -164,7 +170,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// # Errors
 /// [`WorkerError`]: end the process with that text; whoever started it starts it again.
 pub async fn run(setup: WorkerSetup, say: Say, mut asked: mpsc::Receiver<ChildCommand>) -> Result<(), WorkerError> {
-    let mut reporter = Reporter::new(setup.input.id.clone(), say);
+    let mut reporter = Reporter::new(setup.input.id.clone(), setup.thumbnail.display().to_string(), say);
     let Some(families) = choose_encoders(&setup, &mut reporter, &mut asked).await? else {
         return Ok(());
     };
@@ -230,6 +236,7 @@ struct Worker {
     made: mpsc::Receiver<Made>,
     reports: mpsc::Receiver<GridReport>,
     grid: JoinHandle<()>,
+    thumbnail: thumbnail::Keeper,
     stop: Arc<AtomicBool>,
 }
 
@@ -259,12 +266,15 @@ impl Worker {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let (feed, fed) = network::feed();
+        let (thumbnail, thumbnail_feed) =
+            thumbnail::Keeper::start(setup.thumbnail.clone(), canvas).map_err(|_| WorkerError::Thread("thumbnail"))?;
         let grid = Grid {
             source: Source::open(&setup.input, canvas, fed)?,
             rate: setup.frame_rate,
             videos,
             audios,
             gate: keeper,
+            thumbnail: thumbnail_feed,
             reports: report_in,
             stop: stop.clone(),
         };
@@ -287,6 +297,7 @@ impl Worker {
             made,
             reports,
             grid,
+            thumbnail,
             stop,
         })
     }
@@ -306,7 +317,7 @@ impl Worker {
                     beats += 1;
                     self.beat();
                     if beats % BEATS_PER_REPORT == 0 {
-                        self.reporter.report(&self.streams, &self.outbox);
+                        self.report();
                     }
                 }
             }
@@ -338,6 +349,13 @@ impl Worker {
         self.progress.grid_reported(&report.fed, clock::media());
         self.outbox.condition(&report.condition);
         self.reporter.grid_reported(report).map_or(Ok(()), |stuck| Err(WorkerError::Stuck(stuck)))
+    }
+
+    fn report(&self) {
+        if let Some(why) = self.thumbnail.trouble() {
+            self.reporter.event(EventKind::Note, Severity::Warning, "thumbnail", why);
+        }
+        self.reporter.report(&self.streams, &self.outbox, self.thumbnail.taken());
     }
 
     fn beat(&mut self) {
@@ -431,9 +449,10 @@ impl Worker {
         // Encoders that wait for room in this channel would not stop.
         drop(self.made);
         let pipelines: Vec<gst::Pipeline> = self.streams.into_iter().map(|s| s.pipeline).collect();
-        let grid = self.grid;
+        let (grid, thumbnail) = (self.grid, self.thumbnail);
         tokio::task::spawn_blocking(move || {
             let joined = grid.join();
+            thumbnail.finish();
             let stuck = pipelines.iter().filter(|pipeline| !pipeline::stop(pipeline)).count();
             match (joined, stuck) {
                 (Err(_), _) => Err(WorkerError::Thread("grid")),

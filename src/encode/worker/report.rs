@@ -8,8 +8,8 @@ use super::outbox::{Encoded, Outbox};
 use super::{Say, Stream};
 use crate::capture::Notice;
 use crate::clock;
-use crate::events::{ChildMessage, Event, EventKind, Role, Severity, WorkerReport, WorkerStream};
-use crate::model::{InputId, Media};
+use crate::events::{ChildMessage, Event, EventKind, Role, Severity, ThumbnailSnapshot, WorkerReport, WorkerStream};
+use crate::model::{InputId, Media, Wall};
 
 /// The same trouble is told once in this time.
 const SAY_AGAIN: Media = Media::from_millis(10_000);
@@ -17,6 +17,8 @@ const SAY_AGAIN: Media = Media::from_millis(10_000);
 /// Keeps what there is to tell, and tells it.
 pub(super) struct Reporter {
     input: InputId,
+    /// Where the input's thumbnail is.
+    thumbnail: String,
     say: Say,
     latest: Option<GridReport>,
     /// Latest of each stream, milliseconds.
@@ -30,9 +32,10 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(input: InputId, say: Say) -> Self {
+    pub(super) fn new(input: InputId, thumbnail: String, say: Say) -> Self {
         Self {
             input,
+            thumbnail,
             say,
             latest: None,
             latency: Vec::new(),
@@ -119,8 +122,8 @@ impl Reporter {
         stuck
     }
 
-    /// Every 500 ms.
-    pub(super) fn report(&self, streams: &[Stream], outbox: &Outbox) {
+    /// Every 500 ms. `thumbnail` is of when it is, if there is one.
+    pub(super) fn report(&self, streams: &[Stream], outbox: &Outbox, thumbnail: Option<Wall>) {
         let Some(GridReport { status, given_up, queues, .. }) = &self.latest else { return };
         let streams = (0..).zip(streams).map(|(number, stream)| {
             let (encoded, overflowed) = outbox.counts(number);
@@ -152,6 +155,7 @@ impl Reporter {
             dropped: status.counts.dropped + given_up,
             drift_ppm: status.drift_ppm,
             streams: streams.collect(),
+            thumbnail: thumbnail.map(|taken| ThumbnailSnapshot { path: self.thumbnail.clone(), taken }),
         }));
     }
 

@@ -36,10 +36,10 @@ pub(super) fn rendition(name: &str, (width, height): (u32, u32), bitrate: u32) -
 
 /// A worker on a thread, and the data plane's end of its socket.
 pub(super) struct Rig {
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
     listener: UnixListener,
     asked: mpsc::Sender<ChildCommand>,
-    reports: std::sync::mpsc::Receiver<ChildMessage>,
+    pub(super) reports: std::sync::mpsc::Receiver<ChildMessage>,
     thread: Option<JoinHandle<Result<(), WorkerError>>>,
 }
 
@@ -81,6 +81,7 @@ impl Rig {
             audio,
             media_socket: dir.path().join("media.sock"),
             probe_cache: dir.path().join("probe.json"),
+            thumbnail: dir.path().join("thumbnails/cam.jpg"),
             standby,
             choose: |job, choice, _| {
                 if let EncoderChoice::Family(family) = choice {
@@ -103,7 +104,7 @@ impl Rig {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(run(setup, say, commands)).inspect_err(|e| println!("the worker ended: {e}"))
         });
-        Self { _dir: dir, listener, asked, reports, thread: Some(thread) }
+        Self { dir, listener, asked, reports, thread: Some(thread) }
     }
 
     /// On air.
@@ -118,10 +119,20 @@ impl Rig {
         Plane { socket, session: Session::AwaitingHello, buffer: BytesMut::new() }
     }
 
-    /// Ends the worker and returns its last report.
-    pub(super) fn stop(mut self) -> WorkerReport {
+    /// Ends the worker and looks at what is left before all of it goes.
+    pub(super) fn stop_and_look<T>(mut self, look: impl FnOnce() -> T) -> T {
+        self.end();
+        look()
+    }
+
+    fn end(&mut self) {
         self.asked.blocking_send(ChildCommand::Stop).unwrap();
         self.thread.take().unwrap().join().unwrap().unwrap();
+    }
+
+    /// Ends the worker and returns its last report.
+    pub(super) fn stop(mut self) -> WorkerReport {
+        self.end();
         let worker = |m| if let ChildMessage::Worker(report) = m { Some(report) } else { None };
         self.reports.try_iter().filter_map(worker).last().expect("a report every 500 ms")
     }
@@ -309,7 +320,7 @@ fn every_place_of_the_grid_is_encoded_once_and_shows_its_own_number() {
 }
 
 /// A white and a black second, 320x180 at 30 fps, with a tick at the beginning of each.
-fn clip(path: &Path, sound: bool) {
+pub(super) fn clip(path: &Path, sound: bool) {
     gst::init().unwrap();
     let half = |pattern| {
         format!("videotestsrc num-buffers=30 pattern={pattern} ! video/x-raw,width=320,height=180,framerate=30/1")

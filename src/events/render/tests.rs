@@ -117,6 +117,7 @@ fn snapshot() -> BoxSnapshot {
                 bitrate_changes: 0,
                 keyframes_by_bitrate: 0,
             }],
+            thumbnail: None,
         }],
         config_refused: None,
         telemetry: TelemetrySnapshot::default(),

@@ -1,6 +1,13 @@
 //! The far end is our own publishing client, or says what a test wants said.
 // Any instant does to begin with.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    clippy::needless_borrowed_reference
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 

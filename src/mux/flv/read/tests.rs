@@ -1,5 +1,12 @@
 // Any instant does to begin with.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    clippy::needless_borrowed_reference
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
