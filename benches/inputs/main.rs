@@ -13,6 +13,8 @@
 //!
 //! *Not the same:* theirs is one process, which dies with either input; ours is one for each input. Ours fills what a hung
 //! worker did not deliver with the slate, so that no place of the programme is empty; `livesync` repeats the last picture.
+//! Its pictures come 50 ms later, since it waits so long for each: without that it repeats pictures on a busy machine.
+//! Memory is added up over processes, so what they share counts once in each.
 //! Theirs returns at once; ours when the input has proved itself, which is not measured here.
 //!
 //! `scripts/bench-inputs` builds and runs it. Environment: `REPETITIONS` (5), `WINDOW` seconds (10) of CPU, `STALLS` (2) and

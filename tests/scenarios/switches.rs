@@ -336,7 +336,7 @@ fn twenty_changes_for_every_reason_there_is_are_quick_and_unbroken_in_picture_an
             ("median_in_hand_ms", format!("{:.1}", median(of(|m| m.in_hand)))),
             ("median_at_receiver_ms", format!("{:.1}", median(of(|m| m.arrived)))),
             ("worst_at_receiver_ms", format!("{:.1}", of(|m| m.arrived).into_iter().fold(0.0, f64::max))),
-            ("steepest_step", format!("{:.4}", show.sound.steepest_quiet())),
+            ("sharpest_bend", format!("{:.4}", show.sound.sharpest_quiet())),
             ("clicks", clicks.len().to_string()),
         ],
     );
