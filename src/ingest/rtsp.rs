@@ -32,9 +32,9 @@ use retina::client::{
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use retina::rtcp::ReceivedCompoundPacket;
+use rtsp_url::Url;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, sleep_until, timeout};
-use url::Url;
 
 use self::account::Account;
 use self::failure::{Failure, Whose, first_line};
@@ -44,7 +44,7 @@ use self::patience::{ANSWERS_WITHIN, Pauses, Phase};
 use super::arrival::Arrival;
 use crate::clock;
 use crate::config::{RtspInput, RtspTransport};
-use crate::model::{FrameRate, InputId, Track};
+use crate::model::{FrameRate, InputId, Media, Track};
 
 /// The port of `rtsp://` (RFC 2326 §3.2).
 const PORT: u16 = 554;
@@ -282,7 +282,7 @@ impl Playing {
         let record =
             if is_new || !described { Some(self.demuxed.streams().get(stream).and_then(record_of)?) } else { None };
         self.track(stream)?.1.described = true;
-        let local = media_of(timestamp.elapsed(), timestamp.clock_rate().get());
+        let local = local(timestamp);
         Some(Frame { track, local, arrived: now, record, payload })
     }
 
@@ -296,8 +296,7 @@ impl Playing {
             bytes.map_or(0, u32::from_be_bytes)
         };
         account.sent(track, counter(20), counter(24));
-        let local = media_of(local.elapsed(), local.clock_rate().get());
-        self.frames.report(track, media_of_ntp(report.ntp_timestamp().0), local)
+        self.frames.report(track, media_of_ntp(report.ntp_timestamp().0), self::local(local))
     }
 
     fn track(&mut self, stream: usize) -> Option<(Track, &mut Place)> {
@@ -336,6 +335,11 @@ fn rate_of(stream: &Stream) -> Option<FrameRate> {
         ParametersRef::Video(video) => video.frame_rate().and_then(|(num, den)| cadence::rate_said(den, num)),
         ParametersRef::Audio(_) | ParametersRef::Message(_) => None,
     })
+}
+
+/// A time on a track's own clock, since `RTP-Info`'s or, without it, since its first packet's.
+fn local(timestamp: retina::Timestamp) -> Media {
+    media_of(timestamp.timestamp() - i64::from(timestamp.start()), timestamp.clock_rate().get())
 }
 
 fn is_goodbye(packet: &ReceivedCompoundPacket) -> bool {
