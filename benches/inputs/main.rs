@@ -35,7 +35,7 @@ mod films;
 mod machine;
 mod subjects;
 #[path = "../../tests/scenarios/support/mod.rs"]
-#[allow(dead_code, reason = "the scenarios use all of it")]
+#[allow(dead_code, unused_imports, reason = "the scenarios use all of it")]
 mod support;
 mod viewer;
 

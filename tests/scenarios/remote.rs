@@ -258,21 +258,21 @@ fn loss_that_is_repaired_costs_no_frame_and_loss_that_is_not_is_a_fault_of_the_i
 fn a_publisher_over_rtmp_is_shown_frame_by_frame_and_a_wrong_key_never() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback").port();
     let input = format!("kind = \"rtmp\"\nlisten = \"127.0.0.1:{port}\"\napp = \"venue\"");
-    let remote = Remote::on_air("remote-rtmp", &input, "[input.remote]\nkey = \"the right one\"\n");
+    let remote = Remote::on_air("remote-rtmp", &input, "[input.remote]\nkey = \"the-right-one\"\n");
     let url = |key: &str| format!("rtmp://127.0.0.1:{port}/venue/{key}");
-    let mut stranger = remote.send("stranger", &["-f", "flv", &url("a%20wrong%20one")]);
+    let mut stranger = remote.send("stranger", &["-f", "flv", &url("a-wrong-one")]);
     let refused = remote.rig.wait_event(0, "the stranger to be refused", |e| e.kind == EventKind::CallerRefused);
     println!("    {}", refused.reason);
-    assert!(!refused.reason.contains("wrong one") && !refused.reason.contains("right one"), "{}", refused.reason);
+    assert!(!refused.reason.contains("wrong-one") && !refused.reason.contains("right-one"), "{}", refused.reason);
     assert!(!stranger.finish(crate::support::rig::PATIENCE).success());
-    let first = remote.send("first", &["-f", "flv", &url("the right one")]);
+    let first = remote.send("first", &["-f", "flv", &url("the-right-one")]);
     println!("    {}", remote.rig.wait_switched(0, "remote").reason);
     remote.rig.let_pass(4);
     println!("    {:?}", remote.sender().expect("somebody publishes"));
     let before = remote.rig.events().len();
     first.signal(Signal::SIGKILL);
     println!("    {}", remote.left(before).reason);
-    let _second = remote.send("second", &["-f", "flv", &url("the right one")]);
+    let _second = remote.send("second", &["-f", "flv", &url("the-right-one")]);
     remote.rig.wait_switched(before, "remote");
     remote.rig.let_pass(4);
     is_whole("rtmp", &shown(&remote.end()), 2, 60);
