@@ -15,7 +15,7 @@ use crate::instruments::numbered;
 use crate::support::config::Configuration;
 use crate::support::picture::{Count, Recording, count};
 use crate::support::process::{Process, send};
-use crate::support::receiver::Pyav;
+use crate::support::receiver::{Ffmpeg, Pyav};
 use crate::support::results::record;
 use crate::support::rig::{Rig, live};
 use crate::support::tools::ffmpeg;
@@ -28,6 +28,8 @@ const FILM: std::ops::Range<u64> = 1000..10_000;
 struct Remote {
     rig: Rig,
     pyav: Pyav,
+    /// Writes down another decoder configuration in the middle of a stream, which PyAV's files cannot.
+    ffmpeg: Ffmpeg,
     film: PathBuf,
 }
 
@@ -41,11 +43,13 @@ impl Remote {
         let mut rig = Rig::new(name);
         let film = numbered(rig.dir(), 1800, between);
         let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
+        let ffmpeg = Ffmpeg::start(&rig.guard, rig.dir(), "ffmpeg");
         let configuration = Configuration::new(FPS)
             .add("input", "remote", &format!("{input}\nhold_off = \"500ms\"\nprobation = \"2s\""))
             .add("input", "spare", "kind = \"pattern\"")
             .rendition("main", "h264", size, "700k", "aac")
             .destination("pyav", "main", &pyav.url())
+            .destination("ffmpeg", "main", &ffmpeg.url())
             .secret(secrets);
         rig.configure(&configuration);
         rig.start_daemon();
@@ -55,8 +59,8 @@ impl Remote {
         });
         rig.order(Command::Start);
         rig.wait_for_source(&live("spare"));
-        rig.wait_publishing(&["pyav"]);
-        Self { rig, pyav, film }
+        rig.wait_publishing(&["pyav", "ffmpeg"]);
+        Self { rig, pyav, ffmpeg, film }
     }
 
     /// FFmpeg sends the film in real time; `to` says how and where.
@@ -80,9 +84,9 @@ impl Remote {
         let output = self.rig.output("pyav");
         assert_eq!((output.sessions, output.lost), (1, 0), "it reconnected or lost units");
         self.rig.order(Command::Stop);
-        let recording = self.pyav.recording(0);
+        assert_unbroken("pyav", &self.pyav.recording(0));
+        let recording = self.ffmpeg.recording();
         self.rig.shut_down();
-        assert_unbroken("pyav", &recording);
         recording
     }
 }
