@@ -179,7 +179,7 @@ impl<F: FnMut(Remark)> Host<F> {
         let Said { guest, from, word } = said;
         let now = clock::now();
         match word {
-            Word::Asks => match self.place.ask(guest, now) {
+            Word::Asks if self.connections.contains_key(&guest) => match self.place.ask(guest, now) {
                 Verdict::Free => self.order(guest, Order::Accept),
                 Verdict::InsteadOf(other) => {
                     self.order(other, Order::Displace);
@@ -201,8 +201,8 @@ impl<F: FnMut(Remark)> Host<F> {
                 }
                 self.pass_on(arrival).await?;
             }
-            // Of one that was displaced, or does not publish.
-            Word::Publishing { .. } | Word::Arrival(_) => {}
+            // Of one that was hung up on or displaced, or does not publish.
+            Word::Asks | Word::Publishing { .. } | Word::Arrival(_) => {}
             Word::Matter(matter) => self.remark(from, matter),
             Word::Ended(end) => {
                 self.place.vacate(guest);

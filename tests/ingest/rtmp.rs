@@ -143,9 +143,14 @@ fn same(sender: Sender, film: &Film, units: &[AccessUnit], codecs: (Codec, Codec
     let seconds = |time: Media| (time - base).0 as f64 / 1e9 + film.pictures[0].pts;
     for (track, sent, codec) in [(Track::Video, &film.pictures, codecs.0), (Track::Audio, &film.sound, codecs.1)] {
         let got: Vec<_> = units.iter().filter(|unit| unit.track == track).collect();
+        // GStreamer leaves out the last packet of sound, half of which is after the film's end; into a file as well.
+        let left_out = usize::from((sender, track) == (Sender::GStreamer, Track::Audio));
+        let sent = &sent[..sent.len() - left_out];
         let bytes: usize = got.iter().map(|unit| unit.payload.len()).sum();
         println!("    {codec:?}: {} of {} packets, {bytes} bytes", got.len(), sent.len());
-        assert_eq!(got.len(), sent.len(), "{codec:?}");
+        let digests: Vec<String> = got.iter().map(|unit| digest(&unit.payload)).collect();
+        let missing: Vec<usize> = (0..sent.len()).filter(|n| !digests.contains(&sent[*n].digest)).collect();
+        assert_eq!((got.len(), missing), (sent.len(), vec![]), "{codec:?}");
         for (n, (got, sent)) in got.iter().zip(sent).enumerate() {
             let what = format!("packet {n} of {codec:?}, {} bytes for {}", got.payload.len(), sent.bytes);
             assert_eq!((digest(&got.payload), got.config.codec), (sent.digest.clone(), codec), "{what}");
