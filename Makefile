@@ -6,7 +6,7 @@ PROFILE := ci
 # Scenarios share the machine's cores with encoders and servers: most have it alone, those in namespaces go side by side.
 TEST := $(CARGO) test --locked --profile $(PROFILE)
 
-.PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-inputs bench-srt bench-truth fuzz fuzz-smoke clean
+.PHONY: help setup build relay demo test check tidy simulate soak bench bench-fanout bench-inputs bench-srt bench-truth bench-start fuzz fuzz-smoke clean
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
@@ -19,6 +19,7 @@ help: ## this list
 	@echo "make bench-inputs    two inputs and one encode: how soon the other one is seen, and the cost, beside GStreamer's fallbackswitch"
 	@echo "make bench-srt       our SRT engine beside libsrt with bonding: cost, rate, switching, congestion, waste"
 	@echo "make bench-truth     what it costs to find out whether a picture is frozen or black"
+	@echo "make bench-start     how long a worker takes from exec to its encoders and its first picture"
 	@echo "make fuzz            every parser's fuzz target for SECONDS=60 each"
 	@echo "make build           release binaries in target/release"
 	@echo "make relay           holdfast-relay alone, as one static file that runs on any server of this machine's kind"
@@ -58,6 +59,7 @@ ifeq ($(ONLY),)
 	@REPETITIONS=1 scripts/bench-fanout --profile $(PROFILE)
 	@REPETITIONS=1 WINDOW=2 scripts/bench-srt --profile $(PROFILE)
 	@REPETITIONS=1 scripts/bench-truth --profile $(PROFILE)
+	@REPETITIONS=1 scripts/bench-start --profile $(PROFILE)
 endif
 
 check:
@@ -80,7 +82,7 @@ soak:
 	@scripts/results-table
 	@scripts/bench-srt
 
-bench: bench-fanout bench-inputs bench-srt bench-truth
+bench: bench-fanout bench-inputs bench-srt bench-truth bench-start
 
 bench-fanout:
 	@scripts/setup --test
@@ -97,6 +99,10 @@ bench-srt:
 bench-truth:
 	@scripts/setup --build
 	@scripts/bench-truth
+
+bench-start:
+	@scripts/setup --test
+	@scripts/bench-start
 
 SECONDS ?= 60
 fuzz:

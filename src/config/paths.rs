@@ -90,6 +90,11 @@ impl Paths {
         self.state.join("slate")
     }
 
+    /// GStreamer's list of its plugins.
+    pub fn plugin_registry_dir(&self) -> PathBuf {
+        self.state.join("gstreamer")
+    }
+
     /// Results of trial encodes.
     pub fn probe_cache(&self) -> PathBuf {
         self.state.join("probe.json")

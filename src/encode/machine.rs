@@ -75,12 +75,25 @@ pub(super) fn gpus() -> Vec<String> {
 }
 
 /// VA-API drivers: their files, which say more than their own version strings do.
-fn va_drivers() -> Vec<String> {
+pub(super) fn va_drivers() -> Vec<String> {
     let roots = ["/usr/lib/x86_64-linux-gnu/dri", "/usr/lib/dri", "/usr/lib64/dri", "/usr/lib/aarch64-linux-gnu/dri"];
     let files =
         roots.iter().flat_map(|root| entries(Path::new(root)).into_iter().map(move |n| Path::new(root).join(n)));
     let mut found: Vec<_> =
         files.filter(|p| p.to_string_lossy().ends_with("_drv_video.so")).map(|p| file_identity(&p)).collect();
+    found.sort();
+    found
+}
+
+/// Video devices of the machine itself, which may encode and decode (V4L2 M2M), as `video11 bcm2835-codec-encode`. What is
+/// plugged in by USB only captures.
+pub(super) fn video_processors() -> Vec<String> {
+    let class = Path::new("/sys/class/video4linux");
+    let mut found: Vec<_> = entries(class)
+        .into_iter()
+        .filter(|name| !fs::canonicalize(class.join(name)).is_ok_and(|path| path.to_string_lossy().contains("/usb")))
+        .map(|name| format!("{name} {}", first_line(class.join(&name).join("name")).unwrap_or_default()))
+        .collect();
     found.sort();
     found
 }

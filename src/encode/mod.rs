@@ -34,6 +34,8 @@ mod offline;
 #[cfg(feature = "encode")]
 pub mod probe;
 #[cfg(feature = "encode")]
+pub mod registry;
+#[cfg(feature = "encode")]
 mod trial;
 
 // What is sent when there is no picture.

@@ -94,6 +94,9 @@ fn child() {
     let words: Vec<&str> = arguments.split(' ').collect();
     let after = |flag: &str| words.iter().position(|w| *w == flag).and_then(|at| words.get(at + 1)).copied();
     let paths = Paths::new(after("--runtime").unwrap(), after("--state").unwrap());
+    if words.contains(&"registry") {
+        std::process::exit(0);
+    }
     if words.contains(&"slate") {
         slate(&paths);
     }

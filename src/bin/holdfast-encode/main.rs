@@ -1,6 +1,7 @@
 //! `holdfast-encode`: captures one input, encodes every rendition once, hands the units to the data plane. Also tries
 //! encoders, and makes the slate.
 
+mod registry;
 mod run;
 mod slate;
 
@@ -23,6 +24,8 @@ enum Task {
     Run(run::Arguments),
     /// Make the slate of one rendition, unless it is there.
     Slate(slate::Arguments),
+    /// Make the list of GStreamer's plugins that workers start with, unless there is one that fits.
+    Registry(registry::Arguments),
     /// Try every encoder the box knows, and say which work here.
     Probe(command::ProbeArgs),
     /// List which of the encoders' elements GStreamer has here, without trying any; `holdfast check-profile` asks.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Run(arguments) => run::run(&arguments),
         Task::Slate(arguments) => slate::run(&arguments),
+        Task::Registry(arguments) => registry::run(&arguments),
         Task::Probe(arguments) => command::probe(&arguments),
         Task::Elements => command::elements(),
         Task::Trial(arguments) => command::trial(&arguments),

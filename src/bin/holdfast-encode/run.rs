@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use holdfast::capture::edid_io::{self, Loaded};
+use holdfast::clock;
 use holdfast::config::profile::HardwareProfile;
 use holdfast::config::{EncoderChoice, Paths, RenditionSettings, Settings, Source};
 use holdfast::encode::build::init;
 use holdfast::encode::choose::{choose, choose_software};
 use holdfast::encode::worker::{self, WorkerSetup};
-use holdfast::events::{ChildCommand, Role};
+use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, Role, Severity};
 use holdfast::model::InputId;
 use holdfast::supervisor::child_link::ChildLink;
 use holdfast::supervisor::{hardware, load, lock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+
+use crate::registry;
 
 /// Where things are.
 #[derive(clap::Args)]
@@ -35,10 +38,11 @@ pub(crate) struct Arguments {
 
 /// Runs the worker; says on stderr why it ends if nobody asked it to.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let told = registry::adopt(&Paths::new(&arguments.runtime, &arguments.state));
     let outcome =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string()).and_then(
             |runtime| {
-                let outcome = runtime.block_on(serve(arguments));
+                let outcome = runtime.block_on(serve(arguments, told));
                 // Threads that a driver holds must not keep the process.
                 runtime.shutdown_background();
                 outcome
@@ -53,7 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn serve(arguments: &Arguments) -> Result<(), String> {
+/// `told`: what is worth telling of the start so far.
+async fn serve(arguments: &Arguments, told: Option<(Severity, String)>) -> Result<(), String> {
     let paths = Paths::new(&arguments.runtime, &arguments.state);
     let role = Role::Encode(arguments.input.clone());
     let _lock = lock::take(&paths.lock(&role)).map_err(|e| e.to_string())?;
@@ -74,6 +79,11 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
 
     let link = ChildLink::start(paths.children_socket(), role.clone(), hash.clone());
     let sender = link.sender();
+    if let Some((severity, told)) = told {
+        let at = (clock::wall(), clock::media());
+        let (kind, input) = (EventKind::Note, arguments.input.as_str());
+        sender.send(ChildMessage::Event(Event::new(at, role.clone(), kind, severity, input, told)));
+    }
     let (ask, asked) = mpsc::channel(4);
     let interrupted = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     // A configuration that cannot be read is not a reason to stop working by the one at hand.

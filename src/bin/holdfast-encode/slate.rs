@@ -40,6 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 fn made(arguments: &Arguments) -> Result<PathBuf, String> {
     let paths = Paths::new(&arguments.runtime, &arguments.state);
+    if let Some((_, told)) = crate::registry::adopt(&paths) {
+        eprintln!("{told}");
+    }
     let settings = crate::run::settings(&paths)?;
     let rendition = settings
         .rendition(&arguments.rendition)
