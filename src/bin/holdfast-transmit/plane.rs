@@ -10,6 +10,8 @@
 //! *Invariant:* nothing here decides about the picture (the switch does) or about a session (the outputs do), and
 //! nothing here waits for a disk, a peer or holdfastd.
 
+mod remote;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,9 @@ use holdfast::encode::bitrate::Ceiling;
 use holdfast::encode::protocol::{Gate, ToWorker};
 use holdfast::encode::slate;
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, PlaneSnapshot, Role, Severity};
-use holdfast::ingest::arrival::Arrival;
-use holdfast::ingest::strand::{Followed, Path};
+use holdfast::ingest::strand::Path;
 use holdfast::link;
-use holdfast::model::{Condition, Feed, InputId, Manual, Track};
+use holdfast::model::{Condition, InputId, Manual};
 use holdfast::output::{EventSink, OutputCommand};
 use holdfast::programme::{KeyframeWish, Order, Programme, Wanted};
 use holdfast::supervisor::child_link::{ChildLink, ChildSender};
@@ -33,6 +34,7 @@ use holdfast::switch::{Epoch, How, Input, SavedTime, SlateClip};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::remote::Feeding;
 use crate::bitrates::{Bitrates, Outcome};
 use crate::conditions;
 use crate::inlets::Inlets;
@@ -122,22 +124,6 @@ struct Worker {
     feed: Feeding,
 }
 
-/// Whether a worker takes what its input's sender delivers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Feeding {
-    Flows,
-    /// It did not take something: what follows is of no use before the next keyframe.
-    Broken,
-}
-
-impl Worker {
-    fn push(&mut self, feed: Feed) {
-        if self.wishes.try_send(ToWorker::Feed(feed)).is_err() {
-            self.feed = Feeding::Broken;
-        }
-    }
-}
-
 struct Plane {
     paths: Paths,
     settings: Settings,
@@ -216,13 +202,6 @@ impl Plane {
     fn timeout(&self) -> Option<Instant> {
         let deadline = self.programme.poll_timeout().into_iter().chain(self.inlets.next_due()).min()?;
         Some(Instant::from_std(clock::now()) + (deadline - clock::media()).to_duration())
-    }
-
-    fn time_has_come(&mut self) {
-        for unit in self.inlets.take_due(clock::media()) {
-            self.switch_input(Input::Unit(unit));
-        }
-        self.switch_input(Input::Timeout);
     }
 
     fn switch_input(&mut self, input: Input) {
@@ -332,38 +311,6 @@ impl Plane {
             (self.events)(event.with("findings", findings));
         }
         self.switch_input(Input::Condition { input: input.clone(), condition });
-    }
-
-    /// A sender over a network delivers, comes or goes.
-    fn arrived(&mut self, input: &InputId, arrival: Arrival) {
-        let is_unit = matches!(arrival, Arrival::Unit(_));
-        let Followed { feeds, path } = self.inlets.arrived(input, arrival);
-        self.feed(input, feeds);
-        if let Some((_, why)) = path {
-            let gate = self.inlets.gate_now(input);
-            self.set_gate(input, gate);
-            self.say(EventKind::InputChanged, Severity::Info, input.as_str(), why);
-        }
-        if !is_unit {
-            self.judge(input);
-        }
-    }
-
-    /// To the worker, if it reads; one that does not begins again at a keyframe, with formats.
-    fn feed(&mut self, input: &InputId, feeds: Vec<Feed>) {
-        let Some(worker) = self.workers.get_mut(input) else { return };
-        for feed in feeds {
-            let is_key = matches!(feed, Feed::Unit { track: Track::Video, key: true, .. });
-            if worker.feed == Feeding::Broken && is_key {
-                worker.feed = Feeding::Flows;
-                // It ends with this keyframe.
-                for feed in self.inlets.catch_up(input) {
-                    worker.push(feed);
-                }
-            } else if worker.feed == Feeding::Flows {
-                worker.push(feed);
-            }
-        }
     }
 
     /// Does what holdfastd says; true when the process is to end.
