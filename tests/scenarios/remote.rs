@@ -1,7 +1,7 @@
 //! Inputs that come over a network, from senders that are not ours: they are decoded and encoded again as any other input is,
 //! their frames are all there, and they give way when their sender is gone.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 
 use holdfast::events::{BoxSnapshot, Command, Event, EventKind, InputSender};
@@ -43,7 +43,8 @@ impl Remote {
         let mut rig = Rig::new(name);
         let film = numbered(rig.dir(), 1800, between);
         let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
-        let ffmpeg = Ffmpeg::start(&rig.guard, rig.dir(), "ffmpeg");
+        let (port, file) = (free_tcp_port(), rig.dir().join("ffmpeg.flv"));
+        let ffmpeg = Ffmpeg::start_on(&rig.guard, rig.dir(), "ffmpeg", port, file);
         let configuration = Configuration::new(FPS)
             .add("input", "remote", &format!("{input}\nhold_off = \"500ms\"\nprobation = \"2s\""))
             .add("input", "spare", "kind = \"pattern\"")
@@ -107,6 +108,10 @@ fn shown(recording: &Recording) -> Vec<Count> {
             count(stretch[..stretch.len() + 1 - held].iter().copied())
         })
         .collect()
+}
+
+fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback").port()
 }
 
 fn free_port() -> u16 {
@@ -260,7 +265,7 @@ fn loss_that_is_repaired_costs_no_frame_and_loss_that_is_not_is_a_fault_of_the_i
 
 #[test]
 fn a_publisher_over_rtmp_is_shown_frame_by_frame_and_a_wrong_key_never() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback").port();
+    let port = free_tcp_port();
     let input = format!("kind = \"rtmp\"\nlisten = \"127.0.0.1:{port}\"\napp = \"venue\"");
     let remote = Remote::on_air("remote-rtmp", &input, "[input.remote]\nkey = \"the-right-one\"\n");
     let url = |key: &str| format!("rtmp://127.0.0.1:{port}/venue/{key}");
@@ -284,7 +289,7 @@ fn a_publisher_over_rtmp_is_shown_frame_by_frame_and_a_wrong_key_never() {
 
 #[test]
 fn a_camera_over_rtsp_is_shown_frame_by_frame_and_watched_again_when_it_is_back() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback").port();
+    let port = free_tcp_port();
     let input = format!("kind = \"rtsp\"\nurl = \"rtsp://127.0.0.1:{port}/film\"\nuser = \"viewer\"");
     let remote = Remote::on_air("remote-rtsp", &input, "[input.remote]\npassword = \"at the door\"\n");
     let film = remote.film.with_extension("mp4");
