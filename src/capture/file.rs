@@ -171,6 +171,7 @@ impl Decoder {
         let pipeline = self.build()?;
         let bus = pipeline.bus().ok_or(SourceError::Missing("bus".to_owned()))?;
         let started = pipeline.set_state(gst::State::Playing);
+        let mut begun = self.line.end();
         let end = loop {
             let message = bus.timed_pop_filtered(
                 gst::ClockTime::from_mseconds(100),
@@ -181,7 +182,12 @@ impl Decoder {
             }
             match message.as_ref().map(|m| m.view()) {
                 Some(gst::MessageView::Error(error)) => break End::Failed(error_text(error)),
+                // A file that was cut off while it was played ends at once, again and again; another may have its name by now.
+                Some(gst::MessageView::Eos(_)) if self.line.end() == begun => {
+                    break End::Failed("it ends before the first picture".to_owned());
+                }
                 Some(gst::MessageView::Eos(_)) => {
+                    begun = self.line.end();
                     self.line.next_pass(VideoGrid(self.canvas.rate));
                     let again = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
                     if pipeline.seek_simple(again, gst::ClockTime::ZERO).is_err() {

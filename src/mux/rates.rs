@@ -17,8 +17,19 @@ pub(super) const USUAL: [FrameRate; 11] = [
     FrameRate::whole(120),
 ];
 
+/// The usual rate whose pictures are nearest to `step` apart, give or take `off`; nanoseconds.
+pub(super) fn nearest(step: i64, off: i64) -> Option<FrameRate> {
+    let by = |rate: &FrameRate| interval(rate).saturating_sub(step).abs();
+    USUAL.into_iter().filter(|rate| by(rate) <= off).min_by_key(by)
+}
+
 /// The usual rate whose pictures are `step` apart, give or take `off`; nanoseconds. Of two that may be meant, the whole one.
 pub(super) fn within(step: i64, off: i64) -> Option<FrameRate> {
-    let by = |rate: &FrameRate| (1_000_000_000 * i64::from(rate.den) / i64::from(rate.num)).saturating_sub(step).abs();
+    let by = |rate: &FrameRate| interval(rate).saturating_sub(step).abs();
     USUAL.into_iter().filter(|rate| by(rate) <= off).min_by_key(|rate| (rate.den, by(rate)))
+}
+
+/// Between two pictures, nanoseconds.
+fn interval(rate: &FrameRate) -> i64 {
+    1_000_000_000 * i64::from(rate.den) / i64::from(rate.num)
 }

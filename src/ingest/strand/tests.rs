@@ -144,7 +144,7 @@ fn what_is_as_it_is_wanted_goes_past_the_worker_while_it_is_on_air_and_until_it_
         units.extend(strand.take_due(ms(1000 + n * 100 / 3)));
     }
     // What came 200 ms ago and longer is due; nothing is early, and each picture waits for the one after it.
-    assert_eq!(units.len(), 32);
+    assert_eq!(units.len(), 33);
     assert!(units.iter().all(|u| u.rendition.as_str() == "main"));
     assert!(units.iter().filter(|u| u.key).all(|u| (u.pts - ms(2200)).0.abs() < 34_000_000));
     assert!(strand.next_due() > Some(ms(1000 + 39 * 100 / 3)));

@@ -50,7 +50,7 @@ fn rate_of(pieces: &[Piece]) -> FrameRate {
     let steps = pieces.windows(2).map(|pair| (pair[1].dts - pair[0].dts).0).filter(|step| *step > 0);
     let Some(step) = steps.min() else { return FrameRate::whole(30) };
     // Steps are whole ticks of 90 kHz, so up to 12 µs off; the usual rates are farther apart.
-    match rates::within(step, 12_000) {
+    match rates::nearest(step, 12_000) {
         Some(rate) => rate,
         None => FrameRate::whole(u32::try_from((1_000_000_000 + step / 2) / step).unwrap_or(1).min(1000)),
     }
