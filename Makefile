@@ -111,7 +111,7 @@ fuzz:
 
 # A bounded run over the committed corpus, for `make test`.
 fuzz-smoke:
-	@scripts/fuzz 5
+	@scripts/fuzz 3
 
 clean:
 	rm -rf target fuzz/target .tools demo-out results
