@@ -126,7 +126,7 @@ impl LiveSource {
         }
     }
 
-    /// The next [`BLOCK`] samples.
+    /// The next block of samples.
     pub(super) fn sound(&mut self, out: &mut [Sample], witness: &mut Witness) {
         while let Ok(samples) = self.sounds.try_recv() {
             witness.sound(&samples, clock::media());
