@@ -160,7 +160,7 @@ impl Strand {
     pub fn finding(&self) -> Option<Finding> {
         match &self.presence {
             Presence::Nobody { why } => {
-                Some(Finding { fault: Fault::Network, evidence: format!("there is no sender: {why}") })
+                Some(Finding { fault: Fault::NoSignal, evidence: format!("there is no sender: {why}") })
             }
             Presence::Sender { .. } => self.network.finding().cloned(),
         }
