@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::canvas::{audio_caps, describe, samples_of, video_caps};
+use super::pace::FilePace;
 use super::pipeline::{element, running_time, sink};
 use super::tape::{SAMPLE_RATE, Sample};
 use super::truth::picture::Measure;
-use super::witness::Eye;
+use super::witness::{Eye, Witness};
 use super::{Notice, SourceError};
 use crate::model::{Media, TruthSettings, VideoFormat, VideoGrid};
 
@@ -26,6 +27,39 @@ pub(super) struct Picture {
     pub(super) measure: Option<Measure>,
     /// From 1.
     pub(super) number: u64,
+}
+
+/// The pictures of a source that have times, as the grid thread sees them.
+#[derive(Debug)]
+pub(super) struct Screen {
+    pictures: Receiver<(Media, Picture)>,
+    pub(super) pace: FilePace<Picture>,
+    /// The number of the picture that was shown last.
+    shown: u64,
+}
+
+impl Screen {
+    pub(super) fn new(pictures: Receiver<(Media, Picture)>, pace: FilePace<Picture>) -> Self {
+        Self { pictures, pace, shown: 0 }
+    }
+
+    /// The picture for the grid place at `time`. It is judged when it is shown, since it was decoded long before, and only
+    /// the first time; while it is shown longer because that is its time, nothing is missing.
+    pub(super) fn picture(&mut self, time: Media, witness: &mut Witness) -> Option<&gst::Buffer> {
+        while self.pace.has_room() {
+            let Ok((at, picture)) = self.pictures.try_recv() else { break };
+            self.pace.arrive(at, picture);
+        }
+        let has_next = self.pace.has_next();
+        let picture = self.pace.at(time)?;
+        if picture.number != self.shown {
+            self.shown = picture.number;
+            witness.picture(picture.measure, time);
+        } else if has_next {
+            witness.held(time);
+        }
+        Some(&picture.buffer)
+    }
 }
 
 /// Where the passes over a file lie on its time line. Of what is played once, everything lies where its own times say.

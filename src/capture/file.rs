@@ -18,10 +18,10 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::branches::{Branches, Line, Picture};
+use super::branches::{Branches, Line, Picture, Screen};
 use super::pace::{Counts, FilePace};
 use super::pipeline::{element, error_text, pipeline, stop};
-use super::tape::{SAMPLE_RATE, Sample, Tape};
+use super::tape::{SAMPLE_RATE, Sample, Tape, time_of};
 use super::witness::Witness;
 use super::{Notice, SourceError};
 use crate::model::{Media, TruthSettings, VideoFormat, VideoGrid};
@@ -38,11 +38,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A looping file, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct FileSource {
-    pictures: Receiver<(Media, Picture)>,
+    screen: Screen,
     sounds: Receiver<(Media, Vec<Sample>)>,
-    pace: FilePace<Picture>,
-    /// The number of the picture that was shown last.
-    shown: u64,
     tape: Tape,
     /// Dropped with the source, which ends the decoder's thread.
     _alive: SyncSender<()>,
@@ -68,25 +65,12 @@ impl FileSource {
         };
         std::thread::spawn(move || decoder.run());
         let pace = FilePace::new(VideoGrid(canvas.rate));
-        Self { pictures, sounds, pace, shown: 0, tape: Tape::default(), _alive: alive }
+        Self { screen: Screen::new(pictures, pace), sounds, tape: Tape::default(), _alive: alive }
     }
 
-    /// The picture for the grid place at `time`. It is judged when it is shown, since it was decoded long before, and only
-    /// the first time; while it is shown longer because that is its time, nothing is missing.
+    /// The picture for the grid place at `time`.
     pub(super) fn picture(&mut self, time: Media, witness: &mut Witness) -> Option<&gst::Buffer> {
-        while self.pace.has_room() {
-            let Ok((at, picture)) = self.pictures.try_recv() else { break };
-            self.pace.arrive(at, picture);
-        }
-        let has_next = self.pace.has_next();
-        let picture = self.pace.at(time)?;
-        if picture.number != self.shown {
-            self.shown = picture.number;
-            witness.picture(picture.measure, time);
-        } else if has_next {
-            witness.held(time);
-        }
-        Some(&picture.buffer)
+        self.screen.picture(time, witness)
     }
 
     /// The sound from sample number `at` of the grid on.
@@ -95,10 +79,10 @@ impl FileSource {
             let Ok((time, samples)) = self.sounds.try_recv() else { break };
             self.tape.write(time.to_ticks(SAMPLE_RATE), &samples);
         }
-        if self.pace.origin().is_none() && self.tape.len() >= SOUND_ONLY_AFTER {
-            self.pace.begin_at(time_of(at));
+        if self.screen.pace.origin().is_none() && self.tape.len() >= SOUND_ONLY_AFTER {
+            self.screen.pace.begin_at(time_of(at));
         }
-        match self.pace.origin() {
+        match self.screen.pace.origin() {
             Some(origin) => {
                 if self.tape.read(at - origin.to_ticks(SAMPLE_RATE), out) > 0 {
                     witness.sound(out, time_of(at));
@@ -110,7 +94,7 @@ impl FileSource {
 
     /// What happened to pictures.
     pub(super) fn counts(&self) -> Counts {
-        self.pace.counts()
+        self.screen.pace.counts()
     }
 }
 
@@ -227,9 +211,4 @@ impl Decoder {
         decoder.connect_pad_added(move |_, pad| branches.attach(pad));
         Ok(pipeline)
     }
-}
-
-/// When sample number `at` of the grid belongs.
-fn time_of(at: i64) -> Media {
-    Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0))
 }

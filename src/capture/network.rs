@@ -17,10 +17,10 @@ use std::time::Duration;
 use gstreamer as gst;
 
 use self::lane::{Lane, Out};
-use super::branches::Picture;
+use super::branches::Screen;
 use super::pace::{Counts, FilePace};
 use super::stretch::Stretch;
-use super::tape::{SAMPLE_RATE, Sample};
+use super::tape::{SAMPLE_RATE, Sample, time_of};
 use super::witness::Witness;
 use super::{Notice, SourceError};
 use crate::clock;
@@ -99,11 +99,8 @@ impl FeedSender {
 /// A sender over a network, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct NetworkSource {
-    pictures: Receiver<(Media, Picture)>,
+    screen: Screen,
     sounds: Receiver<(Media, Vec<Sample>)>,
-    pace: FilePace<Picture>,
-    /// The number of the picture that was shown last.
-    shown: u64,
     stretch: Stretch,
     /// When the sound after the last that waits is due.
     end: Media,
@@ -122,24 +119,12 @@ impl NetworkSource {
         let out = Out { canvas, truth: truth.clone(), picture_out, sound_out, notices };
         std::thread::spawn(move || Decoder::new(out).run(&feed.0));
         let pace = FilePace::stamped(VideoGrid(canvas.rate));
-        Self { pictures, sounds, pace, shown: 0, stretch: Stretch::new(SOUND_TARGET), end: Media::ZERO }
+        Self { screen: Screen::new(pictures, pace), sounds, stretch: Stretch::new(SOUND_TARGET), end: Media::ZERO }
     }
 
-    /// The picture for the grid place at `time`. It is judged when it is shown, and only the first time.
+    /// The picture for the grid place at `time`.
     pub(super) fn picture(&mut self, time: Media, witness: &mut Witness) -> Option<&gst::Buffer> {
-        while self.pace.has_room() {
-            let Ok((at, picture)) = self.pictures.try_recv() else { break };
-            self.pace.arrive(at, picture);
-        }
-        let has_next = self.pace.has_next();
-        let picture = self.pace.at(time)?;
-        if picture.number != self.shown {
-            self.shown = picture.number;
-            witness.picture(picture.measure, time);
-        } else if has_next {
-            witness.held(time);
-        }
-        Some(&picture.buffer)
+        self.screen.picture(time, witness)
     }
 
     /// The next block of sound, from sample number `at` of the grid on.
@@ -173,7 +158,7 @@ impl NetworkSource {
 
     /// What happened to pictures.
     pub(super) fn counts(&self) -> Counts {
-        self.pace.counts()
+        self.screen.pace.counts()
     }
 
     /// Correction of its sound's clock in force, parts per million.
@@ -231,9 +216,4 @@ impl Decoder {
             }
         }
     }
-}
-
-/// When sample number `at` of the grid belongs.
-fn time_of(at: i64) -> Media {
-    Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0))
 }

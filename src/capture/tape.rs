@@ -3,11 +3,18 @@
 
 use std::collections::VecDeque;
 
+use crate::model::Media;
+
 /// One stereo sample, -1 to 1.
 pub type Sample = [f32; 2];
 
 /// Samples per second throughout the box.
 pub const SAMPLE_RATE: u32 = 48_000;
+
+/// When sample number `at` of the grid belongs.
+pub fn time_of(at: i64) -> Media {
+    Media(i64::try_from(i128::from(at) * 1_000_000_000 / i128::from(SAMPLE_RATE)).unwrap_or(0))
+}
 
 /// A bounded run of numbered samples.
 #[derive(Clone, Debug, Default)]

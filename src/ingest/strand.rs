@@ -24,6 +24,12 @@ const MOST_UNITS: usize = 2000;
 /// See [`MOST_UNITS`].
 const MOST_BYTES: usize = 32 << 20;
 
+/// A picture is shown at most so long after it is decoded: twice what sixteen pictures are at 24 a second, which is as far as
+/// H.264 and HEVC reorder. A later one would stand before all others until its time.
+const MOST_REORDERED: Media = Media::from_millis(1400);
+/// Picture and sound whose times are farther apart are not on one clock, and neither waits for the other.
+const MOST_APART: Media = Media::from_millis(5000);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Strand {
@@ -184,14 +190,18 @@ impl Strand {
     fn unit(&mut self, unit: AccessUnit, now: Media) -> Followed {
         let mut feeds = Vec::new();
         let lane = &mut self.tracks[usize::from(unit.track == Track::Audio)];
-        lane.offset = Some(lane.clock.arrived(unit.dts, now));
+        let own = lane.clock.arrived(unit.dts, now);
+        lane.offset = Some(own);
         let is_new = lane.config.as_ref() != Some(&unit.config);
         if is_new {
             lane.config = Some(unit.config.clone());
             feeds.push(Feed::Format(unit.config.clone()));
         }
         // What comes later than the other track is what the other has to wait for.
-        let arrival = self.tracks.iter().filter_map(|lane| lane.offset).max().unwrap_or_default();
+        let near = |offset: &Media| (*offset - own).0.abs() <= MOST_APART.0;
+        let arrival = self.tracks.iter().filter_map(|lane| lane.offset).filter(near).max().unwrap_or(own);
+        let pts = unit.dts + (unit.pts - unit.dts).clamp(Media::ZERO, MOST_REORDERED);
+        let unit = AccessUnit { pts, ..unit };
         let offset = arrival + self.cushion;
         let path = self.pass(AccessUnit { pts: unit.pts + offset, dts: unit.dts + offset, ..unit.clone() });
         let AccessUnit { track, key, pts, dts, payload, .. } = unit;

@@ -39,12 +39,21 @@ pub(super) struct Lane {
     track: Track,
     out: Out,
     waiting: VecDeque<Waiting>,
+    room: Room,
     config: Option<Arc<CodecConfig>>,
     playing: Option<Playing>,
     /// Those whose stream is over, and when they are stopped at the latest.
     ending: Vec<(Playing, Media)>,
     /// Pictures decoded so far.
     numbers: Arc<AtomicU64>,
+}
+
+/// Whether units find room to wait in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// One did not: what follows is of no use before the next keyframe.
+    Exceeded,
 }
 
 enum Waiting {
@@ -72,6 +81,7 @@ impl Lane {
             track,
             out,
             waiting: VecDeque::new(),
+            room: Room::Enough,
             config: None,
             playing: None,
             ending: Vec::new(),
@@ -86,7 +96,12 @@ impl Lane {
 
     /// The next unit.
     pub(super) fn unit(&mut self, key: bool, pts: Media, dts: Media, payload: Bytes) {
-        if self.waiting.len() < MOST {
+        self.room = match self.room {
+            _ if self.waiting.len() >= MOST => Room::Exceeded,
+            Room::Exceeded if !key => Room::Exceeded,
+            Room::Exceeded | Room::Enough => Room::Enough,
+        };
+        if self.room == Room::Enough {
             self.waiting.push_back(Waiting::Unit { key, pts, dts, payload });
         }
     }

@@ -58,6 +58,30 @@ fn units_are_due_a_cushion_after_the_later_of_both_tracks() {
 }
 
 #[test]
+fn times_that_make_no_sense_put_nothing_off() {
+    let hour = 3_600_000;
+    // Sound on a clock of its own, an hour off either way.
+    for at in [50_000 - hour, 50_000 + hour] {
+        let mut apart = strand_with_picture();
+        assert_eq!(times(&apart.arrived(unit(Track::Audio, at, true, 1), ms(1000)).feeds), [(false, ms(1200))]);
+        assert_eq!(times(&apart.arrived(unit(Track::Video, 50_033, false, 1), ms(1033)).feeds), [(true, ms(1233))]);
+    }
+    // A picture that is to be shown in an hour, or before it is decoded.
+    for (pts, shown) in [(50_033 + hour, 1233 + 1400), (50_033 - hour, 1233)] {
+        let Arrival::Unit(mut odd) = unit(Track::Video, 50_033, false, 1) else { panic!("a unit") };
+        odd.pts = ms(pts);
+        let mut strand = strand_with_picture();
+        assert_eq!(times(&strand.arrived(Arrival::Unit(odd), ms(1033)).feeds), [(true, ms(shown))]);
+    }
+}
+
+fn strand_with_picture() -> Strand {
+    let mut strand = strand();
+    strand.arrived(unit(Track::Video, 50_000, true, 1), ms(1000));
+    strand
+}
+
+#[test]
 fn a_worker_that_comes_later_begins_with_the_last_keyframe() {
     let mut strand = strand();
     assert!(strand.catch_up().is_empty());
