@@ -60,12 +60,12 @@ impl Denial {
     /// What an operator can do about it.
     pub const fn in_words(self) -> &'static str {
         match self {
-            Self::UnknownStream => "no programme has the stream id that it asks for: check it on both sides",
+            Self::UnknownStream => "nothing here has the stream id that it asks for: check it on both sides",
             Self::BadStreamId => "its stream id begins with #! and cannot be read: check its spelling",
             Self::NotASender => "it wants to receive (m=request), but callers can only send here: use m=publish",
             Self::NotAStream => "it does not want to send a stream (t=): leave t out",
-            Self::Busy => "somebody else sends this programme: stop the other sender first",
-            Self::TooSlow => "it asks for more latency than max_latency allows: ask for less, or allow more",
+            Self::Busy => "somebody else is sending: stop the other sender first",
+            Self::TooSlow => "it asks for more latency than is allowed here: ask for less",
         }
     }
 }
