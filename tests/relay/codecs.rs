@@ -87,8 +87,8 @@ fn same(name: &str, file: &Path, film: &Film, sound: &[(i64, String)]) {
     let got = timed_pictures(file);
     let digests: Vec<String> = got.iter().map(|(_, digest)| digest.clone()).collect();
     assert!(after_film(&digests, film, 0).is_empty(), "{name} got more than the film");
-    // Containers' times are whole milliseconds, or better.
-    let steps = got.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    // Containers' times are whole milliseconds, or better. Among the last three one may be missing, see after_film.
+    let steps = got[..got.len().saturating_sub(3)].windows(2).map(|pair| pair[1].0 - pair[0].0);
     assert!(steps.clone().all(|step| (2900..=3100).contains(&step)), "{name}: {:?}", steps.collect::<Vec<_>>());
     // The end may be silence of the relay's.
     let got = timed_sound(file, false);
