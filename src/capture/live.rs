@@ -2,7 +2,7 @@
 //! the picture's half on the kernel's `vivid` driver; not verified on hardware.
 //!
 //! ```text
-//!   v4l2src ─ decodebin ─ videoconvertscale ─ appsink ─ ticket ─► 4 pictures ─► LiveQueue ─► the grid
+//!   v4l2src (─ format) ─ decodebin ─ videoconvertscale ─ appsink ─ ticket ─► 4 pictures ─► LiveQueue ─► the grid
 //!   signal::Watch (second descriptor) ────────────────────┴─► no signal: nothing passes, and the queue is empty
 //!   alsasrc ─ audioconvert ─ resample ─ appsink ─► 0.5 s ─► ring ─► Drift + slip ─► the grid
 //! ```
@@ -12,6 +12,7 @@
 //! whatever size that has, and built for each signal that has become steady, with its timings put in force before.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::board::Board;
 use super::canvas::{audio_caps, describe, samples_of, video_caps};
 use super::pace::{Counts, LiveQueue};
 use super::pipeline::{element, error_text, pipeline, sink, stop};
@@ -49,6 +51,12 @@ const LOOK: Duration = Duration::from_millis(50);
 /// the signal, and say nothing.
 const STALL: Media = Media::from_millis(5000);
 
+/// A sound card that is open delivers, be it silence. Some stop when the signal of the picture beside them changes its mode, and
+/// report no error.
+const SOUND_STALL: Media = Media::from_millis(5000);
+/// Between two looks for the sound card of a capture device that has none: it may come a moment after the pictures.
+const SOUND_LOOK: Duration = Duration::from_millis(500);
+
 /// A capture device, as the grid thread sees it.
 #[derive(Debug)]
 pub(super) struct LiveSource {
@@ -67,7 +75,7 @@ pub(super) struct LiveSource {
 impl LiveSource {
     /// Starts capturing in the background.
     pub(super) fn open(
-        (device, audio): (&Path, &AudioSource),
+        (device, audio, board): (&Path, &AudioSource, Arc<dyn Board>),
         canvas: VideoFormat,
         truth: &TruthSettings,
         notices: &SyncSender<Notice>,
@@ -77,7 +85,7 @@ impl LiveSource {
         let (sound_out, sounds) = sync_channel(50);
         let (alive, ended) = sync_channel(0);
         let (alive_too, ended_too) = sync_channel(0);
-        let watch = Arc::new(Watch::start(device));
+        let watch = Arc::new(Watch::start(device, board.clone()));
         let video = Video {
             device: device.to_owned(),
             canvas,
@@ -86,6 +94,7 @@ impl LiveSource {
             measure_out,
             notices: notices.clone(),
             watch: watch.clone(),
+            board,
             arrived: Arc::default(),
         };
         std::thread::spawn(move || keep_up(&ended, &video.notices.clone(), || video.play(&ended)));
@@ -203,6 +212,7 @@ struct Video {
     measure_out: SyncSender<(Media, Option<Measure>)>,
     notices: SyncSender<Notice>,
     watch: Arc<Watch>,
+    board: Arc<dyn Board>,
     /// When the last picture came, nanoseconds of [`clock::media`].
     arrived: Arc<AtomicI64>,
 }
@@ -291,7 +301,13 @@ impl Video {
         let source = element("v4l2src")?;
         source.set_property("name", "capture");
         source.set_property("device", self.device.to_string_lossy().as_ref());
-        // No caps filter here: a device that changes its size under fixed caps ends with not-negotiated.
+        // No size here: a device that changes it under fixed caps ends with not-negotiated. The filter is for what a device
+        // offers and does not deliver.
+        let format = element("capsfilter")?;
+        if let Some(asked) = self.board.format() {
+            let caps = gst::Caps::from_str(asked.caps()).map_err(|_| SourceError::Link("v4l2src"))?;
+            format.set_property("caps", caps);
+        }
         let decoder = element("decodebin")?;
         let scale = element("videoconvertscale")?;
         scale.set_property("add-borders", true);
@@ -309,7 +325,8 @@ impl Video {
             // Before the first picture, so that nobody who sees that one takes it for what was there before.
             if told == Told::Nothing {
                 let caps = delivers.as_ref().and_then(gst::Pad::current_caps);
-                let _ = notices.try_send(Notice::Signal(describe(caps.as_deref(), &place)));
+                let what = format!("{}{place}", layout(caps.as_deref()));
+                let _ = notices.try_send(Notice::Signal(describe(caps.as_deref(), &what)));
                 told = Told::Signal;
             }
             let _ = measure_out.try_send((arrived, sample.buffer().and_then(|buffer| eye.measure(buffer))));
@@ -321,8 +338,10 @@ impl Video {
                 _ => Ok(gst::FlowSuccess::Ok),
             }
         });
-        pipeline.add_many([&source, &decoder, &scale, sink.upcast_ref()]).map_err(|_| SourceError::Link("v4l2src"))?;
-        source.link(&decoder).map_err(|_| SourceError::Link("v4l2src"))?;
+        let chain = [&source, &format, &decoder];
+        pipeline.add_many(chain).map_err(|_| SourceError::Link("v4l2src"))?;
+        pipeline.add_many([&scale, sink.upcast_ref()]).map_err(|_| SourceError::Link("videoconvertscale"))?;
+        gst::Element::link_many(chain).map_err(|_| SourceError::Link("v4l2src"))?;
         scale.link(&sink).map_err(|_| SourceError::Link("videoconvertscale"))?;
         let into = scale.static_pad("sink").ok_or(SourceError::Link("videoconvertscale"))?;
         decoder.connect_pad_added(move |_, pad| {
@@ -331,6 +350,13 @@ impl Video {
         });
         Ok(pipeline)
     }
+}
+
+/// How its pictures lie in memory, or how they are coded: `NV12, `, `image/jpeg, `.
+fn layout(caps: Option<&gst::CapsRef>) -> String {
+    let Some(caps) = caps.and_then(|caps| caps.structure(0)) else { return String::new() };
+    let name = caps.get::<&str>("format").unwrap_or_else(|_| caps.name().as_str());
+    format!("{name}, ")
 }
 
 struct Audio {
@@ -349,12 +375,13 @@ impl Audio {
         };
         let Some(card) = card else {
             // A capture without sound is silent, which is not a fault; it may get a card at the next plug.
-            return Ok(match ended.recv_timeout(LONGEST_PAUSE) {
+            return Ok(match ended.recv_timeout(SOUND_LOOK) {
                 Err(RecvTimeoutError::Timeout) => End::SignalChanged,
                 _ => End::Stopped,
             });
         };
-        let pipeline = self.build(&card)?;
+        let arrived = Arc::new(AtomicI64::new(clock::media().0));
+        let pipeline = self.build(&card, arrived.clone())?;
         let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
         let end = loop {
             let message = bus.as_ref().and_then(|bus| {
@@ -368,8 +395,12 @@ impl Audio {
             }
             let why = match message.as_ref().map(|m| m.view()) {
                 Some(gst::MessageView::Error(error)) => error_text(error),
-                None if started.is_ok() => continue,
-                _ => "ended".to_owned(),
+                None if started.is_err() => "cannot be opened".to_owned(),
+                None if clock::media() - Media(arrived.load(Ordering::Relaxed)) > SOUND_STALL => {
+                    "nothing comes from it; started again".to_owned()
+                }
+                None => continue,
+                Some(_) => "ended".to_owned(),
             };
             break End::Failed { why: format!("sound {card}: {why}"), delivered: false };
         };
@@ -379,7 +410,8 @@ impl Audio {
         Ok(end)
     }
 
-    fn build(&self, card: &str) -> Result<gst::Pipeline, SourceError> {
+    /// `arrived` is set to when the last block came, nanoseconds of [`clock::media`].
+    fn build(&self, card: &str, arrived: Arc<AtomicI64>) -> Result<gst::Pipeline, SourceError> {
         let pipeline = pipeline("sound");
         let source = element("alsasrc")?;
         source.set_property("device", card);
@@ -389,6 +421,7 @@ impl Audio {
         let (convert, resample) = (element("audioconvert")?, element("audioresample")?);
         let out = self.sound_out.clone();
         let sink = sink(&audio_caps(), move |sample| {
+            arrived.store(clock::media().0, Ordering::Relaxed);
             match out.try_send(sample.buffer().map(samples_of).unwrap_or_default()) {
                 Err(TrySendError::Disconnected(_)) => Err(gst::FlowError::Eos),
                 _ => Ok(gst::FlowSuccess::Ok),

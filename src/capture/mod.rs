@@ -6,7 +6,8 @@
 //!   live ── LiveQueue, ring + Drift ───────┘    │         asked by the grid thread of the encode worker
 //!     │                                         │
 //!     ├── all that comes ── witness, truth ─────┴─► Condition: "what is wrong with it?"
-//!     └ signal asks the receiver on a second descriptor; receiver says what its answers mean and when they count
+//!     └ signal asks the receiver on a second descriptor; receiver says what its answers mean and when they count;
+//!       plug hears devices come and go; board knows what the hardware profile says of them
 //! ```
 //!
 //! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
@@ -15,10 +16,12 @@
 //! shows the slate.
 
 pub mod blockcode;
+pub mod board;
 pub mod drift;
 pub mod edid_io;
 pub mod pace;
 pub mod pattern;
+pub mod plug;
 pub mod receiver;
 pub mod signal;
 pub mod tape;

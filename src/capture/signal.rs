@@ -4,7 +4,8 @@
 //! one without lock is taken for recovered. What an answer means, and when it counts, is [`receiver`](super::receiver)'s
 //! business; here the driver is asked, its events are waited for, and a device that goes is opened again.
 //!
-//! Only events of the video node are heard. Where a bridge tells of its source at a sub-device (`/dev/v4l-subdev…`), the look
+//! A device that comes or goes is heard of from the kernel ([`plug`](super::plug)), which is all there is for sticks without
+//! events of their own. Of a receiver only events of its video node are heard. Where a bridge tells of its source at a sub-device (`/dev/v4l-subdev…`), the look
 //! once a second finds it. Verified with the kernel's `vivid` driver; not verified on hardware.
 
 use std::fs::{File, OpenOptions};
@@ -21,6 +22,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::watch;
 
+use super::board::Board;
+use super::plug::Ear;
 use super::receiver::{Answer, RECHECK, Receiver, Reception, Standing, Timings, is_gone};
 use crate::clock;
 
@@ -202,7 +205,8 @@ fn halves(word: u64) -> [u32; 2] {
 }
 
 /// Watches `device` and tells what holds of it, first what does at once and then each change, until `tell` breaks or the
-/// writing end of `end` is closed. Holds the thread.
+/// writing end of `end` is closed. Holds the thread. `plugged` is called for each device that is found, before it is asked for
+/// its signal.
 ///
 /// # Errors
 /// [`DeviceError`] if it can be told at the start that there is nothing to watch. A device that is absent, or goes, is
@@ -210,11 +214,13 @@ fn halves(word: u64) -> [u32; 2] {
 pub fn watch(
     device: &Path,
     end: &PipeReader,
+    plugged: impl Fn(),
     mut tell: impl FnMut(Standing) -> ControlFlow<()>,
 ) -> Result<(), DeviceError> {
     let (mut eyes, mut receiver, mut first) = (None, Receiver::default(), true);
+    let ear = Ear::open().ok();
     loop {
-        let seen = look(device, &mut eyes);
+        let seen = look(device, &mut eyes, &plugged);
         let now = clock::now();
         match seen {
             Err(e) if first => return Err(e),
@@ -229,7 +235,7 @@ pub fn watch(
             }
         }
         first = false;
-        if wait(eyes.as_mut(), end.as_fd(), receiver.look_again(now)).is_break() {
+        if wait(eyes.as_mut(), ear.as_ref(), end.as_fd(), receiver.look_again(now)).is_break() {
             return Ok(());
         }
     }
@@ -249,10 +255,11 @@ enum Hearing {
 }
 
 /// One look, at a device that is opened for it if need be. One that is gone is closed, so that its driver can let go.
-fn look(device: &Path, eyes: &mut Option<Eyes>) -> Result<Option<Reception>, DeviceError> {
+fn look(device: &Path, eyes: &mut Option<Eyes>, plugged: impl Fn()) -> Result<Option<Reception>, DeviceError> {
     if eyes.is_none() {
         match Device::open(device) {
             Ok(opened) => {
+                plugged();
                 let hearing = if opened.subscribe().is_ok() { Hearing::Events } else { Hearing::Deaf };
                 *eyes = Some(Eyes { device: opened, hearing });
             }
@@ -267,29 +274,43 @@ fn look(device: &Path, eyes: &mut Option<Eyes>) -> Result<Option<Reception>, Dev
     Ok(seen)
 }
 
-/// Waits for an event, until `deadline` at the latest; breaks when the watch is to end.
-fn wait(eyes: Option<&mut Eyes>, end: BorrowedFd<'_>, deadline: Instant) -> ControlFlow<()> {
-    let left = deadline.saturating_duration_since(clock::now()) + Duration::from_millis(1);
-    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+/// Waits for an event of the device, or for one that comes or goes, until `deadline` at the latest; breaks when the watch is to
+/// end.
+fn wait(eyes: Option<&mut Eyes>, ear: Option<&Ear>, end: BorrowedFd<'_>, deadline: Instant) -> ControlFlow<()> {
     let mut heard = eyes.filter(|eyes| eyes.hearing == Hearing::Events);
-    let mut fds = vec![PollFd::new(end, PollFlags::POLLIN)];
-    if let Some(eyes) = &heard {
-        fds.push(PollFd::new(eyes.device.file.as_fd(), PollFlags::POLLPRI));
+    loop {
+        let left = deadline.saturating_duration_since(clock::now()) + Duration::from_millis(1);
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = vec![PollFd::new(end, PollFlags::POLLIN)];
+        let (mut of_eyes, mut of_ear) = (None, None);
+        if let Some(eyes) = &heard {
+            of_eyes = Some(fds.len());
+            fds.push(PollFd::new(eyes.device.file.as_fd(), PollFlags::POLLPRI));
+        }
+        if let Some(ear) = ear {
+            of_ear = Some(fds.len());
+            fds.push(PollFd::new(ear.as_fd(), PollFlags::POLLIN));
+        }
+        let woken = poll(&mut fds, timeout).is_ok_and(|count| count > 0);
+        let has = |at: Option<usize>| at.is_some_and(|at| fds[at].revents().is_some_and(|events| !events.is_empty()));
+        let (ended, called, rung) = (has(Some(0)), has(of_eyes), has(of_ear));
+        drop(fds);
+        if ended {
+            return ControlFlow::Break(());
+        }
+        // A driver that calls and has nothing to say would do so for ever.
+        if called
+            && let Some(eyes) = &mut heard
+            && eyes.device.events() == 0
+        {
+            eyes.hearing = Hearing::Deaf;
+        }
+        // Most of what comes and goes in a machine is neither camera nor sound card.
+        let another_matter = rung && !called && !ear.is_some_and(Ear::hears_capture);
+        if !(woken && another_matter) {
+            return ControlFlow::Continue(());
+        }
     }
-    let woken = poll(&mut fds, timeout);
-    if fds[0].revents().is_some_and(|events| !events.is_empty()) {
-        return ControlFlow::Break(());
-    }
-    let called = woken.is_ok_and(|count| count > 0);
-    drop(fds);
-    // A driver that calls and has nothing to say would do so for ever.
-    if called
-        && let Some(eyes) = &mut heard
-        && eyes.device.events() == 0
-    {
-        eyes.hearing = Hearing::Deaf;
-    }
-    ControlFlow::Continue(())
 }
 
 /// A watch in a thread of its own; it ends with this.
@@ -303,13 +324,13 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch `device`. What cannot be watched is unknown, and may still deliver: whoever captures from it hears
     /// what is wrong.
-    pub fn start(device: &Path) -> Self {
+    pub fn start(device: &Path, board: Arc<dyn Board>) -> Self {
         let (tell, standing) = watch::channel(None);
         let pass = Pass::default();
         let spawned = io::pipe().and_then(|(until, end)| {
             let (device, teller) = (device.to_owned(), Teller { tell: tell.clone(), pass: pass.clone() });
             let thread = std::thread::Builder::new().name("signal".to_owned());
-            thread.spawn(move || teller.run(&device, &until)).map(|_| end)
+            thread.spawn(move || teller.run(&device, &*board, &until)).map(|_| end)
         });
         if spawned.is_err() {
             Teller { tell, pass: pass.clone() }.tell(UNKNOWN);
@@ -342,15 +363,15 @@ struct Teller {
 }
 
 impl Teller {
-    fn run(self, device: &Path, until: &PipeReader) {
+    fn run(self, device: &Path, board: &dyn Board, until: &PipeReader) {
         let told = |standing| {
             self.tell(standing);
             ControlFlow::Continue(())
         };
         // It may become what it should be: permissions come late, and another program may have it for itself.
-        while watch(device, until, told).is_err() {
+        while watch(device, until, || board.plugged(), told).is_err() {
             self.tell(UNKNOWN);
-            if wait(None, until.as_fd(), clock::now() + RECHECK).is_break() {
+            if wait(None, None, until.as_fd(), clock::now() + RECHECK).is_break() {
                 return;
             }
         }

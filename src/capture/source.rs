@@ -1,12 +1,14 @@
 //! One source as the grid thread sees it: asked for the picture of a place and for the sound of a run of samples, it
 //! answers at once with what it has.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
+use super::board::Board;
 use super::canvas::{describe, video_caps, video_info};
 use super::file::FileSource;
 use super::live::LiveSource;
@@ -56,7 +58,7 @@ const NOTICES: usize = 16;
 
 impl Source {
     /// Starts a source in the background. Its pictures are brought to `canvas`. What a sender over a network delivers comes
-    /// out of `feed`, which other kinds of source do not look at.
+    /// out of `feed`, and what is known of a capture device is asked of `board`; other kinds of source look at neither.
     ///
     /// # Errors
     /// [`SourceError`] when this GStreamer lacks something basic. A source that is merely absent is not an error; it
@@ -65,6 +67,7 @@ impl Source {
         settings: &config::InputSettings,
         canvas: VideoFormat,
         feed: FeedReceiver,
+        board: Arc<dyn Board>,
     ) -> Result<Self, SourceError> {
         let (say, notices) = sync_channel(NOTICES);
         let truth = &settings.truth;
@@ -77,7 +80,7 @@ impl Source {
                 (Kind::File(FileSource::open(path, canvas, truth, say)), format!("file {}", path.display()))
             }
             config::Source::V4l2 { device, audio } => {
-                let live = LiveSource::open((device, audio), canvas, truth, &say);
+                let live = LiveSource::open((device, audio, board), canvas, truth, &say);
                 (Kind::Live(live), format!("capture {}", device.display()))
             }
             config::Source::Network(_) => {

@@ -13,8 +13,32 @@ const ENCODE: &str = env!("CARGO_BIN_EXE_holdfast-encode");
 /// 1280x720p24, as numbered in vivid's menu: as many pixels a second as an emulated machine can make.
 const HD24: &str = "dv_timings=5";
 
+/// What this machine is: its receiver has to be told what it may be sent, and is not to be asked for what it offers first.
+const PROFILE: &str = r#"
+name = "bench"
+title = "an emulated machine with vivid"
+verified = true
+
+[match]
+hypervisor = true
+
+[standby]
+mode = "warm"
+
+[[capture]]
+name = "vivid"
+title = "vivid"
+drivers = ["vivid"]
+format = "NV12"
+edid = "hd-1080p60"
+"#;
+
 /// Small and slow; the encoder is named, since an emulated machine's is too slow to be chosen.
 const CONFIGURATION: &str = r#"
+[box]
+profile = "bench"
+profiles = "/tmp/profiles"
+
 [programme]
 frame_rate = 10
 
@@ -32,11 +56,16 @@ bitrate = "300k"
 encoder = "x264"
 "#;
 
+/// Prints what the receiver was told.
+const EDID: &str = "v4l2-ctl -d /dev/video0 --get-edid=format=raw,file=/tmp/edid >/dev/null; md5sum </tmp/edid";
+
 /// A worker in the guest, and who listens to it.
 struct Worker {
     guest: Guest,
     said: Running,
     process: Running,
+    /// The receiver's EDID before there was a worker.
+    told_before: String,
 }
 
 impl Worker {
@@ -44,6 +73,7 @@ impl Worker {
         let mut guest = Guest::boot();
         let files = guest.files().to_owned();
         fs::write(files.join("last-good.toml"), CONFIGURATION).unwrap();
+        fs::write(files.join("bench.toml"), PROFILE).unwrap();
         fs::write(files.join("listen.py"), include_str!("guest/listen.py")).unwrap();
         // Looking through all of GStreamer's plugins takes an emulated machine half a minute.
         let registry = files.join("registry");
@@ -52,7 +82,9 @@ impl Worker {
 
         guest.run(&source(&format!("{VGA},{SIGNAL}")));
         let files = files.display();
-        guest.run(&format!("mkdir /tmp/run /tmp/state && cp {files}/last-good.toml /tmp/state"));
+        guest.run(&format!("mkdir /tmp/run /tmp/state /tmp/profiles && cp {files}/last-good.toml /tmp/state"));
+        guest.run(&format!("cp {files}/bench.toml /tmp/profiles"));
+        let told_before = guest.run(EDID);
         let said = guest.start(&format!("python3 {files}/listen.py /tmp/run/children.sock"));
         // Where the trial of the encoder fails, since this machine is busy, it is tried again, as holdfastd would.
         let process = guest.start(&format!(
@@ -60,7 +92,7 @@ impl Worker {
              --input camera --runtime /tmp/run --state /tmp/state --software-only; do :; done",
             registry.display()
         ));
-        let mut worker = Self { guest, said, process };
+        let mut worker = Self { guest, said, process, told_before };
         while !worker.hears()["event"].as_str().is_some_and(|event| event.ends_with(": picture")) {}
         worker
     }
@@ -173,8 +205,23 @@ fn a_worker_delivers_pictures_while_there_is_a_signal_and_never_noise() {
     worker.tells(&format!("capture {HDMI}: "));
     worker.delivers();
 
-    // Unplugged. A device that is plugged in again is another one; vivid's comes back only when nobody holds the old one any
-    // more, and GStreamer still does.
+    // Unplugged and plugged in again, which is another device under the same name: it has to be told its EDID as the first one
+    // was, and its pictures are of the format that the profile names, though vivid offers others before it.
+    let told = worker.guest.run(EDID);
+    assert_ne!(told, worker.told_before, "the receiver was not told what it may be sent");
+    worker.guest.run("echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind");
+    worker.tells("the device is not there; plug it in again");
+    worker.delivers_nothing();
+    worker.guest.run("echo vivid.0 >/sys/bus/platform/drivers/vivid/bind");
+    let new = worker.guest.run(EDID);
+    worker.guest.run(&source(&format!("{VGA},{SIGNAL}")));
+    worker.tells(": picture");
+    worker.delivers();
+    println!("   EDID: {} before, {told} told, {new} at the plug", worker.told_before);
+    assert_eq!(worker.guest.run(EDID), told, "the new device was told nothing");
+    worker.reports(|_, _, signal| signal.contains("NV12"));
+
+    // The driver pulls the plug itself. vivid's device comes back only when nobody holds the old one any more.
     worker.does("disconnect=1");
     worker.tells("the device is not there; plug it in again");
     worker.delivers_nothing();

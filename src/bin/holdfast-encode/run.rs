@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use holdfast::capture::board::Board;
 use holdfast::capture::edid_io::{self, Loaded};
 use holdfast::clock;
 use holdfast::config::profile::HardwareProfile;
@@ -11,7 +13,7 @@ use holdfast::encode::build::init;
 use holdfast::encode::choose::{choose, choose_software};
 use holdfast::encode::worker::{self, WorkerSetup};
 use holdfast::events::{ChildCommand, ChildMessage, Event, EventKind, Role, Severity};
-use holdfast::model::InputId;
+use holdfast::model::{InputId, PixelFormat};
 use holdfast::supervisor::child_link::ChildLink;
 use holdfast::supervisor::{hardware, load, lock};
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,13 +69,15 @@ async fn serve(arguments: &Arguments, told: Option<(Severity, String)>) -> Resul
     let choose = if arguments.software_only { choose_software } else { choose };
     let mut setup = WorkerSetup::of(&settings, &arguments.input, &paths, choose)
         .ok_or_else(|| format!("{} has no input {}", paths.last_good_config().display(), arguments.input))?;
-    let in_force = hardware::in_force(&settings.hardware, Path::new("/"));
-    if let Some(in_force) = &in_force {
+    if let Some(in_force) = hardware::in_force(&settings.hardware, Path::new("/")) {
         for rendition in &mut setup.renditions {
             rendition.encoder = hardware::encoder_for(rendition, settings.frame_rate, &in_force.profile);
         }
         setup.standby = in_force.profile.standby.mode;
-        tell_edid(arguments, &setup.input.source, &in_force.profile);
+        if let Source::V4l2 { device, .. } = &setup.input.source {
+            let device = device.clone();
+            setup.board = Arc::new(Profiled { input: arguments.input.clone(), device, profile: in_force.profile });
+        }
     }
     init().map_err(|e| e.to_string())?;
 
@@ -125,22 +129,31 @@ async fn pass_on(
     }
 }
 
-/// Tells the receiver behind `source` what it may be sent, if this machine's profile says that it must be told.
-fn tell_edid(arguments: &Arguments, source: &Source, profile: &HardwareProfile) {
-    let Source::V4l2 { device, .. } = source else { return };
-    let Some(receiver) = hardware::receiver(Path::new("/"), profile, device) else { return };
-    match edid_io::load(&receiver.device, 0, &receiver.edid.edid()) {
-        Ok(Loaded::Told) => {
-            eprintln!(
-                "holdfast-encode {}: {} was told the EDID {}",
-                arguments.input,
-                receiver.device.display(),
-                receiver.edid
-            );
+/// The capture device of this worker's input, on a machine with this profile.
+#[derive(Debug)]
+struct Profiled {
+    input: InputId,
+    device: PathBuf,
+    profile: HardwareProfile,
+}
+
+impl Board for Profiled {
+    /// Tells the receiver what it may be sent, if the profile says that it must be told.
+    fn plugged(&self) {
+        let Some(receiver) = hardware::receiver(Path::new("/"), &self.profile, &self.device) else { return };
+        match edid_io::load(&receiver.device, 0, &receiver.edid.edid()) {
+            Ok(Loaded::Told) => {
+                let (input, device) = (&self.input, receiver.device.display());
+                eprintln!("holdfast-encode {input}: {device} was told the EDID {}", receiver.edid);
+            }
+            Ok(Loaded::WasThere) => {}
+            // It may send a picture all the same.
+            Err(e) => eprintln!("holdfast-encode {}: {e}", self.input),
         }
-        Ok(Loaded::WasThere) => {}
-        // It may send a picture all the same.
-        Err(e) => eprintln!("holdfast-encode {}: {e}", arguments.input),
+    }
+
+    fn format(&self) -> Option<PixelFormat> {
+        hardware::format(Path::new("/"), &self.profile, &self.device)
     }
 }
 

@@ -59,7 +59,7 @@ fn watch(arguments: &Arguments) -> Result<ExitCode, DeviceError> {
     // Nobody ends it but whoever ends this process.
     let Ok((until, _end)) = pipe() else { return Ok(ExitCode::FAILURE) };
     let mut code = DONE;
-    signal::watch(&arguments.device, &until, |standing| {
+    let told = |standing| {
         let at = clock::wall();
         if !arguments.json {
             say(&format!("{} {}: {standing}", time_of_day(at, at), arguments.device.display()));
@@ -72,7 +72,8 @@ fn watch(arguments: &Arguments) -> Result<ExitCode, DeviceError> {
                 ControlFlow::Break(())
             }
         }
-    })?;
+    };
+    signal::watch(&arguments.device, &until, || {}, told)?;
     Ok(code)
 }
 

@@ -22,7 +22,7 @@ mod values;
 use std::path::PathBuf;
 
 use crate::events::LinkClass;
-use crate::model::{Codec, EdidName, FrameRate, InterfaceName, Name};
+use crate::model::{Codec, EdidName, FrameRate, InterfaceName, Name, PixelFormat};
 
 pub use detect::{Choice, Machine, Reason, Sign, UnknownProfile, Virtuality, choose, named};
 pub use embedded::EMBEDDED;
@@ -92,7 +92,7 @@ pub struct CaptureDevice {
     /// Which of V4L2's two ways to describe buffers it speaks.
     pub planes: Planes,
     /// The pixel format to ask for, whatever else it offers, as V4L2 spells it (`NV12`).
-    pub format: Option<String>,
+    pub format: Option<PixelFormat>,
     /// What the receiver must be told at each boot before a source sends anything; `None` if it knows by itself.
     pub edid: Option<EdidName>,
     /// The sub-device that takes the EDID and knows the signal, where the video device does not.

@@ -11,6 +11,7 @@ use crate::config::path;
 use crate::config::report::Reported;
 use crate::config::report::{Complaint, nearest, quote};
 use crate::config::section::{Section, choice, text, text_like, type_in_words};
+use crate::model::PixelFormat;
 
 /// Most things of one kind in a profile, and most words in a list.
 pub(super) const MOST: usize = 32;
@@ -89,12 +90,12 @@ pub(super) fn usb(value: &DeValue<'_>) -> Result<UsbId, Complaint> {
 }
 
 /// A pixel format by its four characters.
-pub(super) fn format(value: &DeValue<'_>) -> Result<String, Complaint> {
+pub(super) fn format(value: &DeValue<'_>) -> Result<PixelFormat, Complaint> {
     let written = text(value)?;
-    let legal = written.len() == 4 && written.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    legal.then(|| written.to_owned()).ok_or_else(|| {
-        let problem = format!("is {}, not a pixel format", quote(written));
-        Complaint::new(problem, "write its four characters as `v4l2-ctl --list-formats` does, such as \"NV12\"")
+    PixelFormat::named(written).ok_or_else(|| {
+        let problem = format!("is {}, not a pixel format that is known here", quote(written));
+        let known = PixelFormat::ALL.map(PixelFormat::fourcc).join(", ");
+        Complaint::new(problem, format!("write its four characters as `v4l2-ctl --list-formats` does: one of {known}"))
     })
 }
 

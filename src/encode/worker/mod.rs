@@ -56,6 +56,7 @@ use self::plane_link::{LinkEvent, PlaneLink};
 use self::progress::{Progress, Stuck};
 use self::report::Reporter;
 use crate::capture::SourceError;
+use crate::capture::board::{self, Board};
 use crate::capture::network::{self, FeedSender};
 use crate::capture::pipeline;
 use crate::capture::source::Source;
@@ -96,6 +97,8 @@ pub struct WorkerSetup {
     pub choose: Choose,
     /// What the encoders do while the input is not on air.
     pub standby: StandbyMode,
+    /// What the hardware profile knows of its capture device.
+    pub board: Arc<dyn Board>,
 }
 
 impl WorkerSetup {
@@ -111,6 +114,7 @@ impl WorkerSetup {
             thumbnail: paths.thumbnail(input),
             choose,
             standby: StandbyMode::Warm,
+            board: board::Unknown::shared(),
         })
     }
 
@@ -269,7 +273,7 @@ impl Worker {
         let (thumbnail, thumbnail_feed) =
             thumbnail::Keeper::start(setup.thumbnail.clone(), canvas).map_err(|_| WorkerError::Thread("thumbnail"))?;
         let grid = Grid {
-            source: Source::open(&setup.input, canvas, fed)?,
+            source: Source::open(&setup.input, canvas, fed, setup.board.clone())?,
             rate: setup.frame_rate,
             videos,
             audios,

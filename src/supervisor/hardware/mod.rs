@@ -14,10 +14,10 @@ mod present;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::profile::{self, Choice, EMBEDDED, HardwareProfile, KnownFamily, Reason};
+use crate::config::profile::{self, CaptureDevice, Choice, EMBEDDED, HardwareProfile, KnownFamily, Reason};
 use crate::config::{EncoderChoice, HardwareSettings, RenditionSettings};
 use crate::encode::table::FAMILIES;
-use crate::model::{Codec, EdidName, FrameRate};
+use crate::model::{Codec, EdidName, FrameRate, PixelFormat};
 
 use super::load::{self, LoadError};
 
@@ -139,16 +139,27 @@ pub struct Receiver {
 /// What takes the EDID of the capture device `device` on the machine below `root`; `None` if it needs none, or if what
 /// takes it is not there.
 pub fn receiver(root: &Path, profile: &HardwareProfile, device: &Path) -> Option<Receiver> {
-    // `/dev/v4l/by-path/…` is a link to the node.
-    let node = fs::canonicalize(device).unwrap_or_else(|_| device.to_owned());
-    let video = look(root, profile).video;
-    let found = video.iter().find(|video| Path::new(&video.node) == node)?;
-    let edid = profile.capture.get(found.entry?)?.edid?;
-    match &found.subdevice {
+    let (found, entry) = capture(root, profile, device)?;
+    let edid = entry.edid?;
+    match found.subdevice {
         None => Some(Receiver { device: device.to_owned(), edid }),
         Some(Found::Here(subdevice)) => Some(Receiver { device: PathBuf::from(subdevice), edid }),
         Some(Found::NotHere(_) | Found::CannotTell(_)) => None,
     }
+}
+
+/// The pixel format to ask the capture device `device` for, if the profile names one.
+pub fn format(root: &Path, profile: &HardwareProfile, device: &Path) -> Option<PixelFormat> {
+    capture(root, profile, device)?.1.format
+}
+
+/// A capture device that is there, and what the profile says of it.
+fn capture<'p>(root: &Path, profile: &'p HardwareProfile, device: &Path) -> Option<(VideoDevice, &'p CaptureDevice)> {
+    // `/dev/v4l/by-path/…` is a link to the node.
+    let node = fs::canonicalize(device).unwrap_or_else(|_| device.to_owned());
+    let found = look(root, profile).video.into_iter().find(|video| Path::new(&video.node) == node)?;
+    let entry = profile.capture.get(found.entry?)?;
+    Some((found, entry))
 }
 
 /// The encoder to use for `rendition` where the profile has an order of its own and nobody has named a family.
@@ -244,6 +255,12 @@ mod tests {
         assert_eq!(of("/dev/video7000"), Some(told));
         assert_eq!(of("/dev/video7001"), None, "a stick needs none");
         assert_eq!(of("/dev/video7002"), None, "there is no such device");
+        let format = |node: &str| format(root.path(), pi5, Path::new(node));
+        assert_eq!(format("/dev/video7001"), None, "what no profile says is left to the device");
+        let usb = root.path().join("sys/devices/video7001");
+        fs::write(usb.join("idVendor"), "0fd9\n").unwrap();
+        fs::write(usb.join("idProduct"), "0066\n").unwrap();
+        assert_eq!(format("/dev/video7001"), PixelFormat::named("NV12"), "a Cam Link");
     }
 
     fn example() -> Settings {

@@ -167,7 +167,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "\"NV12\"",
         "\"nv12\"",
-        "p.toml:27:10: capture \"hdmi\": format is \"nv12\", not a pixel format; write its four characters as `v4l2-ctl --list-formats` does, such as \"NV12\"",
+        "p.toml:27:10: capture \"hdmi\": format is \"nv12\", not a pixel format that is known here; write its four characters as `v4l2-ctl --list-formats` does: one of NV12, NM12, NV16, NV21, NV24, YU12, YV12, YUYV, UYVY, BGR3, RGB3, MJPG, JPEG, H264",
     ),
     (
         "hd-1080p60",

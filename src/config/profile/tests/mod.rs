@@ -104,7 +104,7 @@ fn the_boards_are_what_people_say_of_them() {
     let nvidia = profile("nvidia");
     assert_eq!((nvidia.standby.mode, nvidia.standby.hardware_sessions), (StandbyMode::Cold, Some(3)));
     let cam_link = nvidia.capture.iter().find(|c| c.usb == [UsbId { vendor: 0x0fd9, product: 0x0066 }]).unwrap();
-    assert_eq!(cam_link.format.as_deref(), Some("NV12"));
+    assert_eq!(cam_link.format, PixelFormat::named("NV12"));
 
     assert_eq!(order(&profile("generic"), Codec::H264, 1280, 720, 30), "the table's");
 }
