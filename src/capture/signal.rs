@@ -429,12 +429,17 @@ mod tests {
         assert!(e.to_string().starts_with("/dev/absent/video0: "), "{e}");
 
         let (until, _end) = io::pipe().unwrap();
-        assert!(watch(Path::new("/dev/null"), &until, |_| ControlFlow::Continue(())).is_err());
+        assert!(watch(Path::new("/dev/null"), &until, || {}, |_| ControlFlow::Continue(())).is_err());
         let mut told = Vec::new();
-        let outcome = watch(absent, &until, |standing| {
-            told.push(standing);
-            ControlFlow::Break(())
-        });
+        let outcome = watch(
+            absent,
+            &until,
+            || {},
+            |standing| {
+                told.push(standing);
+                ControlFlow::Break(())
+            },
+        );
         assert!(outcome.is_ok());
         assert_eq!(told, [Standing::Steady(Reception::Gone)]);
     }
@@ -443,11 +448,16 @@ mod tests {
     fn a_watch_ends_with_the_closing_of_its_pipe() {
         let (until, end) = io::pipe().unwrap();
         let mut end = Some(end);
-        let outcome = watch(Path::new("/dev/absent/video0"), &until, |_| {
-            // As a source does that is dropped while its device is away.
-            end = None;
-            ControlFlow::Continue(())
-        });
+        let outcome = watch(
+            Path::new("/dev/absent/video0"),
+            &until,
+            || {},
+            |_| {
+                // As a source does that is dropped while its device is away.
+                end = None;
+                ControlFlow::Continue(())
+            },
+        );
         assert!(outcome.is_ok());
     }
 

@@ -83,7 +83,7 @@ impl Rig {
             probe_cache: dir.path().join("probe.json"),
             thumbnail: dir.path().join("thumbnails/cam.jpg"),
             standby,
-            board: crate::capture::board::Unknown::shared(),
+            board: board::Unknown::shared(),
             choose: |job, choice, _| {
                 if let EncoderChoice::Family(family) = choice {
                     return Ok(family.clone());
