@@ -131,6 +131,9 @@ fn read(
         "slate" => {
             Err(section.complain("name", &Complaint::new("\"slate\" means the stand-in picture", "choose another")))
         }
+        "still" => {
+            Err(section.complain("name", &Complaint::new("\"still\" means a picture that is held", "choose another")))
+        }
         "auto" => {
             Err(section.complain("name", &Complaint::new("\"auto\" means no input of its own", "choose another")))
         }

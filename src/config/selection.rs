@@ -48,13 +48,14 @@ pub(super) fn read(
     let mode = read_mode(&mut section, mode);
     let sound = section.or("sound", AudioFrom::Picture, |v| read_sound(v, inputs));
     let silence = section.or("silence", Silence::Stays, |v| choice(v, &SILENCES, &SILENCE_ALIASES));
+    let still = section.or("still", Selection::default().still, |v| length(v, &Selection::STILL));
     if let (Ok(AudioFrom::Input(_)), Ok(Silence::Moves)) = (&sound, &silence) {
         let remedy = "remove one of them";
         let problem = "moves the picture, whose sound is never its own (sound names an input)";
         section.complain("silence", &Complaint::new(problem, remedy));
     }
     section.finish(report);
-    Ok(Selection { mode: mode?, sound: sound?, silence: silence?, inputs: rules })
+    Ok(Selection { mode: mode?, sound: sound?, silence: silence?, still: still?, inputs: rules })
 }
 
 fn read_mode(section: &mut Section<'_>, mode: Result<Mode, Reported>) -> Result<SelectionMode, Reported> {

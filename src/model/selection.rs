@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{InputId, Media};
 
 /// The rules by which one programme chooses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// Which of several good inputs is best.
     pub mode: SelectionMode,
@@ -20,11 +20,30 @@ pub struct Selection {
     pub sound: AudioFrom,
     /// What the picture does when its input has no sound.
     pub silence: Silence,
+    /// For how long the last picture stays when nothing comes any more, before the slate. See [`Selection::STILL`].
+    pub still: Media,
     /// The rules of single inputs; those that are not listed have [`InputRules::default`].
     pub inputs: BTreeMap<InputId, InputRules>,
 }
 
+impl Default for Selection {
+    /// 2 s of a picture that stands: what a worker takes to be found hung, replaced, and on air again, on a slow box as well.
+    /// Longer, and people should be told that something is wrong.
+    fn default() -> Self {
+        Self {
+            mode: SelectionMode::default(),
+            sound: AudioFrom::default(),
+            silence: Silence::default(),
+            still: Media::from_millis(2000),
+            inputs: BTreeMap::new(),
+        }
+    }
+}
+
 impl Selection {
+    /// From the slate at once to ten seconds: nobody takes a picture that stands for longer for a live one.
+    pub const STILL: RangeInclusive<Media> = Media::ZERO..=Media::from_millis(10_000);
+
     /// The rules of one input.
     pub fn rules(&self, input: &InputId) -> InputRules {
         self.inputs.get(input).copied().unwrap_or_default()
@@ -171,6 +190,7 @@ mod tests {
         assert!(InputRules::HOLD_OFF.contains(&rules.hold_off));
         assert!(InputRules::PROBATION.contains(&rules.probation));
         assert!(InputRules::WORTH.contains(&rules.worth));
+        assert!(Selection::STILL.contains(&Selection::default().still));
         assert!(Lead::POINTS.contains(&lead.points) && Lead::HELD.contains(&lead.held));
     }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::grid::Grid;
 use super::splice::HELD;
-use super::world::ms;
+use super::world::{ms, place_of};
 use super::*;
 use crate::events::SourceOnAir;
-use crate::model::{AccessUnit, AudioFrom, InputId, Manual, Media, RenditionId};
+use crate::model::{AccessUnit, AudioFrom, InputId, Manual, Media, RenditionId, Selection};
 
 /// Looks at everything that leaves the switch.
 pub(super) struct Checker {
@@ -52,6 +52,8 @@ pub(super) struct Seen {
     pub(super) live: u64,
     pub(super) slate: u64,
     pub(super) missing: u64,
+    /// Pictures that are held since the last other one.
+    stills: u32,
     restarted: bool,
     /// What was given to the switch of late.
     delivered: Vec<(Media, InputId, Bytes)>,
@@ -63,6 +65,11 @@ pub(super) struct Last {
     pub(super) place: i64,
     pub(super) input: InputId,
     at: Media,
+}
+
+/// Whether units that carry this name come from an input.
+fn is_live(input: &InputId) -> bool {
+    ![SLATE, STILL].contains(&input.as_str())
 }
 
 impl Checker {
@@ -79,6 +86,7 @@ impl Checker {
                 live: 0,
                 slate: 0,
                 missing: 0,
+                stills: 0,
                 restarted: false,
                 delivered: Vec::new(),
                 before_burst: None,
@@ -128,9 +136,15 @@ impl Checker {
         assert_eq!(seen.grid.time_of(place), unit.pts, "{what}: off the grid");
         assert_eq!(unit.dts, unit.pts, "{what}: reordered");
 
-        let live = unit.input.as_str() != SLATE;
+        let (live, still) = (is_live(&unit.input), unit.input.as_str() == STILL);
         let changed = seen.last.as_ref().is_none_or(|l| l.input != unit.input) || seen.restarted;
-        assert!(!changed || unit.key, "{what}: the source changed off a keyframe");
+        // A picture that is held goes on from the one before it, and nothing else goes on from that.
+        let goes_on = still && !seen.restarted && seen.last.as_ref().is_some_and(|l| l.input.as_str() != SLATE);
+        assert!(!changed || unit.key || goes_on, "{what}: the source changed off a keyframe");
+        assert!(!still || seen.video && !unit.key, "{what}: not a picture that is held");
+        seen.stills = if still { seen.stills + 1 } else { 0 };
+        let held = Media(seen.grid.interval().0 * i64::from(seen.stills));
+        assert!(held <= Selection::default().still, "{what}: a picture was held for {held:?}");
         let bridged = seen.before_burst.as_ref().is_some_and(|(at, input)| *at == now && *input == unit.input);
         let cut_to = changed && live && !bridged;
         let apart = self.sound == AudioFrom::Input(unit.input.clone());
@@ -167,7 +181,7 @@ impl Checker {
             let longest = if seen.video { HELD } else { Media::ZERO };
             assert!(held <= longest, "{what}: a live unit was held back for {held:?}");
             self.longest_held = self.longest_held.max(held);
-            let captured = i64::from_be_bytes(unit.payload.as_ref().try_into().unwrap());
+            let captured = place_of(&unit.payload);
             assert_eq!(seen.grid.time_of(captured) + offset, unit.pts, "{what}: a live unit left its place");
         } else {
             seen.slate += 1;
@@ -202,7 +216,7 @@ impl Checker {
                 // A slate that has just been loaded begins at the first place whose turn is still to come.
                 let was_ready = seen.clip_since.is_some_and(|since| since < now);
                 // Its first unit may have left in the same turn, before the event.
-                if was_ready && seen.last.as_ref().is_some_and(|l| l.at < now || l.input.as_str() != SLATE) {
+                if was_ready && seen.last.as_ref().is_some_and(|l| l.at < now || is_live(&l.input)) {
                     seen.owed = Some(now + seen.grid.interval());
                 }
             }
@@ -223,7 +237,7 @@ impl Checker {
         }
     }
 
-    /// Where an input has been well for 5 s, no stream is the slate's: 7 s if another one may be waited for in vain, and longer
+    /// Where an input has been well for 5 s, something stands in for no stream: 7 s if another one may be waited for in vain, and longer
     /// where the programme has changed its input too often to do it again.
     pub(super) fn the_well_are_live(&mut self, world: &WellWorld<'_>, now: Media) {
         let well = if *world.manual == Manual::Slate { None } else { world.well.iter().copied().flatten().min() };
@@ -232,7 +246,7 @@ impl Checker {
             return;
         };
         let heard = |s: &Seen| s.video || self.sound == AudioFrom::Picture;
-        let filled = |s: &Seen| s.last.as_ref().is_none_or(|l| l.input.as_str() == SLATE);
+        let filled = |s: &Seen| s.last.as_ref().is_none_or(|l| !is_live(&l.input));
         let dead = self.streams.iter().find(|(_, s)| heard(s) && filled(s));
         match (dead, self.awaited) {
             (Some((rendition, _)), awaited) => {

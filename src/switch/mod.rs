@@ -42,6 +42,10 @@
 //! slate's pace slackens (never below half) until keyframes lie ahead. When live units stop, the places that nobody
 //! filled are filled in a burst, and the first one within one interval of the decision.
 //!
+//! *Held pictures.* What stands in is the last picture, repeated for up to [`Selection::still`](crate::model::Selection::still),
+//! and then the slate (see [`filler`]); at once the slate where that picture was wrong itself or the slate was asked for. Below,
+//! *slate* stands for both: a stream leaves either on a keyframe only.
+//!
 //! *Gaps.* A place stays empty, and is counted as `missing`, only: where a live picture has a hole (its worker overflowed);
 //! where there is no slate; after the process itself stood still for more than [`Thresholds::longest_fill`]; before the
 //! first unit. Sound has no holes otherwise: silence fills them.
@@ -51,6 +55,7 @@
 
 mod change;
 mod epoch;
+mod filler;
 mod grid;
 mod latency;
 mod programme;
@@ -72,8 +77,9 @@ mod simulation;
 mod world;
 
 pub use epoch::{Epoch, How, SavedTime, SavedTimeError};
-pub use programme::{SLATE, Switch};
+pub use filler::{SlateClip, SlateError};
+pub use programme::{SLATE, STILL, Switch};
 pub use report::{Cut, Happened, Reason, SwitchSnapshot};
 pub use selector::{BURST, KEPT_FOR_PROVEN, MOST_IN_A_MINUTE, ONE_IN};
 pub use settings::{Input, Output, SwitchSettings, Thresholds};
-pub use splice::{SlateClip, SlateError, StreamSettings};
+pub use splice::StreamSettings;

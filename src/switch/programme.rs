@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::change::{Became, Change, Picture};
 use super::epoch::{Epoch, SavedTime};
+use super::filler::{Names, SlateClip, SlateError, StandIn};
 use super::report::{Happened, Reason, SwitchSnapshot};
 use super::selector::{Decision, Selector};
 use super::settings::{Input, Output, SwitchSettings};
-use super::splice::{Fate, SlateClip, SlateError, Stream};
+use super::splice::{Fate, Stream};
 use crate::events::SourceOnAir;
 use crate::model::{AccessUnit, AudioFrom, Duty, InputId, Manual, Media, Selection, Wall};
 
 /// The input id that slate units carry. No configured input may have this name.
 pub const SLATE: &str = "slate";
+
+/// The input id of units that repeat the picture before them. No configured input may have this name.
+pub const STILL: &str = "still";
 
 /// The switch slept past its own deadline by more than this: the process did not run.
 const OVERSLEPT: Media = Media::from_millis(100);
@@ -41,9 +45,10 @@ impl Switch {
     /// A programme with nothing on air. `epoch` is consumed: one switch owns programme time.
     pub fn new(settings: SwitchSettings, epoch: Epoch) -> Self {
         let SwitchSettings { rate, streams, inputs, selection, thresholds } = settings;
-        let slate = InputId::new(SLATE).expect("five lower-case letters");
-        let streams: Vec<_> =
-            streams.into_iter().map(|s| Stream::new(s, rate, &epoch, thresholds, slate.clone())).collect();
+        let names = Names::new();
+        let mut streams: Vec<_> =
+            streams.into_iter().map(|s| Stream::new(s, rate, &epoch, thresholds, names.clone())).collect();
+        streams.iter_mut().for_each(|s| s.set_still(selection.still));
         let picture = if streams.iter().any(Stream::is_video) { Picture::Nobody } else { Picture::None };
         Self {
             epoch,
@@ -111,7 +116,7 @@ impl Switch {
 
     /// When to call [`Switch::handle`] with [`Input::Timeout`] if nothing else happens before, and what for.
     pub fn poll_timeout(&self) -> Option<(Media, &'static str)> {
-        let due = self.streams.iter().filter_map(Stream::due).map(|at| (at, "the slate's next unit"));
+        let due = self.streams.iter().filter_map(Stream::due).map(|at| (at, "the next unit that stands in"));
         let stall = self.streams.iter().filter_map(Stream::stall_deadline).map(|at| (at, "a live unit is overdue"));
         let held = self.streams.iter().filter_map(Stream::held_until).map(|at| (at, "a picture has waited"));
         due.chain(stall).chain(held).chain(self.selector.deadline()).min_by_key(|(at, _)| *at)
@@ -176,7 +181,7 @@ impl Switch {
     fn fall(&mut self, which: impl Fn(&Stream) -> bool, reason: &Reason, now: Media) -> Vec<Change> {
         let live = self.streams.iter_mut().filter(|s| s.live().is_some() && which(s));
         live.map(|stream| {
-            stream.fall(now);
+            stream.fall(reason.stand_in(), now);
             Change::filled(stream, reason.clone())
         })
         .collect()
@@ -189,11 +194,15 @@ impl Switch {
         if !slate && !self.selector.command(manual.clone()) {
             self.out.push_back(Output::Event(Happened::NoSuchInput { wanted: manual.clone() }));
         }
+        if slate {
+            self.streams.iter_mut().for_each(Stream::end_still);
+        }
         self.fall(|s| !s.is_video() && muted, &Reason::ByHand(manual), now)
     }
 
     fn select(&mut self, selection: Selection, now: Media) -> Vec<Change> {
         let apart = self.sound_apart().cloned();
+        self.streams.iter_mut().for_each(|s| s.set_still(selection.still));
         self.selector.select(selection, now);
         let Some(sound) = self.sound_apart().cloned().filter(|sound| Some(sound) != apart.as_ref()) else {
             return Vec::new();
@@ -244,7 +253,7 @@ impl Switch {
             if stream.can_wait_for(captured, now) {
                 stream.wait_for_another(now);
             } else {
-                stream.fall(now);
+                stream.fall(StandIn::Still, now);
                 bridges = true;
             }
         }
@@ -317,7 +326,7 @@ impl Switch {
             if let Some(input) = stream.live().filter(|_| stream.is_video() || sound_only) {
                 silent.push((input.clone(), reason.clone()));
             }
-            stream.fall(now);
+            stream.fall(reason.stand_in(), now);
             changes.push(Change::filled(stream, reason));
         }
         for (input, reason) in silent {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::filler::StandIn;
 use crate::events::{Event, EventKind, InputSnapshot, RenditionSnapshot, Role, Severity, SourceOnAir};
 use crate::model::{Fault, Finding, InputId, Manual, Media, RenditionId, Wall};
 
@@ -95,7 +96,9 @@ pub struct Cut {
     pub rendition: RenditionId,
     /// Between its place on the grid and its arrival.
     pub latency: Media,
-    /// Places filled by the slate since the stream was last live.
+    /// Places filled by the last picture since the stream was last live.
+    pub held: u64,
+    /// Places filled by the slate since then.
     pub filled: u64,
 }
 
@@ -251,6 +254,15 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// What a stream gives way to that is left for this. A picture that is wrong itself is not held, and whoever asks for the
+    /// slate wants nothing else to be seen.
+    pub(super) fn stand_in(&self) -> StandIn {
+        match (self, self.fault()) {
+            (Self::ByHand(Manual::Slate), _) | (_, Some(Fault::Frozen | Fault::Black)) => StandIn::Slate,
+            (_, _) => StandIn::Still,
+        }
+    }
+
     /// The fault that it names.
     pub fn fault(&self) -> Option<Fault> {
         match self {
@@ -320,6 +332,7 @@ impl Cut {
         event
             .with("rendition", self.rendition.as_str())
             .with("latency_ms", self.latency.to_ticks(1000))
+            .with("filled_by_still", self.held)
             .with("filled_by_slate", self.filled)
     }
 }
@@ -345,7 +358,7 @@ impl Happened {
                 event.with("from", source(&from)).with("to", source(&to))
             }
             Self::StreamFilled { rendition, reason } => {
-                let text = format!("{rendition} is filled by the slate: {reason}");
+                let text = format!("{rendition} is not live: {reason}");
                 reason.evidence(event(EventKind::Switched, Severity::Warning, rendition.as_str(), text))
             }
             Self::StreamLive { rendition, reason } => {

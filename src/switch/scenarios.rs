@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::world::{Pace, World, config, id, ms, rendition, settings};
 use super::*;
 use crate::events::SourceOnAir;
-use crate::model::{Codec, FrameRate, Media};
+use crate::model::{Codec, Fault, FrameRate, Manual, Media, Selection};
 
 const QUICK: Pace = Pace { latency: Media::from_millis(30), jitter: Media::from_millis(5) };
 const SLOW: Pace = Pace { latency: Media::from_millis(290), jitter: Media::from_millis(10) };
@@ -57,14 +57,15 @@ fn switches(world: &World, since: Media) -> Vec<(i64, &SourceOnAir)> {
 }
 
 #[test]
-fn the_worker_is_killed_and_the_slate_bridges_until_its_successor_delivers_a_keyframe() {
+fn the_worker_is_killed_and_its_last_picture_stays_until_its_successor_delivers_a_keyframe() {
     let mut world = on_air(one_camera(), QUICK);
     let before = missing(&world);
     let killed = world.now;
     world.kill("camera");
     assert_eq!(world.source(), SourceOnAir::Slate, "decided as soon as the socket closed");
     world.run(ms(34));
-    assert_eq!(world.last_from("main"), Some(SLATE), "one frame interval later the slate is on air");
+    assert_eq!(world.last_from("main"), Some(STILL), "one frame interval later its last picture is on air again");
+    assert_eq!(world.last_from("aac-128k"), Some(SLATE), "and silence");
 
     world.run(ms(766));
     world.start("camera", QUICK);
@@ -78,19 +79,56 @@ fn the_worker_is_killed_and_the_slate_bridges_until_its_successor_delivers_a_key
 }
 
 #[test]
-fn the_worker_hangs_and_the_slate_takes_over_after_the_stated_patience() {
+fn the_worker_hangs_and_its_last_picture_stays_and_then_the_slate_comes() {
     let mut world = on_air(one_camera(), QUICK);
     let hung = world.now;
     world.stop("camera");
     world.run_until("the slate is on air", |w| w.source() == SourceOnAir::Slate);
     let took = (world.now - hung).to_ticks(1000);
     assert!((400..=700).contains(&took), "took {took} ms");
-    // The twelve pictures that nobody delivered meanwhile are made up for at once.
-    world.run(ms(1000));
-    assert!(count(&world, "main").slate >= 30, "{} slate pictures", count(&world, "main").slate);
+    // The twelve pictures that nobody delivered meanwhile are made up for at once; they belong to the two seconds.
+    world.run(ms(1500));
+    assert!(count(&world, "main").slate >= 45, "{} pictures", count(&world, "main").slate);
+    assert_eq!(world.last_from("main"), Some(STILL));
+    world.run(ms(500));
+    assert_eq!(world.last_from("main"), Some(SLATE));
     assert!(world.events.iter().any(
         |(_, e)| matches!(e, Happened::Switched { reason: Reason::Stalled { silent, .. }, .. } if *silent > ms(400))
     ));
+}
+
+#[test]
+fn a_picture_that_is_wrong_itself_is_not_held_and_nor_is_one_where_the_slate_is_wanted() {
+    for fault in [Fault::Frozen, Fault::Black, Fault::NoSignal] {
+        let mut world = on_air(one_camera(), QUICK);
+        world.tell("camera", &[fault]);
+        world.run_until("the slate is on air", |w| w.source() == SourceOnAir::Slate);
+        world.run(ms(34));
+        let expected = if fault == Fault::NoSignal { STILL } else { SLATE };
+        assert_eq!(world.last_from("main"), Some(expected), "{fault}");
+    }
+
+    let mut world = on_air(one_camera(), QUICK);
+    world.choose(Manual::Slate);
+    world.run(ms(34));
+    assert_eq!(world.last_from("main"), Some(SLATE));
+
+    let mut world = on_air(one_camera(), QUICK);
+    world.kill("camera");
+    world.run(ms(100));
+    assert_eq!(world.last_from("main"), Some(STILL));
+    world.choose(Manual::Slate);
+    world.run(ms(34));
+    assert_eq!(world.last_from("main"), Some(SLATE), "it was to be seen at once");
+}
+
+#[test]
+fn whoever_does_not_want_a_picture_to_be_held_sees_the_slate_at_once() {
+    let mut world = on_air(one_camera(), QUICK);
+    world.select(Selection { still: Media::ZERO, ..Selection::default() });
+    world.kill("camera");
+    world.run(ms(34));
+    assert_eq!(world.last_from("main"), Some(SLATE));
 }
 
 #[test]

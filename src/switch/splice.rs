@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Thresholds;
 use super::epoch::{AHEAD, Epoch};
+use super::filler::{Fill, Filled, Filler, Names, SlateClip, SlateError, StandIn};
 use super::grid::Grid;
 use super::latency::Latency;
 use super::rate::ByteRate;
 use super::report::{Cut, Reason};
 use super::settings::Output;
 use crate::events::RenditionSnapshot;
-use crate::model::{AccessUnit, AudioGrid, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track};
+use crate::model::{AccessUnit, AudioGrid, Codec, FrameRate, InputId, Media, RenditionId, Track};
 
 /// The old picture may wait for so long, unsent, until the new one's keyframe is in hand: a quick encoder's latency and some
 /// places. Less than the patience with a stalled one, and destinations do not notice it.
@@ -31,38 +30,6 @@ pub struct StreamSettings {
     pub codec: Codec,
     /// The grid of a sound that does not have its codec's usual one: other sources than our encoders.
     pub sound: Option<AudioGrid>,
-}
-
-/// What stands in for a stream: a loop of access units without times of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlateClip {
-    /// For which stream.
-    pub rendition: RenditionId,
-    /// What a decoder needs.
-    pub config: Arc<CodecConfig>,
-    /// One GOP, the keyframe first; for sound one packet of steady silence.
-    pub units: Vec<Bytes>,
-}
-
-/// Why a slate cannot be used. The stream goes on with the one it had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SlateError {
-    /// No such stream.
-    #[error("the programme has no rendition {0}")]
-    NoSuchRendition(RenditionId),
-    /// Made for another codec.
-    #[error("the slate of {rendition} is {}, but the rendition is {}; it has to be made again", found.label(), wanted.label())]
-    Codec {
-        /// Which stream.
-        rendition: RenditionId,
-        /// Its codec.
-        wanted: Codec,
-        /// The clip's.
-        found: Codec,
-    },
-    /// Nothing in it.
-    #[error("the slate of {0} is empty; it has to be made again")]
-    Empty(RenditionId),
 }
 
 /// A stream's place in time and who fills it.
@@ -84,12 +51,18 @@ pub(super) struct Stream {
     latency: Latency,
     /// When a keyframe was last asked for.
     asked: Option<Media>,
-    /// Places the slate has filled since the stream was last live.
-    filled: u64,
+    /// The last picture of a live input that was sent.
+    last: Option<Arc<AccessUnit>>,
+    /// Whether pictures since the last keyframe were shown in another order than they came in.
+    reorders: bool,
+    /// For how long that picture may stay before the slate.
+    still: Media,
+    /// Places that nobody has filled live since the stream was last live.
+    filled: Filled,
     counts: Counts,
     rate: ByteRate,
     thresholds: Thresholds,
-    slate: InputId,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -103,10 +76,10 @@ struct Held {
 enum Source {
     /// Nobody: no slate, no live unit.
     Nothing,
-    /// The slate.
+    /// The slate, after the last picture where that may stay for a while.
     Slate {
-        /// The clip's next unit.
-        position: usize,
+        /// With what.
+        filler: Filler,
         /// The next place goes out at this time at the latest, whatever the pace.
         latest: Media,
     },
@@ -148,7 +121,7 @@ impl Stream {
         rate: FrameRate,
         epoch: &Epoch,
         thresholds: Thresholds,
-        slate: InputId,
+        names: Names,
     ) -> Self {
         let grid = settings.sound.map_or_else(|| Grid::of(settings.codec, rate), Grid::Audio);
         let offset = epoch.offset();
@@ -164,11 +137,14 @@ impl Stream {
             clip: None,
             latency: Latency::new(),
             asked: None,
-            filled: 0,
+            last: None,
+            reorders: false,
+            still: Media::ZERO,
+            filled: Filled::default(),
             counts: Counts::default(),
             rate: ByteRate::default(),
             thresholds,
-            slate,
+            names,
         }
     }
 
@@ -241,14 +217,16 @@ impl Stream {
         }
         self.release_before(place, now, out);
         if self.live().is_some() {
-            self.fall(now);
+            self.fall(StandIn::Still, now);
         }
         self.fill_to(place, now, out);
+        let Filled { still, slate } = std::mem::take(&mut self.filled);
         let cut = Cut {
             input: unit.input.clone(),
             rendition: self.rendition.clone(),
             latency: now - time,
-            filled: std::mem::take(&mut self.filled),
+            held: still,
+            filled: slate,
         };
         self.pass(unit, now, out);
         Fate::Cut(cut)
@@ -306,14 +284,35 @@ impl Stream {
         }
     }
 
-    /// Live units end here: the slate goes on, its first unit within one interval.
-    pub(super) fn fall(&mut self, now: Media) {
+    /// Live units end here: what stands in goes on, its first unit within one interval.
+    pub(super) fn fall(&mut self, stand_in: StandIn, now: Media) {
         self.held = None;
         self.latency.silent();
+        let filler = match (stand_in, self.last.take()) {
+            (StandIn::Still, Some(last)) if !self.reorders => Filler::after(&last, self.places(self.still)),
+            (StandIn::Still | StandIn::Slate, _) => Filler::CLIP,
+        };
         self.source = match self.clip {
-            Some(_) => Source::Slate { position: 0, latest: now + self.grid.interval() },
+            Some(_) => Source::Slate { filler, latest: now + self.grid.interval() },
             None => Source::Nothing,
         };
+    }
+
+    /// How long the last picture may stay from now on.
+    pub(super) fn set_still(&mut self, still: Media) {
+        self.still = still;
+    }
+
+    /// The slate is wanted: the last picture stays no longer.
+    pub(super) fn end_still(&mut self) {
+        if let Source::Slate { filler: filler @ Filler::Still { .. }, .. } = &mut self.source {
+            *filler = Filler::CLIP;
+        }
+    }
+
+    /// Whole places in a time.
+    fn places(&self, time: Media) -> u32 {
+        u32::try_from(time.0 / self.grid.interval().0.max(1)).unwrap_or(u32::MAX)
     }
 
     /// Loads a slate. True if it went on air at once.
@@ -335,16 +334,16 @@ impl Stream {
                 // Nothing was being sent, so there is nothing to catch up with: the first place whose turn is still to come.
                 self.skip_to(self.grid.at_or_before(now - self.hold()) + 1);
                 let latest = (now + self.grid.interval()).max(self.next_time());
-                self.source = Source::Slate { position: 0, latest };
+                self.source = Source::Slate { filler: Filler::CLIP, latest };
                 Ok(true)
             }
-            Source::Slate { position, .. } => {
+            Source::Slate { filler: Filler::Clip { position }, .. } => {
                 if changed {
                     *position = 0;
                 }
                 Ok(false)
             }
-            Source::Live { .. } => Ok(false),
+            Source::Slate { filler: Filler::Still { .. }, .. } | Source::Live { .. } => Ok(false),
         }
     }
 
@@ -356,13 +355,13 @@ impl Stream {
         }
     }
 
-    /// Sends the slate's next unit, whose time has come.
+    /// Sends what stands in for the next one, whose time has come.
     pub(super) fn fill_one(&mut self, now: Media, out: &mut VecDeque<Output>) {
         let Some(mut due) = self.due() else { return };
         let up_to_date = self.grid.at_or_before(now - self.hold());
         if self.grid.time_of(up_to_date) - self.next_time() > self.thresholds.longest_fill {
             self.skip_to(up_to_date);
-            self.source = Source::Slate { position: 0, latest: now };
+            self.source = Source::Slate { filler: Filler::CLIP, latest: now };
             due = now;
         }
         self.send_slate(now, out);
@@ -465,7 +464,7 @@ impl Stream {
         }
     }
 
-    /// Fills the places before `place` from the slate, or leaves them empty if there is none or they are too many.
+    /// Fills the places before `place` with what stands in, or leaves them empty if there is none or they are too many.
     fn fill_to(&mut self, place: i64, now: Media, out: &mut VecDeque<Output>) {
         let gap = self.grid.time_of(place) - self.next_time();
         if self.clip.is_some() && gap <= self.thresholds.longest_fill {
@@ -478,28 +477,30 @@ impl Stream {
 
     fn send_slate(&mut self, now: Media, out: &mut VecDeque<Output>) {
         let Some(clip) = &self.clip else { return };
-        let mut only = 0;
-        let position = match &mut self.source {
-            Source::Slate { position, .. } => position,
-            // Between two live units: a hole in the sound.
-            Source::Nothing | Source::Live { .. } => &mut only,
+        // Between two live units: a hole in the sound.
+        let mut hole = Filler::CLIP;
+        let filler = match &mut self.source {
+            Source::Slate { filler, .. } => filler,
+            Source::Nothing | Source::Live { .. } => &mut hole,
         };
-        let index = *position % clip.units.len();
-        *position = index + 1;
-        let Some(payload) = clip.units.get(index) else { return };
+        let Some(Fill { stand_in, key, config, payload }) = filler.next(clip) else { return };
         let pts = self.grid.time_of(self.next) + self.offset;
+        let input = match stand_in {
+            StandIn::Still => &self.names.still,
+            StandIn::Slate => &self.names.slate,
+        };
         let unit = AccessUnit {
-            input: self.slate.clone(),
+            input: input.clone(),
             rendition: self.rendition.clone(),
             track: if self.codec.is_video() { Track::Video } else { Track::Audio },
             pts,
             dts: pts,
-            key: index == 0 || !self.codec.is_video(),
-            config: clip.config.clone(),
-            payload: payload.clone(),
+            key: key || !self.codec.is_video(),
+            config,
+            payload,
         };
         self.counts.slate += 1;
-        self.filled += 1;
+        self.filled.count(stand_in);
         self.send(unit, now, out);
     }
 
@@ -509,12 +510,18 @@ impl Stream {
         unit.dts = unit.pts - reorder;
         self.source = Source::Live { input: unit.input.clone(), arrived: now };
         self.counts.live += 1;
-        self.send(unit, now, out);
+        self.reorders = reorder != Media::ZERO || self.reorders && !unit.key;
+        let unit = self.send(unit, now, out);
+        if self.is_video() {
+            self.last = Some(unit);
+        }
     }
 
-    fn send(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) {
+    fn send(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) -> Arc<AccessUnit> {
         self.rate.count(unit.payload.len(), now);
         self.next += 1;
-        out.push_back(Output::Unit(Arc::new(unit)));
+        let unit = Arc::new(unit);
+        out.push_back(Output::Unit(unit.clone()));
+        unit
     }
 }

@@ -120,7 +120,34 @@ pub(super) fn config(codec: Codec, rate: FrameRate, from: &str) -> Arc<CodecConf
         Grid::Video(_) => TrackFormat::Video(VideoFormat { width: 640, height: 360, rate }),
         Grid::Audio(grid) => TrackFormat::Audio(AudioFormat { rate: grid.rate, channels: 2, samples: grid.samples }),
     };
-    Arc::new(CodecConfig { codec, record: Bytes::from(from.to_owned()), format, bitrate: 1_000_000 })
+    // A stream says who it is from; a picture of H.264 can be read, as far as is needed to repeat it.
+    let record = if codec == Codec::H264 && from != SLATE { AVCC } else { from.as_bytes() };
+    Arc::new(CodecConfig { codec, record: Bytes::copy_from_slice(record), format, bitrate: 1_000_000 })
+}
+
+/// Of 128x96 pixels, Constrained Baseline, `pic_order_cnt_type` 2.
+const AVCC: &[u8] = &[
+    0x01, 0x42, 0xc0, 0x0a, 0xff, 0xe1, 0x00, 0x08, 0x67, 0x42, 0xc0, 0x0a, 0xda, 0x08, 0x36, 0x40, 0x01, 0x00, 0x04,
+    0x68, 0xce, 0x38, 0x80,
+];
+/// The header of an IDR picture's slice, with its length.
+const IDR: &[u8] = &[0, 0, 0, 4, 0x65, 0x88, 0x84, 0xc0];
+/// A P picture in which everything is skipped, with its length.
+const SKIPPED: &[u8] = &[0, 0, 0, 5, 0x41, 0x9a, 0x22, 0x0c, 0x20];
+
+/// What a worker delivers for a place. Its last eight bytes say which it is, and are filler to a decoder.
+pub(super) fn payload(codec: Codec, key: bool, place: i64) -> Bytes {
+    let picture: &[u8] = match (codec, key) {
+        (Codec::H264, true) => IDR,
+        (Codec::H264, false) => SKIPPED,
+        (Codec::Hevc | Codec::Av1 | Codec::Aac | Codec::Opus, _) => &[],
+    };
+    Bytes::from([picture, &[0, 0, 0, 9, 0x0c], &place.to_be_bytes()].concat())
+}
+
+/// Reads it back.
+pub(super) fn place_of(payload: &[u8]) -> i64 {
+    i64::from_be_bytes(payload[payload.len() - 8..].try_into().unwrap())
 }
 
 impl World {
@@ -388,7 +415,7 @@ impl World {
             dts: grid.time_of(place),
             key,
             config: encoder.config.clone(),
-            payload: Bytes::from(place.to_be_bytes().to_vec()),
+            payload: payload(encoder.settings.codec, key, place),
         };
         let extra = Media(self.rng.i64(0..=encoder.pace.jitter.0));
         let queued = encoder.queue.back().map_or(Media(i64::MIN), |(at, _)| *at);

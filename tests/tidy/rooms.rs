@@ -39,8 +39,8 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "switch",
         pure: true,
-        knows: &["model", "events"],
-        because: "decides between units, and each decision is an event with its evidence",
+        knows: &["model", "events", "mux"],
+        because: "decides between units, and each decision is an event with its evidence; what repeats a picture is mux's",
     },
     Room { name: "distribute", pure: true, knows: &["model"], because: "passes units on unseen" },
     Room { name: "mux", pure: true, knows: &["model"], because: "units to bytes and back" },
