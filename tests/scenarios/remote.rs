@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use crate::faults::{FPS, assert_unbroken};
 use crate::instruments::numbered;
 use crate::support::config::Configuration;
+use crate::support::film::{Film, Part};
 use crate::support::picture::{Count, Recording, count};
 use crate::support::process::{Process, send};
 use crate::support::receiver::{Ffmpeg, Pyav};
@@ -228,6 +229,48 @@ fn a_stream_that_is_as_the_rendition_wants_it_goes_on_air_without_being_encoded_
     assert_eq!(encoded(&remote.rig), 0, "it was encoded again");
     let recording = remote.end();
     is_whole("passed through", &shown(&recording), 2, 60);
+}
+
+/// A film of 320x180 that goes on as one of 640x360, as a camera's does whose menu was used, in one transport stream.
+fn changing_size(rig: &Rig) -> PathBuf {
+    let mut list = String::new();
+    for (first, size) in [(1200, (320, 180)), (1440, (640, 360))] {
+        let film = Film::make(&rig.dir().join(format!("{first}.ts")), first, size, &[(Part::Good, 8)]);
+        list += &format!("file '{}'\nduration 8.0\n", film.file.display());
+    }
+    let file = rig.dir().join("sizes.txt");
+    std::fs::write(&file, list).expect("the run's directory is writable");
+    file
+}
+
+#[test]
+fn a_sender_that_changes_its_size_in_the_middle_of_the_show_loses_no_frame() {
+    let port = free_port();
+    let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nopen = true");
+    let remote = Remote::on_air("remote-size", &input, "");
+    let mut command = ffmpeg();
+    command.args(["-re", "-f", "concat", "-safe", "0", "-i"]).arg(changing_size(&remote.rig));
+    command.args(["-c", "copy", "-f", "mpegts", &format!("srt://127.0.0.1:{port}?pkt_size=1316")]);
+    let mut sender = remote.rig.guard.spawn("sender", &mut command);
+    remote.rig.wait_switched(0, "remote");
+    let told = |size: &'static str| {
+        move |s: &BoxSnapshot| {
+            let remote = s.workers.iter().find(|w| w.input.as_str() == "remote")?;
+            remote.signal.contains(size).then(|| remote.signal.clone())
+        }
+    };
+    println!("    {}", remote.rig.wait("the first size", told("320x180")));
+    let worker = remote.rig.worker_pid("remote");
+    let before = remote.rig.events().len();
+    println!("    {}", remote.rig.wait("the second size", told("640x360")));
+    assert!(sender.finish(crate::support::rig::PATIENCE).success());
+    println!("    {}", remote.left(before).reason);
+    assert_eq!(remote.rig.worker_pid("remote"), worker, "its worker was replaced");
+    let shown = shown(&remote.end());
+    // From the first keyframe that was on air to the film's end, over the change.
+    is_whole("another size", &shown, 1, 240);
+    assert!(shown[0].first < 1440 && shown[0].last > 1560, "{shown:?}");
+    record("remote-size", &[("frames", format!("{shown:?}"))]);
 }
 
 #[test]

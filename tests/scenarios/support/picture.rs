@@ -38,11 +38,22 @@ pub struct Recording {
     pub complaints: String,
 }
 
-/// A run of pictures from one source.
+/// What a run of pictures shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Each picture another number.
+    Live,
+    /// The last number again and again: the picture is held.
+    Held,
+    /// No numbers.
+    Slate,
+}
+
+/// A run of pictures of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stretch {
-    /// Pictures with a number, or without.
-    pub live: bool,
+    /// What they show.
+    pub kind: Kind,
     /// Index of its first picture.
     pub from: usize,
     /// How many.
@@ -102,13 +113,22 @@ impl Recording {
     pub fn stretches(&self) -> Vec<Stretch> {
         let mut all: Vec<Stretch> = Vec::new();
         for (i, picture) in self.pictures.iter().enumerate() {
-            let live = picture.code.is_some();
+            let kind = match picture.code {
+                None => Kind::Slate,
+                code if i > 0 && self.pictures[i - 1].code == code => Kind::Held,
+                Some(_) => Kind::Live,
+            };
             match all.last_mut() {
-                Some(last) if last.live == live => last.pictures += 1,
-                _ => all.push(Stretch { live, from: i, pictures: 1 }),
+                Some(last) if last.kind == kind => last.pictures += 1,
+                _ => all.push(Stretch { kind, from: i, pictures: 1 }),
             }
         }
         all
+    }
+
+    /// Of the pictures of a stretch, or of several that follow one another, those that are the slate's.
+    pub fn slates(&self, stretch: &Stretch) -> usize {
+        self.pictures[stretch.from..stretch.from + stretch.pictures].iter().filter(|p| p.code.is_none()).count()
     }
 
     /// Counts the frames of the source from the first live picture on. Every programme begins with a moment of slate.
