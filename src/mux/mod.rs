@@ -20,6 +20,7 @@ pub mod fmp4;
 pub mod hevc;
 pub mod nal;
 pub mod opus;
+pub mod still;
 pub mod ts;
 
 mod bits;
