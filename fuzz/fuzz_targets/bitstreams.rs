@@ -1,16 +1,18 @@
-//! Every decoder configuration record and every bitstream header that a muxer reads.
+//! Every decoder configuration record and every bitstream header that a muxer reads; and the still that is made of both.
 #![no_main]
 
 use bytes::Bytes;
+use holdfast::model::{Codec, CodecConfig, FrameRate, TrackFormat, VideoFormat};
 use holdfast::mux::aac::{AudioSpecificConfig, strip_adts};
 use holdfast::mux::nal::{Framing, ranges};
 use holdfast::mux::opus::{OpusHead, packet_samples};
+use holdfast::mux::still::Stills;
 use holdfast::mux::{av1, avc, hevc};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&which, data)) = data.split_first() else { return };
-    match which % 12 {
+    match which % 13 {
         0 => drop(avc::parse_sps(data)),
         1 => drop(avc::parse_pps_id(data)),
         2 => {
@@ -44,13 +46,26 @@ fuzz_target!(|data: &[u8]| {
             let _ = OpusHead::parse(data).map(OpusHead::build);
             let _ = packet_samples(data);
         }
-        _ => {
+        11 => {
             for framing in [Framing::AnnexB, Framing::Lengths(1), Framing::Lengths(2), Framing::Lengths(4)] {
                 let mut end = 0;
                 for range in ranges(data, framing).map_while(Result::ok) {
                     assert!(range.start >= end && range.end <= data.len(), "{range:?} of {} bytes", data.len());
                     end = range.end;
                 }
+            }
+        }
+        _ => {
+            // The record behind its own length, then the picture.
+            let Some((&length, data)) = data.split_first() else { return };
+            let (record, picture) = data.split_at(usize::from(length).min(data.len()));
+            let format = TrackFormat::Video(VideoFormat { width: 320, height: 180, rate: FrameRate::whole(30) });
+            let record = Bytes::copy_from_slice(record);
+            let config = CodecConfig { codec: Codec::H264, record, format, bitrate: 0 };
+            if let Ok(mut stills) = Stills::after(&config, picture) {
+                let still = stills.next_unit();
+                let mut after = Stills::after(&config, &still).expect("a still can be repeated");
+                assert_eq!(after.next_unit(), stills.next_unit());
             }
         }
     }

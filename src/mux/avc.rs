@@ -81,6 +81,43 @@ impl Default for Colour {
     }
 }
 
+/// What slices take from a sequence parameter set (§7.4.2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slicing {
+    /// Bits of `frame_num`, 4–16.
+    pub frame_num_bits: u32,
+    /// How slices tell when their picture is shown.
+    pub order: Order,
+    /// `max_num_ref_frames`.
+    pub references: u32,
+    /// `gaps_in_frame_num_value_allowed_flag`.
+    pub gaps: bool,
+    /// Macroblocks across.
+    pub columns: u64,
+    /// Macroblocks down; of a field, unless there are none.
+    pub rows: u64,
+    /// `frame_mbs_only_flag`: there are no fields.
+    pub progressive: bool,
+    /// `separate_colour_plane_flag`.
+    pub planes_apart: bool,
+}
+
+/// `pic_order_cnt_type` (§8.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// 0: each slice says it in so many bits, 4–16.
+    Told(u32),
+    /// 1: as a cycle in the sequence parameter set says.
+    Cycle,
+    /// 2: pictures are shown as they are decoded.
+    AsDecoded,
+}
+
+/// A sequence parameter set NAL unit with what slices take from it, but without its colours.
+pub(super) fn parse_slicing(unit: &[u8]) -> Result<(Sps, Slicing), MuxError> {
+    sps_before_vui(&mut Bits::rbsp(WHAT_SPS, unit))
+}
+
 /// Parses a sequence parameter set NAL unit, its header byte included.
 ///
 /// # Errors
@@ -99,13 +136,11 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
 /// # Errors
 /// As [`parse_sps`].
 pub fn reordering(unit: &[u8]) -> Result<Option<u8>, MuxError> {
-    /// `pic_order_cnt_type` of pictures that are shown as they are decoded (§8.2.1.3).
-    const AS_DECODED: u32 = 2;
     /// `profile_idc` without B slices (§A.2.1).
     const BASELINE: u8 = 66;
     let mut bits = Bits::rbsp(WHAT_SPS, unit);
-    let (sps, order) = sps_before_vui(&mut bits)?;
-    if order == AS_DECODED || sps.profile == BASELINE {
+    let (sps, slicing) = sps_before_vui(&mut bits)?;
+    if slicing.order == Order::AsDecoded || sps.profile == BASELINE {
         return Ok(Some(0));
     }
     if !bits.flag()? {
@@ -147,8 +182,8 @@ pub fn reordering(unit: &[u8]) -> Result<Option<u8>, MuxError> {
     Ok(Some(bits.ue_at_most("max_num_reorder_frames", 16)? as u8))
 }
 
-/// The sequence parameter set and its `pic_order_cnt_type`; leaves `bits` before `vui_parameters_present_flag`.
-fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, u32), MuxError> {
+/// The sequence parameter set; leaves `bits` before `vui_parameters_present_flag`.
+fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, Slicing), MuxError> {
     const WHAT: &str = WHAT_SPS;
     let unit_type = unit_type(bits.u8()?);
     if unit_type != SPS {
@@ -173,12 +208,9 @@ fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, u32), MuxError> {
             }
         }
     }
-    bits.ue_at_most("log2_max_frame_num_minus4", 12)?;
-    let order = bits.ue_at_most("pic_order_cnt_type", 2)?;
-    match order {
-        0 => {
-            bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)?;
-        }
+    let frame_num_bits = bits.ue_at_most("log2_max_frame_num_minus4", 12)? + 4;
+    let order = match bits.ue_at_most("pic_order_cnt_type", 2)? {
+        0 => Order::Told(bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)? + 4),
         1 => {
             bits.skip(1)?; // delta_pic_order_always_zero_flag
             bits.se("offset_for_non_ref_pic")?;
@@ -186,11 +218,12 @@ fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, u32), MuxError> {
             for _ in 0..bits.ue_at_most("num_ref_frames_in_pic_order_cnt_cycle", 255)? {
                 bits.se("offset_for_ref_frame")?;
             }
+            Order::Cycle
         }
-        _ => {}
-    }
-    bits.ue("max_num_ref_frames")?;
-    bits.skip(1)?; // gaps_in_frame_num_value_allowed_flag
+        _ => Order::AsDecoded,
+    };
+    let references = bits.ue("max_num_ref_frames")?;
+    let gaps = bits.flag()?;
     let columns = u64::from(bits.ue("pic_width_in_mbs_minus1")?) + 1;
     let rows = u64::from(bits.ue("pic_height_in_map_units_minus1")?) + 1;
     let progressive = bits.flag()?;
@@ -204,7 +237,8 @@ fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, u32), MuxError> {
     let width = window.across(columns * 16, unit_x, WHAT)?;
     let height = window.down(rows * 16 * fields, unit_y * fields, WHAT)?;
     let colour = Colour::default();
-    Ok((Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour }, order))
+    let sps = Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour };
+    Ok((sps, Slicing { frame_num_bits, order, references, gaps, columns, rows, progressive, planes_apart }))
 }
 
 /// The beginning of `vui_parameters` (§E.1.1), up to the colours.

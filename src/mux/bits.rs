@@ -1,4 +1,4 @@
-//! Reads a bitstream header bit by bit.
+//! Reads a bitstream header bit by bit, and writes one.
 
 use super::MuxError;
 
@@ -90,10 +90,112 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// A writer of one NAL unit's payload.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// Bits that do not make a byte yet, `used` of them.
+    open: u8,
+    used: u8,
+}
+
+impl Writer {
+    pub(super) fn flag(&mut self, flag: bool) {
+        self.open = self.open << 1 | u8::from(flag);
+        self.used += 1;
+        if self.used == 8 {
+            self.bytes.push(self.open);
+            (self.open, self.used) = (0, 0);
+        }
+    }
+
+    /// `u(n)`: the lowest `n` bits of `value`, `n` up to 32.
+    pub(super) fn u(&mut self, value: u32, n: u32) {
+        for bit in (0..n.min(32)).rev() {
+            self.flag(value >> bit & 1 == 1);
+        }
+    }
+
+    /// `ue(v)` (H.264 §9.1).
+    pub(super) fn ue(&mut self, value: u32) {
+        let code = u64::from(value) + 1;
+        let zeros = code.ilog2();
+        self.u(0, zeros);
+        self.flag(true);
+        self.u(code as u32, zeros);
+    }
+
+    /// `se(v)` (H.264 §9.1.1); `value` fits into 31 bits.
+    pub(super) fn se(&mut self, value: i64) {
+        self.ue(if value > 0 { value * 2 - 1 } else { value * -2 } as u32);
+    }
+
+    /// Bits up to the next whole byte, all of them `with`.
+    pub(super) fn align(&mut self, with: bool) {
+        while self.used != 0 {
+            self.flag(with);
+        }
+    }
+
+    /// Whole bytes; what came before them is aligned.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.align(false);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What was written, filled up with zeros.
+    pub(super) fn whole(mut self) -> Vec<u8> {
+        self.align(false);
+        self.bytes
+    }
+}
+
+/// Appends `payload` to `unit` with emulation prevention bytes (H.264 §7.4.1).
+pub(super) fn escape_into(payload: &[u8], unit: &mut Vec<u8>) {
+    let mut zeros = 0;
+    for &byte in payload {
+        if zeros == 2 && byte <= 3 {
+            unit.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        unit.push(byte);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            codes in prop::collection::vec((0u32..=u32::MAX - 1, -0x3fff_ffff_i64..0x4000_0000, 0u32..=32), 0..40),
+            zeros in 0u32..200,
+        ) {
+            let mut writer = Writer::default();
+            writer.bytes(&vec![0; zeros as usize]);
+            for (unsigned, signed, n) in &codes {
+                writer.ue(*unsigned);
+                writer.se(*signed);
+                writer.u(*unsigned, *n);
+            }
+            writer.flag(true);
+            let mut unit = Vec::new();
+            escape_into(&writer.whole(), &mut unit);
+            prop_assert!(!unit.windows(3).any(|three| three[..2] == [0, 0] && three[2] < 3), "{unit:x?}");
+            let mut bits = Bits::rbsp("test", &unit);
+            bits.skip(zeros * 8).unwrap();
+            for (unsigned, signed, n) in codes {
+                prop_assert_eq!((bits.ue("x"), bits.se("y")), (Ok(unsigned), Ok(signed)));
+                prop_assert_eq!(bits.u(n), Ok((u64::from(unsigned) & ((1 << n) - 1)) as u32));
+            }
+            prop_assert_eq!(bits.flag(), Ok(true));
+        }
+    }
 
     #[test]
     fn exp_golomb_codes_read_as_the_table_in_the_standard() {

@@ -4,7 +4,8 @@
 //!   encoder's buffer ──canonical──► AccessUnit ─┬─flv──► RTMP
 //!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
 //!                        │               └──────┴─ts───► SRT; both wires are read back, too
-//!                        └ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
+//!                        ├ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
+//!                        └ still: an H.264 picture that repeats the one before it
 //! ```
 //!
 //! *Invariant:* payload bytes are passed on by reference, and copied once where headers go between them every 184 bytes; a
@@ -20,6 +21,7 @@ pub mod fmp4;
 pub mod hevc;
 pub mod nal;
 pub mod opus;
+pub mod still;
 pub mod ts;
 
 mod bits;
