@@ -31,7 +31,7 @@ use super::stretch::Stretch;
 use super::tape::Sample;
 use super::truth::picture::Measure;
 use super::witness::{Eye, Witness};
-use super::{Notice, SourceError, alsa};
+use super::{Notice, SourceError, alsa, held};
 use crate::clock;
 use crate::config::AudioSource;
 use crate::model::{Media, TruthSettings, VideoFormat};
@@ -51,6 +51,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// the signal, and say nothing.
 const STALL: Media = Media::from_millis(5000);
 
+/// What is asked to close a device that was pulled out has it closed within this, or never.
+const LETS_GO: Media = Media::from_millis(500);
 /// A sound card that is open delivers, be it silence. Some stop when the signal of the picture beside them changes its mode, and
 /// report no error.
 const SOUND_STALL: Media = Media::from_millis(5000);
@@ -227,6 +229,7 @@ impl Video {
         if let Ok(device) = Device::open(&self.device) {
             device.take_timings();
         }
+        let node = held::node(&self.device);
         let pipeline = self.build(ticket.clone())?;
         self.arrived.store(clock::media().0, Ordering::Relaxed);
         let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
@@ -263,7 +266,26 @@ impl Video {
             let stuck = format!("capture {} does not let go of its driver", self.device.display());
             let _ = self.notices.try_send(Notice::Stuck(stuck));
         }
+        drop((pipeline, bus));
+        self.let_go(node.as_deref(), ended);
         Ok(end)
+    }
+
+    /// Sees to it that a device that was pulled out can come back under its name.
+    fn let_go(&self, node: Option<&Path>, ended: &Receiver<()>) {
+        let Some(node) = node else { return };
+        let deadline = clock::media() + LETS_GO;
+        while held::holds_gone(node) {
+            if clock::media() > deadline {
+                let device = self.device.display();
+                let stuck = format!("capture {device}: GStreamer keeps a device open that was pulled out");
+                let _ = self.notices.try_send(Notice::Stuck(stuck));
+                return;
+            }
+            if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
     }
 
     /// Of devices that do not tell whether they have a signal, none is missed.

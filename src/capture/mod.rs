@@ -36,6 +36,8 @@ pub mod canvas;
 #[cfg(feature = "encode")]
 mod file;
 #[cfg(feature = "encode")]
+mod held;
+#[cfg(feature = "encode")]
 mod live;
 #[cfg(feature = "encode")]
 pub mod network;

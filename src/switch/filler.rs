@@ -105,7 +105,7 @@ impl Filler {
         if let Self::Still { stills, config, left } = self {
             if let Some(rest) = left.checked_sub(1) {
                 *left = rest;
-                let (payload, config) = (stills.next(), config.clone());
+                let (payload, config) = (stills.next_unit(), config.clone());
                 return Some(Fill { stand_in: StandIn::Still, key: false, config, payload });
             }
             *self = Self::CLIP;

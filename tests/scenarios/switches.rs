@@ -353,7 +353,11 @@ fn twenty_changes_for_every_reason_there_is_are_quick_and_unbroken_in_picture_an
     measured.iter().for_each(|m| *causes.entry(&m.what).or_default() += 1);
     println!("    {causes:?}");
     assert!(measured.len() >= 20, "only {} changes", measured.len());
-    assert_eq!(measured.iter().map(|m| m.slate).sum::<usize>(), 0, "the slate was seen between two inputs that deliver");
+    assert_eq!(
+        measured.iter().map(|m| m.slate).sum::<usize>(),
+        0,
+        "the slate was seen between two inputs that deliver"
+    );
     assert!(frames <= 2.0, "half of the changes took more than {frames} frames");
     assert_unbroken("pyav", &show.recording);
     assert!(clicks.is_empty(), "{clicks:?}; changes at {:?} s", of(|m| m.cut));
@@ -386,6 +390,10 @@ fn assert_numbers_go_on(pictures: &[Picture]) {
         }
         let next = pictures[n + 1..].iter().find(|p| p.code != Some(after));
         let is_held = before == after && next.is_none_or(|next| next.key && source(next.code) != name);
-        assert!(before != after || is_held || name == "film", "{name}: frame {after} came twice, at {:.3} s", pair[1].pts);
+        assert!(
+            before != after || is_held || name == "film",
+            "{name}: frame {after} came twice, at {:.3} s",
+            pair[1].pts
+        );
     }
 }

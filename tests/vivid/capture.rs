@@ -150,11 +150,28 @@ impl Worker {
         println!("   nothing, after {} pictures that were on their way", after - before);
     }
 
+    /// Waits until nobody in the guest has a device open that is gone: GStreamer may keep one, and then its worker ends.
+    fn lets_go(&mut self) {
+        let held = "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q '/dev/video0 (deleted)'";
+        self.guest.run(&format!("while {held}; do sleep 0.2; done"));
+    }
+
+    /// As [`Self::tells`], by this worker or the one after it.
+    fn tells_again(&mut self, words: &str) -> String {
+        self.waits_for(words, |_| {})
+    }
+
     /// Waits for an event that says this.
     fn tells(&mut self, words: &str) -> String {
+        self.waits_for(words, |evidence| panic!("the worker was replaced\n{evidence}"))
+    }
+
+    fn waits_for(&mut self, words: &str, replaced: impl Fn(&str)) -> String {
         loop {
             let said = self.hears();
-            assert!(said.get("hello").is_none(), "the worker was replaced\n{}", self.guest.evidence());
+            if said.get("hello").is_some() {
+                replaced(&self.guest.evidence());
+            }
             if let Some(event) = said["event"].as_str()
                 && event.contains(words)
             {
@@ -212,19 +229,19 @@ fn a_worker_delivers_pictures_while_there_is_a_signal_and_never_noise() {
     worker.guest.run("echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind");
     worker.tells("the device is not there; plug it in again");
     worker.delivers_nothing();
+    worker.lets_go();
     worker.guest.run("echo vivid.0 >/sys/bus/platform/drivers/vivid/bind");
-    let new = worker.guest.run(EDID);
     worker.guest.run(&source(&format!("{VGA},{SIGNAL}")));
-    worker.tells(": picture");
+    worker.tells_again(": picture");
     worker.delivers();
-    println!("   EDID: {} before, {told} told, {new} at the plug", worker.told_before);
     assert_eq!(worker.guest.run(EDID), told, "the new device was told nothing");
     worker.reports(|_, _, signal| signal.contains("NV12"));
 
-    // The driver pulls the plug itself. vivid's device comes back only when nobody holds the old one any more.
+    // The driver pulls the plug itself, and has the device back when nobody holds the old one.
     worker.does("disconnect=1");
-    worker.tells("the device is not there; plug it in again");
-    worker.delivers_nothing();
+    worker.tells_again("the device is not there; plug it in again");
+    worker.tells_again(": picture");
+    worker.delivers();
 
     worker.guest.run("/run/busybox killall -TERM holdfast-encode");
     loop {
