@@ -4,7 +4,7 @@
 //!   encoder's buffer ──canonical──► AccessUnit ─┬─flv──► RTMP
 //!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
 //!                        │               └──────┴─ts───► SRT; both wires are read back, too
-//!                        └ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
+//!                        └ avc, hevc, vui, av1, aac, opus: the bitstreams, as far as a muxer must read them
 //! ```
 //!
 //! *Invariant:* payload bytes are passed on by reference, and copied once where headers go between them every 184 bytes; a
@@ -21,6 +21,7 @@ pub mod hevc;
 pub mod nal;
 pub mod opus;
 pub mod ts;
+pub mod vui;
 
 mod bits;
 mod error;
