@@ -74,8 +74,8 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
     let mut bits = Bits::rbsp(WHAT_SPS, unit);
     let (sps, _) = sps_before_vui(&mut bits)?;
     // Usability information that breaks off says nothing; the picture is decoded without it.
-    let (pixels, colour) =
-        bits.flag().and_then(|said| said.then(|| vui::head(&mut bits)).transpose()).ok().flatten().unwrap_or_default();
+    let is_said = bits.flag().unwrap_or_default();
+    let (pixels, colour) = if is_said { vui::head(&mut bits).unwrap_or_default() } else { Default::default() };
     Ok(Sps { pixels, colour, ..sps })
 }
 
