@@ -13,14 +13,22 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let Some((&which, data)) = data.split_first() else { return };
     match which % 13 {
-        0 => drop(avc::parse_sps(data)),
+        0 => {
+            let _ = avc::parse_sps(data);
+            let _ = avc::reordering(data);
+        }
         1 => drop(avc::parse_pps_id(data)),
         2 => {
             if let Ok((_, sets)) = avc::parse_avcc(data) {
                 let _ = avc::build_avcc(&sets);
             }
         }
-        3 => drop(hevc::parse_sps(data)),
+        3 => {
+            let _ = hevc::parse_sps(data);
+            if let Ok((_, shown)) = hevc::parse_usability(data) {
+                assert_eq!(hevc::reordering(data), Ok(shown.reordered));
+            }
+        }
         4 => drop(hevc::parse_set_id(data)),
         5 => {
             if let Ok((_, sets)) = hevc::parse_hvcc(data) {

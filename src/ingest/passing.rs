@@ -15,14 +15,11 @@ use std::sync::Arc;
 use crate::model::{
     AccessUnit, AudioGrid, Codec, CodecConfig, InputId, Media, RenditionId, Track, TrackFormat, VideoFormat, VideoGrid,
 };
-use crate::mux::avc::{self, Colour};
+
+mod look;
 
 /// Without a keyframe for so many places' worth of a fast clock, or a stream whose times make no sense, it is decoded instead.
 const MOST_AHEAD: i64 = 8;
-/// H.264 Baseline, Main and High: what the box's own encoders make, and everybody decodes.
-const PROFILES: [u8; 3] = [66, 77, 100];
-/// BT.709, or nothing said.
-const COLOURS: [u8; 2] = [1, 2];
 
 /// What a stream has to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +117,7 @@ impl Passing {
         if self.verdict != Verdict::Passes {
             return self.held.take().into_iter().collect();
         }
-        if unit.track == Track::Video && unit.pts != unit.dts {
+        if unit.track == Track::Video && look::may_reorder(unit.config.codec) && unit.pts != unit.dts {
             self.verdict = Verdict::Differs("its pictures are reordered".to_owned());
             return self.held.take().into_iter().collect();
         }
@@ -189,20 +186,7 @@ fn picture_differs(wanted: &Wanted, config: &CodecConfig) -> Option<String> {
     if picture != wanted.picture {
         return Some(format!("it is {}, and the rendition {}", size(picture), size(wanted.picture)));
     }
-    if config.codec != Codec::H264 {
-        return Some(format!("the colours of {} are not read here", config.codec.label()));
-    }
-    let sets = avc::parse_avcc(&config.record).ok().map(|(_, sets)| sets);
-    let sps = sets.as_ref().and_then(|sets| sets.of(avc::SPS).next()).and_then(|unit| avc::parse_sps(unit).ok());
-    let Some(sps) = sps else { return Some("its parameter sets cannot be read".to_owned()) };
-    if !PROFILES.contains(&sps.profile) || (sps.chroma, sps.luma_bits, sps.chroma_bits) != (1, 8, 8) {
-        return Some(format!("its profile is {}, with {} bits", sps.profile, sps.luma_bits));
-    }
-    let Colour { full_range, primaries, transfer, matrix } = sps.colour;
-    if full_range || [primaries, transfer, matrix].iter().any(|code| !COLOURS.contains(code)) {
-        return Some("its colours are not those of BT.709".to_owned());
-    }
-    None
+    look::differs(config)
 }
 
 fn sound_differs(wanted: &Wanted, config: &CodecConfig) -> Option<String> {

@@ -43,6 +43,8 @@ pub struct Strand {
     /// Where it may go on air as it is.
     passing: Option<Passing>,
     path: Path,
+    /// Why it is not what is wanted, as people were told.
+    refusal: Option<String>,
     duty: Duty,
     /// What passes and is not due yet, by its time and track.
     passed: BTreeMap<(Media, Track), AccessUnit>,
@@ -62,7 +64,7 @@ pub enum Path {
 pub struct Followed {
     /// For the worker.
     pub feeds: Vec<Feed>,
-    /// The path is another from here on; why, for people.
+    /// The path is another from here on, or stays what it is for a reason that was not told before; why, for people.
     pub path: Option<(Path, String)>,
 }
 
@@ -95,6 +97,7 @@ impl Strand {
             bytes: 0,
             passing,
             path: Path::Decoded,
+            refusal: None,
             duty: Duty::Warm,
             passed: BTreeMap::new(),
         }
@@ -231,11 +234,17 @@ impl Strand {
         match (self.passing.as_ref()?.verdict(), self.path) {
             (Verdict::Passes, Path::Decoded) if self.duty != Duty::OnAir => {
                 self.path = Path::AsItIs;
+                self.refusal = None;
                 Some((Path::AsItIs, "it is what the rendition wants, and goes on air as it is".to_owned()))
             }
             (Verdict::Differs(why), Path::AsItIs) => {
                 self.path = Path::Decoded;
+                self.refusal = Some(why.clone());
                 Some((Path::Decoded, format!("it is decoded and encoded again from here on: {why}")))
+            }
+            (Verdict::Differs(why), Path::Decoded) if self.refusal.as_ref() != Some(why) => {
+                self.refusal = Some(why.clone());
+                Some((Path::Decoded, format!("it cannot go on air as it is: {why}")))
             }
             (Verdict::Differs(_) | Verdict::Passes | Verdict::Unknown, _) => None,
         }

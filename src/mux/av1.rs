@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::MuxError;
 use super::bits::Bits;
 use super::error::field;
+use super::vui::Colour;
 
 pub(super) const SEQUENCE_HEADER: u8 = 1;
 pub(super) const TEMPORAL_DELIMITER: u8 = 2;
@@ -116,6 +117,11 @@ pub struct SequenceHeader {
     pub chroma_position: u8,
     /// `reduced_still_picture_header`: every frame is a key frame.
     pub still: bool,
+    /// What its colours mean.
+    pub colour: Colour,
+    /// Frames of one time that are shown over one another, the last in full (`operating_point_idc`): 1–4. One, where nothing is
+    /// said.
+    pub spatial_layers: u8,
     /// `max_frame_width_minus_1` + 1, pixels.
     pub width: u32,
     /// `max_frame_height_minus_1` + 1, pixels.
@@ -135,7 +141,7 @@ pub fn parse_sequence_header(payload: &[u8]) -> Result<SequenceHeader, MuxError>
     }
     bits.skip(1)?; // still_picture
     let still = bits.flag()?;
-    let (level, high_tier) = if still { (bits.u(5)? as u8, false) } else { operating_points(&mut bits)? };
+    let points = if still { Points { level: bits.u(5)? as u8, ..Points::default() } } else { points(&mut bits)? };
     let width_bits = bits.u(4)? + 1;
     let height_bits = bits.u(4)? + 1;
     let width = bits.u(width_bits)? + 1;
@@ -148,24 +154,34 @@ pub fn parse_sequence_header(payload: &[u8]) -> Result<SequenceHeader, MuxError>
         inter_tools(&mut bits)?;
     }
     bits.skip(3)?; // enable_superres, enable_cdef, enable_restoration
-    let colour = colour_config(&mut bits, profile)?;
+    let format = color_config(&mut bits, profile)?;
     Ok(SequenceHeader {
         profile,
-        level,
-        high_tier,
-        bits: colour.bits,
-        mono: colour.mono,
-        subsampling: colour.subsampling,
-        chroma_position: colour.position,
+        level: points.level,
+        high_tier: points.high_tier,
+        bits: format.bits,
+        mono: format.mono,
+        subsampling: format.subsampling,
+        chroma_position: format.position,
         still,
+        colour: format.colour,
+        spatial_layers: points.spatial_layers.max(1),
         width,
         height,
     })
 }
 
-/// `timing_info` to the end of the operating points; level and tier of the first.
-fn operating_points(bits: &mut Bits<'_>) -> Result<(u8, bool), MuxError> {
-    let mut delay_bits = None;
+/// Level and tier of the first operating point, and the layers of the largest.
+#[derive(Clone, Copy, Default)]
+struct Points {
+    level: u8,
+    high_tier: bool,
+    spatial_layers: u8,
+}
+
+/// `timing_info` to the end of the operating points.
+fn points(bits: &mut Bits<'_>) -> Result<Points, MuxError> {
+    let (mut delay_bits, mut spatial_layers) = (None, 0);
     if bits.flag()? {
         bits.skip(32 + 32)?; // num_units_in_display_tick, time_scale
         if bits.flag()? {
@@ -179,7 +195,8 @@ fn operating_points(bits: &mut Bits<'_>) -> Result<(u8, bool), MuxError> {
     let display_delay = bits.flag()?;
     let mut first = None;
     for _ in 0..=bits.u(5)? {
-        bits.skip(12)?; // operating_point_idc
+        let idc = bits.u(12)?; // a bit for each spatial layer, and eight for temporal ones
+        spatial_layers = spatial_layers.max((idc >> 8).count_ones() as u8);
         let level = bits.u(5)? as u8;
         let high_tier = level > 7 && bits.flag()?;
         if let Some(n) = delay_bits
@@ -192,7 +209,8 @@ fn operating_points(bits: &mut Bits<'_>) -> Result<(u8, bool), MuxError> {
         }
         first.get_or_insert((level, high_tier));
     }
-    Ok(first.unwrap_or_default())
+    let (level, high_tier) = first.unwrap_or_default();
+    Ok(Points { level, high_tier, spatial_layers })
 }
 
 fn inter_tools(bits: &mut Bits<'_>) -> Result<(), MuxError> {
@@ -211,15 +229,18 @@ fn inter_tools(bits: &mut Bits<'_>) -> Result<(), MuxError> {
     Ok(())
 }
 
-struct Colour {
+struct Format {
     bits: u8,
     mono: bool,
     subsampling: (bool, bool),
     position: u8,
+    colour: Colour,
 }
 
 /// `color_config` (§5.5.2).
-fn colour_config(bits: &mut Bits<'_>, profile: u8) -> Result<Colour, MuxError> {
+fn color_config(bits: &mut Bits<'_>, profile: u8) -> Result<Format, MuxError> {
+    /// BT.709 primaries, sRGB transfer, identity matrix: RGB, which is always in full range and 4:4:4.
+    const RGB: Colour = Colour { full_range: true, primaries: 1, transfer: 13, matrix: 0 };
     let high = bits.flag()?;
     let depth = match (high, profile) {
         (true, 2) if bits.flag()? => 12,
@@ -227,18 +248,18 @@ fn colour_config(bits: &mut Bits<'_>, profile: u8) -> Result<Colour, MuxError> {
         (false, _) => 8,
     };
     let mono = profile != 1 && bits.flag()?;
-    let described = if bits.flag()? { (bits.u8()?, bits.u8()?, bits.u8()?) } else { (2, 2, 2) };
-    let mut colour = Colour { bits: depth, mono, subsampling: (true, true), position: 0 };
+    let mut colour = Colour::default();
+    if bits.flag()? {
+        (colour.primaries, colour.transfer, colour.matrix) = (bits.u8()?, bits.u8()?, bits.u8()?);
+    }
+    let is_rgb = !mono && Colour { full_range: true, ..colour } == RGB;
+    colour.full_range = is_rgb || bits.flag()?; // color_range
+    let mut format = Format { bits: depth, mono, subsampling: (true, true), position: 0, colour };
     if mono {
-        return Ok(colour);
+        return Ok(format);
     }
-    // BT.709 primaries, sRGB transfer, identity matrix: RGB, which is always 4:4:4.
-    if described == (1, 13, 0) {
-        colour.subsampling = (false, false);
-        return Ok(colour);
-    }
-    bits.skip(1)?; // color_range
-    colour.subsampling = match (profile, depth) {
+    format.subsampling = match (profile, depth) {
+        _ if is_rgb => (false, false),
         (0, _) => (true, true),
         (1, _) => (false, false),
         (_, 12) => {
@@ -247,10 +268,10 @@ fn colour_config(bits: &mut Bits<'_>, profile: u8) -> Result<Colour, MuxError> {
         }
         _ => (true, false),
     };
-    if colour.subsampling == (true, true) {
-        colour.position = bits.u(2)? as u8;
+    if format.subsampling == (true, true) {
+        format.position = bits.u(2)? as u8;
     }
-    Ok(colour)
+    Ok(format)
 }
 
 /// Builds `AV1CodecConfigurationRecord` from the payload of a sequence header OBU.

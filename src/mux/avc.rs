@@ -6,6 +6,7 @@ use super::MuxError;
 use super::bits::Bits;
 use super::error::field;
 use super::nal::{Framing, ParameterSets};
+use super::vui::{self, Colour, Pixels, Scan};
 
 /// `nal_unit_type` of a sequence parameter set.
 pub const SPS: u8 = 7;
@@ -57,28 +58,12 @@ pub struct Sps {
     pub width: u32,
     /// Pixels down after cropping, 1–16384.
     pub height: u32,
+    /// Interlaced unless all its pictures are whole frames (`frame_mbs_only_flag`).
+    pub scan: Scan,
+    /// Of `vui_parameters`, as are the colours.
+    pub pixels: Pixels,
     /// What its colours mean.
     pub colour: Colour,
-}
-
-/// What the colours of a picture mean (§E.2.1); 2 stands for: nothing is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour {
-    /// `video_full_range_flag`.
-    pub full_range: bool,
-    /// `colour_primaries`; 1 is BT.709.
-    pub primaries: u8,
-    /// `transfer_characteristics`; 1 is BT.709.
-    pub transfer: u8,
-    /// `matrix_coefficients`; 1 is BT.709.
-    pub matrix: u8,
-}
-
-impl Default for Colour {
-    /// Nothing is said, and the range is limited.
-    fn default() -> Self {
-        Self { full_range: false, primaries: 2, transfer: 2, matrix: 2 }
-    }
 }
 
 /// What slices take from a sequence parameter set (§7.4.2.1.1).
@@ -126,8 +111,9 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
     let mut bits = Bits::rbsp(WHAT_SPS, unit);
     let (sps, _) = sps_before_vui(&mut bits)?;
     // Usability information that breaks off says nothing; the picture is decoded without it.
-    let colour = parse_colour(&mut bits).unwrap_or_default();
-    Ok(Sps { colour, ..sps })
+    let is_said = bits.flag().unwrap_or_default();
+    let (pixels, colour) = if is_said { vui::head(&mut bits).unwrap_or_default() } else { Default::default() };
+    Ok(Sps { pixels, colour, ..sps })
 }
 
 /// How many pictures at most are decoded before one that is shown earlier (`max_num_reorder_frames`, §E.2.1). `None` if
@@ -146,23 +132,8 @@ pub fn reordering(unit: &[u8]) -> Result<Option<u8>, MuxError> {
     if !bits.flag()? {
         return Ok(None);
     }
-    // vui_parameters (§E.1.1)
-    if bits.flag()? && bits.u8()? == 255 {
-        bits.skip(32)?; // sample aspect ratio in full
-    }
-    if bits.flag()? {
-        bits.skip(1)?; // overscan_appropriate_flag
-    }
-    if bits.flag()? {
-        bits.skip(4)?; // video_format, video_full_range_flag
-        if bits.flag()? {
-            bits.skip(24)?; // colour description
-        }
-    }
-    if bits.flag()? {
-        bits.ue("chroma_sample_loc_type_top_field")?;
-        bits.ue("chroma_sample_loc_type_bottom_field")?;
-    }
+    vui::head(&mut bits)?;
+    vui::skip_chroma_location(&mut bits)?;
     if bits.flag()? {
         bits.skip(65)?; // timing
     }
@@ -236,32 +207,11 @@ fn sps_before_vui(bits: &mut Bits<'_>) -> Result<(Sps, Slicing), MuxError> {
     let window = crop_window(bits)?;
     let width = window.across(columns * 16, unit_x, WHAT)?;
     let height = window.down(rows * 16 * fields, unit_y * fields, WHAT)?;
-    let colour = Colour::default();
-    let sps = Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, colour };
+    let scan = if progressive { Scan::Progressive } else { Scan::Interlaced };
+    let (pixels, colour) = (Pixels::default(), Colour::default());
+    let sps =
+        Sps { id, profile, compatibility, level, chroma, luma_bits, chroma_bits, width, height, scan, pixels, colour };
     Ok((sps, Slicing { frame_num_bits, order, references, gaps, columns, rows, progressive, planes_apart }))
-}
-
-/// The beginning of `vui_parameters` (§E.1.1), up to the colours.
-fn parse_colour(bits: &mut Bits<'_>) -> Result<Colour, MuxError> {
-    const EXTENDED_SAR: u8 = 255;
-    let mut colour = Colour::default();
-    if !bits.flag()? {
-        return Ok(colour);
-    }
-    if bits.flag()? && bits.u8()? == EXTENDED_SAR {
-        bits.skip(32)?;
-    }
-    if bits.flag()? {
-        bits.skip(1)?; // overscan_appropriate_flag
-    }
-    if bits.flag()? {
-        bits.skip(3)?; // video_format
-        colour.full_range = bits.flag()?;
-        if bits.flag()? {
-            (colour.primaries, colour.transfer, colour.matrix) = (bits.u8()?, bits.u8()?, bits.u8()?);
-        }
-    }
-    Ok(colour)
 }
 
 /// `pic_parameter_set_id` of a picture parameter set NAL unit, 0–255 (§7.3.2.2).
@@ -430,6 +380,7 @@ mod tests {
         assert_eq!((sps.width, sps.height), (80, 50));
         assert_eq!((sps.id, sps.chroma, sps.luma_bits, sps.chroma_bits), (0, 1, 8, 8));
         assert_eq!(sps.colour, Colour { full_range: false, primaries: 6, transfer: 6, matrix: 6 }, "SMPTE 170M");
+        assert_eq!((sps.scan, sps.pixels), (Scan::Progressive, Pixels::Square));
     }
 
     #[test]
@@ -487,6 +438,7 @@ mod tests {
         let sps = parse_sps(&bytes).unwrap();
         assert_eq!((sps.profile, sps.level, sps.width, sps.height), (100, 40, 1920, 1080));
         assert_eq!(sps.colour, Colour { full_range: true, primaries: 9, transfer: 16, matrix: 9 });
+        assert_eq!((sps.scan, sps.pixels), (Scan::Interlaced, Pixels::Square), "a ratio of zeros says nothing");
     }
 
     #[test]

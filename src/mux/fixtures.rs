@@ -11,8 +11,8 @@ use super::canonical::{Canonical, Canonicaliser};
 use super::nal::{self, Framing};
 use super::{av1, avc, hevc};
 use crate::model::{
-    AccessUnit, AudioFormat, AudioGrid, Codec, FrameRate, InputId, Media, RenditionId, Track, TrackFormat, VideoFormat,
-    VideoGrid,
+    AccessUnit, AudioFormat, AudioGrid, Codec, CodecConfig, FrameRate, InputId, Media, RenditionId, Track, TrackFormat,
+    VideoFormat, VideoGrid,
 };
 
 pub(crate) const VIDEO: TrackFormat =
@@ -102,4 +102,91 @@ pub(crate) fn programme(video: Codec, audio: Codec, start: Media, seconds: i64) 
     }
     units.sort_by_key(|unit| (unit.dts, unit.track));
     units
+}
+
+/// What real encoders say of 80x50 at 30 fps, hexadecimal: parameter set NAL units of H.264 and HEVC, and the payload of AV1's
+/// sequence header OBU. x264, x265 4, SVT-AV1 4 and libaom 3, as FFmpeg 9 drives them.
+pub(crate) mod said {
+    /// x264 without B pictures, in BT.709.
+    pub(crate) const X264: &[&str] = &["6764000aacb4293f1180b501010140000003004000000f03c489a8", "68ef0fcb"];
+    /// With them.
+    pub(crate) const X264_REORDERED: &[&str] =
+        &["6764000aacd94527e23016a0202028000003000800000301e078912cb0", "68ef8fcb"];
+    /// 80x64.
+    pub(crate) const X264_INTERLACED: &[&str] = &["67640015ace854d80b50101014000003000400000300f07c50aa80", "68fe0fcb"];
+    pub(crate) const X264_10_BITS: &[&str] = &["676e000aa6cb4293f1180880000003008000001e07891350", "68ef0fcb"];
+    /// With pixels of 12:11.
+    pub(crate) const X264_OBLONG: &[&str] = &["6764000aacb4293f11813501010140000003004000000f03c489a8", "68ef0fcb"];
+
+    const X265_VPS: &str = "40010c01ffff01600000030090000003000003001eba0240";
+    const X265_PPS: &str = "4401c073c189";
+    /// x265 without B pictures, in BT.709.
+    pub(crate) const X265: &[&str] = &[
+        X265_VPS,
+        "42010101600000030090000003000003001ea0288107c465ba4a4c2f016a02020208000003000800000300f040",
+        X265_PPS,
+    ];
+    /// With them.
+    pub(crate) const X265_REORDERED: &[&str] = &[
+        "40010c01ffff01600000030090000003000003001e959809",
+        "42010101600000030090000003000003001ea0288107c46595992930bc05a808080820000003002000000303c1",
+        X265_PPS,
+    ];
+    /// Main 10 in BT.2020 with PQ, the usual scaling lists, and the parameters of a hypothetical decoder.
+    pub(crate) const X265_HDR: &[&str] = &[
+        "40010c01ffff02200000030090000003000003003c928090",
+        "42010102200000030090000003000003003ca028839f236592ae4e5780b5091009040000030004000003007980325978007a10001e8488",
+        "4401c173d189",
+    ];
+    pub(crate) const X265_422: &[&str] = &[
+        "40010c01ffff0408000003009d0800000300001e928090",
+        "4201010408000003009d0800000300001eb028839f3b6592ae4caf016808000003000800000300f040",
+        "4401c173d189",
+    ];
+    /// Each picture is a field, with pixels of 5:6 in full range.
+    pub(crate) const X265_FIELDS: &[&str] = &[
+        "40010c01ffff01600000030040000003000003001eba0240",
+        "42010101600000030040000003000003001ea0288107c465ba4a4c2fff000500066c68000003000800000300f040",
+        X265_PPS,
+    ];
+
+    /// SVT-AV1 with low delay, in BT.709.
+    pub(crate) const SVT: &[&str] = &["020000049967e2257c8808080820"];
+    /// With frames that look ahead.
+    pub(crate) const SVT_AHEAD: &[&str] = &["020000051967e2257c8808080820"];
+    /// libaom in BT.709.
+    pub(crate) const AOM: &[&str] = &["000000032cfc4daf9101010104"];
+    /// 10 bits in BT.2020 with PQ and full range.
+    pub(crate) const AOM_HDR: &[&str] = &["000000032cfc4daf9509100984"];
+    pub(crate) const AOM_444: &[&str] = &["200000032cfc4daf9020"];
+    pub(crate) const AOM_RGB: &[&str] = &["200000032cfc4daf92021a0040"];
+    pub(crate) const AOM_MONO: &[&str] = &["000000032cfc4daf92a0"];
+}
+
+/// Bytes of their hexadecimal digits.
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(digit).collect()
+}
+
+/// What a stream of `codec` is described by that begins with `said`.
+pub(crate) fn described(codec: Codec, said: &[&str]) -> CodecConfig {
+    let mut sets = nal::ParameterSets::default();
+    let record = match codec {
+        Codec::H264 => {
+            for unit in said.iter().map(|hex| bytes(hex)) {
+                sets.insert(avc::unit_type(unit[0]), 0, &unit).unwrap();
+            }
+            avc::build_avcc(&sets).unwrap().0
+        }
+        Codec::Hevc => {
+            for unit in said.iter().map(|hex| bytes(hex)) {
+                sets.insert(hevc::unit_type(unit[0]), 0, &unit).unwrap();
+            }
+            hevc::build_hvcc(&sets).unwrap().0
+        }
+        Codec::Av1 => av1::build_av1c(&bytes(said[0])).unwrap().0,
+        Codec::Aac | Codec::Opus => panic!("a sound"),
+    };
+    CodecConfig { codec, record, format: VIDEO, bitrate: 0 }
 }

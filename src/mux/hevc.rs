@@ -9,6 +9,10 @@ use super::error::field;
 use super::nal::{Framing, ParameterSets};
 use crate::model::Codec;
 
+mod usability;
+
+pub use usability::{Usability, parse_usability};
+
 /// `nal_unit_type` of a video parameter set.
 pub const VPS: u8 = 32;
 /// `nal_unit_type` of a sequence parameter set.
@@ -79,7 +83,12 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
 pub fn reordering(unit: &[u8]) -> Result<u8, MuxError> {
     let mut bits = Bits::rbsp(WHAT_SPS, unit);
     let sps = sps_before_orders(&mut bits)?;
-    bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)?;
+    Ok(orders(&mut bits, &sps)?.0)
+}
+
+/// `sps_max_num_reorder_pics` of the highest sub-layer, and how many bits a picture's place has; behind [`sps_before_orders`].
+fn orders(bits: &mut Bits<'_>, sps: &Sps) -> Result<(u8, u32), MuxError> {
+    let order_bits = bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)? + 4;
     let layers = if bits.flag()? { sps.temporal_layers } else { 1 };
     let mut highest = 0;
     for _ in 0..layers {
@@ -87,7 +96,7 @@ pub fn reordering(unit: &[u8]) -> Result<u8, MuxError> {
         highest = bits.ue_at_most("sps_max_num_reorder_pics", 15)? as u8;
         bits.ue("sps_max_latency_increase_plus1")?;
     }
-    Ok(highest)
+    Ok((highest, order_bits))
 }
 
 /// The set as far as the bit depths; leaves `bits` behind them.
@@ -288,6 +297,7 @@ mod tests {
                 prop_assert!((1..=16_384).contains(&sps.width) && (1..=16_384).contains(&sps.height));
             }
             let _ = reordering(&data);
+            let _ = parse_usability(&data);
             let _ = parse_set_id(&data);
             let _ = parse_hvcc(&data);
         }
@@ -299,6 +309,7 @@ mod tests {
             sps[at] = to;
             let _ = parse_sps(&sps);
             let _ = reordering(&sps);
+            let _ = parse_usability(&sps);
         }
     }
 }

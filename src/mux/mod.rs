@@ -4,7 +4,7 @@
 //!   encoder's buffer ──canonical──► AccessUnit ─┬─flv──► RTMP
 //!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
 //!                        │               └──────┴─ts───► SRT; both wires are read back, too
-//!                        ├ avc, hevc, av1, aac, opus: the bitstreams, as far as a muxer must read them
+//!                        ├ avc, hevc, vui, av1, aac, opus: the bitstreams, as far as a muxer must read them
 //!                        └ still: an H.264 picture that repeats the one before it
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod nal;
 pub mod opus;
 pub mod still;
 pub mod ts;
+pub mod vui;
 
 mod bits;
 mod error;

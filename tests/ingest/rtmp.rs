@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use holdfast::config::{RtmpInput, Secret};
 use holdfast::ingest::arrival::Arrival;
+use holdfast::ingest::passing::{Passing, Verdict, Wanted};
 use holdfast::ingest::rtmp::{Matter, Remark, serve};
-use holdfast::model::{AccessUnit, Codec, InputId, Media, Track, TrackFormat};
+use holdfast::model::{
+    AccessUnit, Codec, FrameRate, InputId, Media, RenditionId, Track, TrackFormat, VideoFormat, VideoGrid,
+};
 use holdfast::rtmp::server::{Denial, Step};
 use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::support::film::{AAC, AV1, Film, H264, HEVC, OPUS, digest};
+use crate::support::film::{AAC, AV1, AV1_AHEAD, Film, H264, HEVC, HEVC_IN_ORDER, OPUS, digest};
 use crate::support::process::{Guard, Process};
 use crate::support::tools;
 use crate::support::wait::wait_until;
@@ -208,6 +211,59 @@ fn hevc_and_opus_from_ffmpeg_arrive_over_enhanced_rtmp() {
 #[test]
 fn av1_and_aac_from_ffmpeg_arrive_over_enhanced_rtmp() {
     published_by_ffmpeg("50", (Codec::Av1, AV1), (Codec::Aac, AAC));
+}
+
+/// What becomes of a film of `codec` that FFmpeg publishes, on its way past the encoders: the film, and its units on our grid.
+fn passed(codec: Codec, picture: &[&str]) -> (Film, Passing, Vec<AccessUnit>) {
+    let input = Input::start();
+    let film = Film::make(input.dir.path(), "film", "30", 3, picture, AAC);
+    let mut ffmpeg = input.ffmpeg("ffmpeg", &film, &input.url("live", KEY));
+    wait_until("the publisher's end", PATIENCE, || input.story().len() >= 2);
+    assert!(ffmpeg.finish(PATIENCE).success(), "{}", ffmpeg.log());
+    let mut passing = Passing::new(Wanted {
+        input: InputId::new("remote").unwrap(),
+        rendition: RenditionId::new("main").unwrap(),
+        codec,
+        picture: VideoFormat { width: 320, height: 180, rate: FrameRate::whole(30) },
+        sound: RenditionId::new("aac-96k").unwrap(),
+        sound_codec: Codec::Aac,
+    });
+    let units = input.units(0);
+    let sound = units.iter().find(|unit| unit.track == Track::Audio).unwrap().clone();
+    // So that the sound is described before the first picture.
+    passing.unit(sound);
+    let out = units.into_iter().flat_map(|unit| passing.unit(unit)).filter(|unit| unit.track == Track::Video);
+    let out = out.collect();
+    (film, passing, out)
+}
+
+#[test]
+fn hevc_and_av1_from_ffmpeg_go_on_air_as_they_are_where_the_rendition_has_them() {
+    let grid = VideoGrid(FrameRate::whole(30));
+    for (codec, picture) in [(Codec::Hevc, HEVC_IN_ORDER), (Codec::Av1, AV1), (Codec::Av1, AV1_AHEAD)] {
+        let (film, passing, out) = passed(codec, picture);
+        println!("    {codec:?}: {} of {} pictures, {:?}", out.len(), film.pictures.len(), passing.verdict());
+        assert_eq!(*passing.verdict(), Verdict::Passes, "{codec:?}");
+        // The last one waits for the one after it.
+        assert_eq!(out.len(), film.pictures.len() - 1, "{codec:?}");
+        for (unit, sent) in out.iter().zip(&film.pictures) {
+            assert_eq!(digest(&unit.payload), sent.digest, "{codec:?} at {}", sent.pts);
+        }
+        let places: Vec<i64> = out.iter().map(|unit| grid.nearest(unit.pts)).collect();
+        assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 1), "{codec:?}: {places:?}");
+        assert!(out.iter().all(|unit| unit.dts == unit.pts && unit.pts == grid.time_of(grid.nearest(unit.pts))));
+    }
+}
+
+#[test]
+fn hevc_with_b_pictures_or_for_another_rendition_is_decoded_and_told_why() {
+    let (_, passing, out) = passed(Codec::Hevc, HEVC);
+    let Verdict::Differs(why) = passing.verdict() else { panic!("{:?}", passing.verdict()) };
+    println!("    {why}");
+    assert!(why.contains("reordered, by up to") && out.is_empty(), "{why}");
+    let (_, passing, out) = passed(Codec::Av1, HEVC_IN_ORDER);
+    let Verdict::Differs(why) = passing.verdict() else { panic!("{:?}", passing.verdict()) };
+    assert!(why == "it is HEVC, and the rendition AV1" && out.is_empty(), "{why}");
 }
 
 #[test]

@@ -17,6 +17,11 @@ pub fn numbered_clip(dir: &std::path::Path, frames: u64) -> std::path::PathBuf {
 
 /// Those, reordered with so many pictures between two that do not look ahead.
 pub fn numbered(dir: &std::path::Path, frames: u64, between: u8) -> std::path::PathBuf {
+    numbered_by(dir, frames, &["libx264", "-preset", "ultrafast", "-bf", &between.to_string()])
+}
+
+/// Those, by another encoder of FFmpeg's and its options.
+pub fn numbered_by(dir: &std::path::Path, frames: u64, encoder: &[&str]) -> std::path::PathBuf {
     let (w, h) = (320, 180);
     let raw = dir.join("numbered.gray");
     let mut bytes = Vec::new();
@@ -31,19 +36,9 @@ pub fn numbered(dir: &std::path::Path, frames: u64, between: u8) -> std::path::P
         .args(["-f", "rawvideo", "-pix_fmt", "gray", "-s", &format!("{w}x{h}"), "-r", "30", "-i"])
         .arg(&raw)
         .args(["-f", "lavfi", "-i", "sine=440:sample_rate=48000", "-shortest", "-ac", "2", "-c:a", "aac"])
-        .args([
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-bf",
-            &between.to_string(),
-            "-g",
-            "30",
-            "-pix_fmt",
-            "yuv420p",
-            "-y",
-        ])
+        .arg("-c:v")
+        .args(encoder)
+        .args(["-g", "30", "-pix_fmt", "yuv420p", "-y"])
         .arg(&clip)
         .status()
         .unwrap();

@@ -2,7 +2,7 @@
 //! their frames are all there, and they give way when their sender is gone.
 
 use std::net::{TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use holdfast::events::{BoxSnapshot, Command, Event, EventKind, InputSender};
 use holdfast::model::Fault;
@@ -11,7 +11,7 @@ use holdfast::netem::{Conditions, Loss};
 use nix::sys::signal::Signal;
 
 use crate::faults::{FPS, assert_unbroken};
-use crate::instruments::numbered;
+use crate::instruments::{numbered, numbered_by};
 use crate::support::config::Configuration;
 use crate::support::film::{Film, Part};
 use crate::support::picture::{Count, Recording, count};
@@ -36,20 +36,26 @@ struct Remote {
 
 impl Remote {
     fn on_air(name: &'static str, input: &str, secrets: &str) -> Self {
-        Self::on_air_with(name, input, secrets, ("640x360", 2))
+        Self::on_air_with(name, input, secrets, ("h264", "640x360"), |dir| numbered(dir, 1800, 2))
     }
 
-    /// With a rendition of that size, and a film of 320x180 with so many pictures between two that do not look ahead.
-    fn on_air_with(name: &'static str, input: &str, secrets: &str, (size, between): (&str, u8)) -> Self {
+    /// With a rendition of that codec and size, and that film of 320x180.
+    fn on_air_with(
+        name: &'static str,
+        input: &str,
+        secrets: &str,
+        (codec, size): (&str, &str),
+        film: impl FnOnce(&Path) -> PathBuf,
+    ) -> Self {
         let mut rig = Rig::new(name);
-        let film = numbered(rig.dir(), 1800, between);
+        let film = film(rig.dir());
         let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
         let (port, file) = (free_tcp_port(), rig.dir().join("ffmpeg.flv"));
         let ffmpeg = Ffmpeg::start_on(&rig.guard, rig.dir(), "ffmpeg", port, file);
         let configuration = Configuration::new(FPS)
             .add("input", "remote", &format!("{input}\nhold_off = \"500ms\"\nprobation = \"2s\""))
             .add("input", "spare", "kind = \"pattern\"")
-            .rendition("main", "h264", size, "700k", "aac")
+            .rendition("main", codec, size, "700k", "aac")
             .destination("pyav", "main", &pyav.url())
             .destination("ffmpeg", "main", &ffmpeg.url())
             .secret(secrets);
@@ -207,11 +213,11 @@ fn encoded(rig: &Rig) -> u64 {
     remote.flat_map(|w| w.streams).filter(|s| s.rendition.as_str() == "main").map(|s| s.encoded).sum()
 }
 
-#[test]
-fn a_stream_that_is_as_the_rendition_wants_it_goes_on_air_without_being_encoded_again() {
+/// The film goes on air as it is, and again after another input was chosen for a while.
+fn passes(name: &'static str, codec: &str, film: impl FnOnce(&Path) -> PathBuf) {
     let port = free_port();
     let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nopen = true\npass_through = true");
-    let remote = Remote::on_air_with("remote-pass", &input, "", ("320x180", 0));
+    let remote = Remote::on_air_with(name, &input, "", (codec, "320x180"), film);
     let to = format!("srt://127.0.0.1:{port}?pkt_size=1316");
     let _sender = remote.send("sender", &["-f", "mpegts", &to]);
     let told = |what: &'static str| move |e: &Event| e.subject == "remote" && e.reason.contains(what);
@@ -271,6 +277,18 @@ fn a_sender_that_changes_its_size_in_the_middle_of_the_show_loses_no_frame() {
     is_whole("another size", &shown, 1, 240);
     assert!(shown[0].first < 1440 && shown[0].last > 1560, "{shown:?}");
     record("remote-size", &[("frames", format!("{shown:?}"))]);
+}
+
+#[test]
+fn a_stream_that_is_as_the_rendition_wants_it_goes_on_air_without_being_encoded_again() {
+    passes("remote-pass", "h264", |dir| numbered(dir, 1800, 0));
+}
+
+#[test]
+fn so_does_one_in_hevc() {
+    let options = "log-level=none:bframes=0:keyint=30:crf=20";
+    let encoder = ["libx265", "-preset", "ultrafast", "-x265-params", options];
+    passes("remote-pass-hevc", "hevc", |dir| numbered_by(dir, 1800, &encoder));
 }
 
 #[test]

@@ -168,6 +168,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/ingest/arrival.rs",
     "src/ingest/clock.rs",
     "src/ingest/passing.rs",
+    "src/ingest/passing/look.rs",
     "src/ingest/rtmp/place.rs",
     "src/ingest/rtmp/remark.rs",
     "src/ingest/rtsp/account.rs",

@@ -141,6 +141,32 @@ fn what_differs_is_told_in_words() {
 }
 
 #[test]
+fn each_codec_passes_where_its_rendition_has_it() {
+    use crate::mux::fixtures::{described, said};
+
+    for (codec, said) in [(Codec::H264, said::X264), (Codec::Hevc, said::X265), (Codec::Av1, said::SVT_AHEAD)] {
+        let mut passing = Passing::new(Wanted { codec, ..wanted() });
+        passing.unit(sound(Media::ZERO));
+        let mut out = Vec::new();
+        for n in 100..160 {
+            out.extend(passing.unit(unit(Track::Video, described(codec, said), GRID.time_of(n), n % 30 == 0)));
+        }
+        assert_eq!(*passing.verdict(), Verdict::Passes, "{codec:?}");
+        assert_eq!(out.iter().map(|u| GRID.nearest(u.pts)).collect::<Vec<_>>(), (100..159).collect::<Vec<_>>());
+        // A wrapper may say that a unit is decoded earlier than it is shown: when its first frame came, which is hidden.
+        let early = AccessUnit { dts: GRID.time_of(158), ..out[58].clone() };
+        let early = AccessUnit { pts: GRID.time_of(160), ..early };
+        let shown = passing.unit(early);
+        assert_eq!(shown.len(), 1, "the one that waited");
+        let differs = matches!(passing.verdict(), Verdict::Differs(_));
+        assert_eq!(differs, codec != Codec::Av1, "{codec:?}: {:?}", passing.verdict());
+        let next = passing.unit(unit(Track::Video, described(codec, said), GRID.time_of(161), false));
+        assert!(next.iter().all(|u| u.pts == GRID.time_of(160) && u.dts == u.pts));
+        assert_eq!(next.len(), usize::from(codec == Codec::Av1));
+    }
+}
+
+#[test]
 fn reordered_pictures_and_another_format_end_it_and_another_sender_may_begin_it() {
     let mut passing = passing();
     assert!(passing.unit(picture(GRID.time_of(1), true)).len() <= 1);

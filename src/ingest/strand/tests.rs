@@ -177,6 +177,35 @@ fn what_is_as_it_is_wanted_goes_past_the_worker_while_it_is_on_air_and_until_it_
     assert_eq!(changed.path.map(|(path, _)| path), Some(Path::Decoded));
     assert_eq!(strand.path(), Path::Decoded);
     strand.take_due(ms(3000));
-    show(&mut strand, 41, small);
+    assert_eq!(show(&mut strand, 41, small).path, None, "that was told");
     assert_eq!(strand.next_due(), None, "its worker's turn");
+}
+
+#[test]
+fn what_never_was_as_it_is_wanted_is_told_once() {
+    use crate::ingest::passing::Wanted;
+
+    let format = VideoFormat { width: 80, height: 50, rate: FrameRate::whole(30) };
+    let wanted = Wanted {
+        input: InputId::new("cam").unwrap(),
+        rendition: RenditionId::new("main").unwrap(),
+        codec: Codec::Hevc,
+        picture: format,
+        sound: RenditionId::new("aac-96k").unwrap(),
+        sound_codec: Codec::Aac,
+    };
+    let mut strand = Strand::new(Duration::from_millis(200), NetworkLimits::USUAL, Some(Passing::new(wanted)));
+    let mut told = Vec::new();
+    for sender in 0..2 {
+        strand.arrived(Arrival::Began { from: "a camera".into() }, ms(sender * 1000));
+        for n in 0..30 {
+            let at = ms(sender * 1000 + n * 33);
+            for track in [Track::Video, Track::Audio] {
+                told.extend(strand.arrived(unit(track, n * 33, n == 0, 1), at).path);
+            }
+        }
+    }
+    let why = "it cannot go on air as it is: it is H.264, and the rendition HEVC".to_owned();
+    assert_eq!(told, [(Path::Decoded, why)]);
+    assert_eq!(strand.path(), Path::Decoded);
 }

@@ -36,7 +36,20 @@ pub const HEVC: &[&str] = &[
     "hvc1",
 ];
 /// No picture depends on a later one.
+pub const HEVC_IN_ORDER: &[&str] = &[
+    "-c:v",
+    "libx265",
+    "-preset",
+    "ultrafast",
+    "-x265-params",
+    "log-level=none:bframes=0:keyint=30",
+    "-tag:v",
+    "hvc1",
+];
+/// Likewise.
 pub const AV1: &[&str] = &["-c:v", "libsvtav1", "-preset", "11", "-g", "30", "-svtav1-params", "pred-struct=1"];
+/// Frames that look ahead are hidden until it is their turn.
+pub const AV1_AHEAD: &[&str] = &["-c:v", "libsvtav1", "-preset", "11", "-g", "30", "-svtav1-params", "pred-struct=2"];
 pub const AAC: &[&str] = &["-c:a", "aac", "-ac", "2"];
 pub const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "96k", "-ac", "2"];
 
