@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 const DELETED: &str = " (deleted)";
 
 /// The node of a device, as long as it is there; `/dev/v4l/by-path/…` is a link to it.
-pub fn node(device: &Path) -> Option<PathBuf> {
+pub(super) fn node(device: &Path) -> Option<PathBuf> {
     fs::canonicalize(device).ok()
 }
 
 /// Whether this process has a descriptor of what was at `node` and is not there any more. A device that is there now, be it under
 /// the same name, does not count.
-pub fn holds_gone(node: &Path) -> bool {
+pub(super) fn holds_gone(node: &Path) -> bool {
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let mut links = open.filter_map(|entry| Some((fs::read_link(entry.path()).ok()?, entry.path())));
     links.any(|(target, entry)| {

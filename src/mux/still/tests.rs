@@ -140,7 +140,7 @@ impl Stream {
         if self.pps.redundant {
             bits.ue(0);
         }
-        if slice_type % 5 == 0 {
+        if slice_type.is_multiple_of(5) {
             bits.flag(true); // two references,
             bits.ue(1);
             bits.flag(true); // the list of which is changed,
