@@ -11,9 +11,11 @@
 //! when it comes; which input it is from is read from the picture. `benches/inputs-peer` is a program of ours, in a Cargo
 //! project of its own, which gets the two plugins from crates.io by name.
 //!
-//! *Not the same:* theirs is one process, which dies with either input; ours is one for each input. Ours fills what a hung
-//! worker did not deliver with the slate, so that no place of the programme is empty; `livesync` repeats the last picture.
-//! Its pictures come 50 ms later, since it waits so long for each: without that it repeats pictures on a busy machine.
+//! *Not the same:* theirs is one process, which dies with either input; ours is one for each input. Both hold the last picture.
+//! `livesync` repeats it as soon as one is late, before the encoder, and has no use for a picture that comes after that; ours
+//! waits until the worker is known to hang and then fills all places at once, behind the encoder, so that what was only late
+//! is shown. Hence the longer gap between two arrivals here, and no difference in what a player with half a second of buffer
+//! shows. Its pictures come 50 ms later, since it waits so long for each: without that it repeats pictures on a busy machine.
 //! Memory is added up over processes, so what they share counts once in each.
 //! Theirs returns at once; ours when the input has proved itself, which is not measured here.
 //!
