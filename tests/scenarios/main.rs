@@ -21,6 +21,7 @@ mod demo;
 mod destinations;
 mod failover;
 mod faults;
+mod heat;
 mod hostile;
 mod inputs;
 mod instruments;

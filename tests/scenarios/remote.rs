@@ -21,6 +21,8 @@ use crate::support::results::record;
 use crate::support::rig::{Rig, live};
 use crate::support::tools::ffmpeg;
 
+/// Bits per second of a sender that sends at a constant rate.
+const GROUP_RATE: &str = "1500000";
 const PASSPHRASE: &str = "a cable is not a wall";
 /// Numbers of films' pictures are small; those of the test picture are its places on the grid since the machine started.
 const FILM: std::ops::Range<u64> = 1000..10_000;
@@ -289,6 +291,42 @@ fn so_does_one_in_hevc() {
     let options = "log-level=none:bframes=0:keyint=30:crf=20";
     let encoder = ["libx265", "-preset", "ultrafast", "-x265-params", options];
     passes("remote-pass-hevc", "hevc", |dir| numbered_by(dir, 1800, &encoder));
+}
+
+#[test]
+fn a_sender_over_two_links_loses_one_of_them_and_no_frame() {
+    let port = free_port();
+    let input = format!("kind = \"srt\"\nlisten = \"127.0.0.1:{port}\"\nlatency = \"600ms\"");
+    let secrets = format!("[input.remote]\npassphrase = \"{PASSPHRASE}\"\n");
+    let remote = Remote::on_air("remote-group", &input, &secrets);
+    // A constant rate, since this sender paces by nothing else.
+    let film = remote.film.with_extension("cbr.ts");
+    let mut command = ffmpeg();
+    command.arg("-i").arg(&remote.film).args(["-c", "copy", "-f", "mpegts", "-muxrate", GROUP_RATE]).arg(&film);
+    assert!(command.status().expect("FFmpeg starts").success());
+    let cables = [("main", 10), ("spare", 15)].map(|(name, delay)| {
+        let [listen, target] = [0, port].map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+        let conditions = Conditions::delayed(std::time::Duration::from_millis(delay));
+        Cable::new(name, conditions, Wiring::Udp { listen, target, from: None })
+    });
+    let mut network = Emulator::start(cables.into(), 7).expect("loopback");
+    let ends = ["main", "spare"].map(|name| network.address(name).expect("it listens"));
+    let mut command = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/srt_group_peer"));
+    command.args(["call", "send", "--type", "broadcast", "--latency", "600", "--passphrase", PASSPHRASE]);
+    command.args(["--key-bytes", "16", "--rate", GROUP_RATE, "--file"]).arg(&film);
+    command.args([format!("{},50", ends[0]), format!("{},20", ends[1])]);
+    let _sender = remote.rig.guard.spawn("sender", &mut command);
+    println!("    {}", remote.rig.wait_switched(0, "remote").reason);
+    remote.rig.let_pass(4);
+    let before = remote.rig.events().len();
+    network.order("main hole").expect("the emulator obeys");
+    remote.rig.let_pass(5);
+    println!("    over one link: {:?}", remote.sender().expect("it still sends"));
+    let switched = |e: &Event| e.kind == EventKind::Switched;
+    assert!(!remote.rig.events()[before..].iter().any(switched), "another input was shown meanwhile");
+    let shown = shown(&remote.end());
+    is_whole("a group", &shown, 1, 240);
+    record("remote-group", &[("frames", format!("{shown:?}"))]);
 }
 
 #[test]

@@ -17,6 +17,13 @@ impl Configuration {
         Self { head: format!("[box]\nname = \"Scenario\"\n\n[programme]\nframe_rate = {fps}\n"), ..Self::default() }
     }
 
+    /// On a machine of this hardware profile, from this directory.
+    pub fn profile(mut self, name: &str, directory: &Path) -> Self {
+        let lines = format!("[box]\nprofile = \"{name}\"\nprofiles = \"{}\"\n", directory.display());
+        self.head = self.head.replacen("[box]\n", &lines, 1);
+        self
+    }
+
     pub fn add(mut self, kind: &str, name: &str, lines: &str) -> Self {
         write!(self.parts, "\n[[{kind}]]\nname = \"{name}\"\n{lines}\n").expect("a string takes text");
         self

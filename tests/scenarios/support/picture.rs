@@ -33,6 +33,8 @@ pub struct Picture {
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     pub pictures: Vec<Picture>,
+    /// As they were stored.
+    pub coded: Vec<Packet>,
     pub sound: Vec<Packet>,
     /// What FFmpeg complained about while reading.
     pub complaints: String,
@@ -99,6 +101,7 @@ impl Recording {
         let (packets, complaints) = packets(file);
         let (video, sound): (Vec<_>, Vec<_>) = packets.into_iter().partition(|(stream, _)| *stream == 0);
         let codes = codes(file);
+        let coded = video.iter().map(|(_, packet)| packet.clone()).collect();
         // No encoder here reorders pictures, so the nth packet is the nth picture; a decoder may drop broken ones at
         // the end of a cut file.
         let pictures = video
@@ -106,7 +109,7 @@ impl Recording {
             .zip(codes.iter().copied().map(Some).chain(std::iter::repeat(None)))
             .filter_map(|((_, p), code)| Some(Picture { pts: p.pts, key: p.key, code: code? }))
             .collect();
-        Self { pictures, sound: sound.into_iter().map(|(_, p)| p).collect(), complaints }
+        Self { pictures, coded, sound: sound.into_iter().map(|(_, p)| p).collect(), complaints }
     }
 
     /// The stretches of live and other pictures, in order.
