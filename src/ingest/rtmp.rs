@@ -8,9 +8,13 @@
 //!                    └──────────────── Order ─────────────────────┘
 //! ```
 //!
+//! Who gives wrong keys is slowed down by `brake`. Its verdict is passed when somebody connects, so that at most as many keys as
+//! there are connections are looked at before it holds.
+//!
 //! All that arrives goes through one task, so that one publisher's end comes before the next one's beginning, whatever their
 //! connections do. A taker that does not keep up makes it wait, and with it, over TCP, the publisher.
 
+mod brake;
 mod connection;
 mod listen;
 mod place;
@@ -25,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
+use self::brake::Brake;
 use self::connection::Connection;
 use self::place::{Guest, Place, Verdict};
 use self::remark::Remarks;
@@ -76,6 +81,7 @@ struct Host<F> {
     gate: Gate,
     random: fastrand::Rng,
     place: Place,
+    brake: Brake,
     /// The one whose `Began` was passed on, and whose `Ended` was not.
     begun: Option<Guest>,
     connections: BTreeMap<Guest, Handle>,
@@ -110,6 +116,7 @@ pub async fn serve(
         gate: Gate::new(&settings, &mut random),
         random,
         place: Place::default(),
+        brake: Brake::default(),
         begun: None,
         connections: BTreeMap::new(),
         tasks: JoinSet::new(),
@@ -157,7 +164,12 @@ impl<F: FnMut(Remark)> Host<F> {
         // Answers are short, and waited for. It fails only on a socket that is gone already.
         let _ = stream.set_nodelay(true);
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let session = Server::new(self.gate.clone(), self.source.clone(), self.random.fork(), clock::now());
+        let now = clock::now();
+        let gate = match self.brake.pause(from.ip(), now) {
+            Some(pause) => self.gate.clone().shut(pause),
+            None => self.gate.clone(),
+        };
+        let session = Server::new(gate, self.source.clone(), self.random.fork(), now);
         let connection = Connection { guest, from, stream, session, orders: inbox, host: self.words.clone() };
         let task = self.tasks.spawn_local(connection.run());
         self.connections.insert(guest, Handle { from, orders, task });
@@ -179,15 +191,18 @@ impl<F: FnMut(Remark)> Host<F> {
         let Said { guest, from, word } = said;
         let now = clock::now();
         match word {
-            Word::Asks if self.connections.contains_key(&guest) => match self.place.ask(guest, now) {
-                Verdict::Free => self.order(guest, Order::Accept),
-                Verdict::InsteadOf(other) => {
-                    self.order(other, Order::Displace);
-                    self.end(other, &End::Displaced).await?;
-                    self.order(guest, Order::Accept);
+            Word::Asks if self.connections.contains_key(&guest) => {
+                self.brake.right(from.ip());
+                match self.place.ask(guest, now) {
+                    Verdict::Free => self.order(guest, Order::Accept),
+                    Verdict::InsteadOf(other) => {
+                        self.order(other, Order::Displace);
+                        self.end(other, &End::Displaced).await?;
+                        self.order(guest, Order::Accept);
+                    }
+                    Verdict::Taken => self.order(guest, Order::Refuse(Denial::Taken)),
                 }
-                Verdict::Taken => self.order(guest, Order::Refuse(Denial::Taken)),
-            },
+            }
             Word::Publishing { encoder } if self.place.is_live(guest) => {
                 self.place.hear(guest, now);
                 self.begun = Some(guest);
@@ -203,7 +218,12 @@ impl<F: FnMut(Remark)> Host<F> {
             }
             // Of one that was hung up on or displaced, or does not publish.
             Word::Asks | Word::Publishing { .. } | Word::Arrival(_) => {}
-            Word::Matter(matter) => self.remark(from, matter),
+            Word::Matter(matter) => {
+                if matter == Matter::Denied(Denial::WrongKey) {
+                    self.brake.wrong(from.ip(), now);
+                }
+                self.remark(from, matter);
+            }
             Word::Ended(end) => {
                 self.place.vacate(guest);
                 self.end(guest, &end).await?;

@@ -373,6 +373,9 @@ impl Server {
 
     fn publish(&mut self, command: &Command) {
         let name = command.arguments.iter().find_map(Value::as_str).unwrap_or_default();
+        if let Some(pause) = self.gate.pause() {
+            return self.refused(Denial::Guesses(pause));
+        }
         if !self.gate.admits(name) {
             return self.refused(Denial::WrongKey);
         }
@@ -384,7 +387,7 @@ impl Server {
 
     fn refused(&mut self, why: Denial) {
         let code = match &why {
-            Denial::WrongKey => Some("NetStream.Publish.Denied"),
+            Denial::WrongKey | Denial::Guesses(_) => Some("NetStream.Publish.Denied"),
             Denial::Taken => Some("NetStream.Publish.BadName"),
             Denial::Player => Some("NetStream.Play.StreamNotFound"),
             // To these it was said already, or they would not understand it.

@@ -267,6 +267,30 @@ fn hevc_with_b_pictures_or_for_another_rendition_is_decoded_and_told_why() {
 }
 
 #[test]
+fn who_guesses_is_not_looked_at_and_who_knows_the_key_is_let_in_after_a_pause() {
+    let input = Input::start();
+    let film = Film::make(input.dir.path(), "film", "30", 2, H264, AAC);
+    let is_paused = || input.remarks().iter().any(|remark| matches!(remark.what, Matter::Denied(Denial::Guesses(_))));
+    let mut tries = 0;
+    while !is_paused() {
+        tries += 1;
+        // The pauses grow until the next try falls into one, however slow this machine is.
+        assert!(tries < 12, "never paused: {:?}", input.remarks());
+        let mut ffmpeg = input.ffmpeg("guesser", &film, &input.url("live", &format!("guess-{tries}")));
+        assert!(!ffmpeg.finish(PATIENCE).success());
+    }
+    let began = Instant::now();
+    // Its key is not looked at either, until the pause is over.
+    while !input.story().contains(&"began".to_owned()) {
+        assert!(began.elapsed() < PATIENCE * 3, "{:?}", input.remarks());
+        let mut ffmpeg = input.ffmpeg("publisher", &film, &input.url("live", KEY));
+        ffmpeg.finish(PATIENCE);
+    }
+    println!("    paused at the {tries}th try, let in {:?} later; {:?}", began.elapsed(), input.remarks());
+    input.keeps_its_secret();
+}
+
+#[test]
 fn h264_and_aac_from_gstreamer_arrive_once_and_in_order() {
     let input = Input::start();
     let film = Film::make(input.dir.path(), "film", "30", 4, H264, AAC);

@@ -169,6 +169,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/ingest/clock.rs",
     "src/ingest/passing.rs",
     "src/ingest/passing/look.rs",
+    "src/ingest/rtmp/brake.rs",
     "src/ingest/rtmp/place.rs",
     "src/ingest/rtmp/remark.rs",
     "src/ingest/rtsp/account.rs",

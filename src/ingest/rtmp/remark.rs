@@ -55,8 +55,9 @@ impl Matter {
                 Denial::Late(_) => 6,
                 Denial::Protocol { .. } => 7,
                 Denial::Crowded => 8,
+                Denial::Guesses(_) => 9,
             },
-            Self::LeftOut(_) => 9,
+            Self::LeftOut(_) => 10,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why somebody may not publish, and how a publisher's session ended: to us, and in words to them.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Step;
 
@@ -15,6 +16,8 @@ pub enum Denial {
     WrongApp,
     /// It gave another stream key.
     WrongKey,
+    /// Too many wrong ones came from its address, so that none is looked at for so long.
+    Guesses(Duration),
     /// Somebody else is publishing.
     Taken,
     /// It wants to watch.
@@ -55,6 +58,11 @@ impl fmt::Display for Denial {
             Self::NotRtmp => f.write_str("it does not speak RTMP"),
             Self::WrongApp => f.write_str("it asked for an application that is not this input's"),
             Self::WrongKey => f.write_str("its stream key is wrong"),
+            Self::Guesses(pause) => write!(
+                f,
+                "too many wrong stream keys came from its address, and none is looked at for another {} s",
+                whole_seconds(*pause)
+            ),
             Self::Taken => f.write_str("somebody else is publishing to this input"),
             Self::Player => f.write_str("it wants to watch, and this input only takes publishers"),
             Self::Late(step) => write!(f, "it did not get on with {step}"),
@@ -72,11 +80,20 @@ impl Denial {
                 format!("No such application here. Publish to rtmp://<this server>/{app} with the stream key")
             }
             Self::WrongKey => "Wrong stream key. Compare it with the one in the settings of this input".to_owned(),
+            Self::Guesses(pause) => format!(
+                "Too many wrong stream keys from this address. Correct the key and try again in {} s",
+                whole_seconds(*pause)
+            ),
             Self::Taken => "Another publisher is live on this input. End that one first".to_owned(),
             Self::Player => "This input takes publishers only; there is nothing to play".to_owned(),
             Self::Tls | Self::NotRtmp | Self::Late(_) | Self::Protocol { .. } | Self::Crowded => self.to_string(),
         }
     }
+}
+
+/// Rounded up: who comes then is not too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl fmt::Display for End {

@@ -1,6 +1,7 @@
 //! Who may publish: the application and the stream key that an input is set to.
 
 use std::fmt;
+use std::time::Duration;
 
 use ring::hmac;
 
@@ -11,6 +12,7 @@ use crate::config::RtmpInput;
 pub struct Gate {
     app: String,
     key: Option<Proof>,
+    shut: Option<Duration>,
 }
 
 /// A stream key under a key of our own. What is given is put under the same and compared in constant time, so that how long
@@ -31,7 +33,18 @@ impl Gate {
             let tag = hmac::sign(&own, secret.reveal().as_bytes());
             Proof { own, tag }
         });
-        Self { app: bare(&settings.app).to_owned(), key }
+        Self { app: bare(&settings.app).to_owned(), key, shut: None }
+    }
+
+    /// The same for somebody whose key is not looked at, be it right or wrong; for how long nobody's is from there.
+    #[must_use]
+    pub fn shut(self, pause: Duration) -> Self {
+        Self { shut: Some(pause), ..self }
+    }
+
+    /// For how long keys are not looked at, if they are not.
+    pub fn pause(&self) -> Option<Duration> {
+        self.shut
     }
 
     /// The application's name, for people.
@@ -44,9 +57,10 @@ impl Gate {
         bare(app) == self.app
     }
 
-    /// Whether `name`, which it publishes under, is the key; anything is for an open input.
+    /// Whether `name`, which it publishes under, is the key; anything is for an open input, and nothing while it is shut.
     pub fn admits(&self, name: &str) -> bool {
-        self.key.as_ref().is_none_or(|key| hmac::verify(&key.own, name.as_bytes(), key.tag.as_ref()).is_ok())
+        self.shut.is_none()
+            && self.key.as_ref().is_none_or(|key| hmac::verify(&key.own, name.as_bytes(), key.tag.as_ref()).is_ok())
     }
 }
 
@@ -81,6 +95,13 @@ mod tests {
             assert!(!gate.admits(wrong), "{wrong:?}");
         }
         assert!(!format!("{gate:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn shut_it_opens_to_no_key() {
+        let gate = gate(Some("s3cr3t")).shut(Duration::from_secs(3));
+        assert!(!gate.admits("s3cr3t") && gate.has_app("live"));
+        assert_eq!(gate.pause(), Some(Duration::from_secs(3)));
     }
 
     #[test]

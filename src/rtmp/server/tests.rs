@@ -159,6 +159,20 @@ fn who_is_refused_is_told_why() {
     assert!(wire.contains("NetStream.Publish.BadName"));
 }
 
+#[test]
+fn a_key_is_not_looked_at_where_too_many_were_wrong() {
+    for key in [KEY, "guess"] {
+        let mut pair = Pair::new("live", key, 100);
+        pair.server.gate = pair.server.gate.clone().shut(Duration::from_millis(7100));
+        pair.run(None);
+        let Some(ServerEvent::Refused(denial)) = pair.heard.last() else { panic!("{:?}", pair.heard) };
+        assert_eq!(*denial, Denial::Guesses(Duration::from_millis(7100)), "right or wrong");
+        assert!(denial.to_string().ends_with("none is looked at for another 8 s"), "{denial}");
+        let wire = String::from_utf8_lossy(&pair.sent).into_owned();
+        assert!(wire.contains("NetStream.Publish.Denied") && wire.contains("try again in 8 s"), "{wire}");
+    }
+}
+
 /// A far end that says anything.
 struct Stranger {
     server: Server,
