@@ -254,13 +254,10 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// What a stream gives way to that is left for this. A picture that is wrong itself is not held, and whoever asks for the
-    /// slate wants nothing else to be seen.
+    /// What a stream gives way to that is left for this. Whoever asks for the slate wants nothing else to be seen; frozen and black
+    /// pictures are only left for another input's, until which they stay themselves.
     pub(super) fn stand_in(&self) -> StandIn {
-        match (self, self.fault()) {
-            (Self::ByHand(Manual::Slate), _) | (_, Some(Fault::Frozen | Fault::Black)) => StandIn::Slate,
-            (_, _) => StandIn::Still,
-        }
+        if *self == Self::ByHand(Manual::Slate) { StandIn::Slate } else { StandIn::Still }
     }
 
     /// The fault that it names.

@@ -98,15 +98,12 @@ fn the_worker_hangs_and_its_last_picture_stays_and_then_the_slate_comes() {
 }
 
 #[test]
-fn a_picture_that_is_wrong_itself_is_not_held_and_nor_is_one_where_the_slate_is_wanted() {
-    for fault in [Fault::Frozen, Fault::Black, Fault::NoSignal] {
-        let mut world = on_air(one_camera(), QUICK);
-        world.tell("camera", &[fault]);
-        world.run_until("the slate is on air", |w| w.source() == SourceOnAir::Slate);
-        world.run(ms(34));
-        let expected = if fault == Fault::NoSignal { STILL } else { SLATE };
-        assert_eq!(world.last_from("main"), Some(expected), "{fault}");
-    }
+fn a_picture_is_held_when_its_signal_goes_and_not_where_the_slate_is_wanted() {
+    let mut world = on_air(one_camera(), QUICK);
+    world.tell("camera", &[Fault::NoSignal]);
+    world.run_until("the slate is on air", |w| w.source() == SourceOnAir::Slate);
+    world.run(ms(34));
+    assert_eq!(world.last_from("main"), Some(STILL));
 
     let mut world = on_air(one_camera(), QUICK);
     world.choose(Manual::Slate);
@@ -425,8 +422,9 @@ fn every_decision_becomes_a_line_of_the_log_with_its_evidence() {
 #[test]
 fn the_bit_rate_is_that_of_the_last_second() {
     let mut world = on_air(one_camera(), QUICK);
-    // Every live unit of these tests has eight bytes.
-    assert_eq!(count(&world, "main").bitrate, 30 * 8 * 8);
+    // Live pictures of these tests have 22 bytes, and keyframes, of which there may be one, 21.
+    let bitrate = count(&world, "main").bitrate;
+    assert!([30 * 22 * 8, (29 * 22 + 21) * 8].contains(&bitrate), "{bitrate}");
     world.run(ms(5000));
     world.kill_plane(ms(5000));
     world.run(ms(2000));
