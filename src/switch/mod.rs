@@ -43,9 +43,10 @@
 //! filled are filled in a burst, and the first one within one interval of the decision.
 //!
 //! *Held pictures.* What stands in is the last picture, repeated for up to [`Selection::still`](crate::model::Selection::still),
-//! and then the slate (see [`filler`]); at once the slate where that was asked for. Below, *slate* stands for both: a stream leaves either on a keyframe only. A picture is not repeated as soon as the next one is late,
-//! as a mixer in front of an encoder can afford: behind the encoder a place that is filled is taken, and the late picture and all
-//! that depend on it would be lost up to the next keyframe. Destinations buffer more than the patience with a worker.
+//! and then the slate (see [`filler`]); at once the slate where that was asked for. Below, *slate* stands for both: a stream
+//! leaves either on a keyframe only. A picture is not repeated as soon as the next one is late, as a mixer in front of an encoder
+//! can afford: behind the encoder a place that is filled is taken, and the late picture and all that depend on it would be lost
+//! up to the next keyframe. Destinations buffer more than the patience with a worker.
 //!
 //! *Gaps.* A place stays empty, and is counted as `missing`, only: where a live picture has a hole (its worker overflowed);
 //! where there is no slate; after the process itself stood still for more than [`Thresholds::longest_fill`]; before the
