@@ -31,6 +31,10 @@ mod branches;
 #[cfg(feature = "encode")]
 pub mod canvas;
 #[cfg(feature = "encode")]
+pub mod catalogue;
+#[cfg(feature = "encode")]
+pub mod devices;
+#[cfg(feature = "encode")]
 mod file;
 #[cfg(feature = "encode")]
 mod live;
