@@ -9,6 +9,8 @@
 //!     └ signal asks the receiver on a second descriptor; receiver says what its answers mean and when they count
 //! ```
 //!
+//! Beside all that, `devices` asks what a capture device can deliver, for whoever plugs one in; `catalogue` puts it into words.
+//!
 //! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
 //!
 //! *Invariant:* this room never invents a picture: where the source gave none, nothing is delivered and the data plane

@@ -2,7 +2,7 @@
 
 use holdfast::capture::catalogue::{Control, Span, control_lines, entries};
 use holdfast::capture::devices::Device;
-use holdfast::capture::receiver::Standing;
+use holdfast::capture::receiver::{Reception, Standing};
 use holdfast::config::profile::{HardwareProfile, Verified};
 use holdfast::events::render::Style;
 use holdfast::supervisor::hardware::VideoDevice;
@@ -79,6 +79,12 @@ fn one(page: &mut Page, shown: &Shown<'_>, device: &Device, profile: &HardwarePr
         page.row(if n == 0 { "delivers" } else { "" }, &entry.formats);
         entry.sizes.iter().for_each(|size| page.deeper(size));
     }
+    if !offer.formats.is_empty() && offer.formats.iter().all(|format| format.sizes.is_empty()) {
+        page.deeper(match device.reception {
+            Some(Reception::Unknown) | None => "its driver lists no sizes",
+            Some(_) => "in the size and at the rate of its signal",
+        });
+    }
     if let Some(controls) = &offer.controls {
         table(page, controls, span);
     }
@@ -112,7 +118,7 @@ pub(super) fn none(passed_over: &[VideoDevice], style: Style) -> String {
         page.row("", &format!("{} ({}) is a video device that does not capture", video.node, video.title));
     }
     for (label, advice) in [
-        ("plugged", "Is it plugged in and powered? Try another socket and another cable, without a hub between."),
+        ("plugged", "Is it plugged in, and has it power? Try another socket and another cable, without a hub."),
         ("lsusb", "lists what is on USB, and lspci what is on PCI. What is not there the machine does not see at all."),
         (
             "dmesg",
@@ -233,6 +239,21 @@ audio = \"paired\"   # hw:2,0, of the same device
         );
         assert!(page.contains("   problem   /dev/video0: Permission denied"), "{page}");
         assert!(page.contains("             be root, or in its group: sudo usermod -aG video USER"), "{page}");
+    }
+
+    #[test]
+    fn one_that_lists_no_sizes_has_those_of_its_signal_if_it_knows_of_one() {
+        let told = |reception| {
+            let (video, node, found) = stick();
+            let mut device = found.unwrap_or_else(|e| panic!("{e}"));
+            device.offer.formats.iter_mut().for_each(|format| format.sizes.clear());
+            device.reception = Some(reception);
+            shown(vec![(video, node, Ok(device))], &[], PLAIN)
+        };
+        let (unknown, none) = (told(Reception::Unknown), told(Reception::NoSignal));
+        assert!(unknown.contains("NV12, YU12\n               its driver lists no sizes\n"), "{unknown}");
+        assert!(none.contains("NV12, YU12\n               in the size and at the rate of its signal\n"), "{none}");
+        assert!(none.contains("   signal    no signal; check the cable and that the camera is on\n"), "{none}");
     }
 
     #[test]
