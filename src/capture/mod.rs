@@ -10,6 +10,8 @@
 //!       plug hears devices come and go; board knows what the hardware profile says of them
 //! ```
 //!
+//! Beside all that, `devices` asks what a capture device can deliver, for whoever plugs one in; `catalogue` puts it into words.
+//!
 //! Sources come and go by themselves; [`source::Source`] always answers at once with what there is.
 //!
 //! *Invariant:* this room never invents a picture: where the source gave none, nothing is delivered and the data plane
@@ -33,6 +35,10 @@ mod alsa;
 mod branches;
 #[cfg(feature = "encode")]
 pub mod canvas;
+#[cfg(feature = "encode")]
+pub mod catalogue;
+#[cfg(feature = "encode")]
+pub mod devices;
 #[cfg(feature = "encode")]
 mod file;
 #[cfg(feature = "encode")]

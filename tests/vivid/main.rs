@@ -9,6 +9,8 @@
 
 #[cfg(feature = "encode")]
 mod capture;
+#[cfg(feature = "encode")]
+mod devices;
 mod guest;
 mod signal;
 

@@ -4,6 +4,8 @@ mod bitrate;
 mod check;
 mod demo;
 mod desk;
+#[cfg(feature = "encode")]
+mod devices;
 mod events;
 mod inputs;
 mod links;
@@ -42,6 +44,7 @@ pub(crate) const NOT_RUNNING: u8 = 3;
   holdfast start                 go on air, and stay there through crashes and reboots
   holdfast stop                  end all destinations and recordings cleanly
   holdfast links --watch         its network interfaces, and what goes over each
+  holdfast devices               what is plugged in, and what to write into the configuration for it
   holdfast inputs --watch        its sources, and what is wrong with them
   holdfast choose camera2        this input on air; holdfast choose auto: the best one
   holdfast retry youtube         do not wait, try this destination now
@@ -70,6 +73,8 @@ fn main() -> ExitCode {
         Task::Picture(arguments) => picture::run(&paths, &arguments),
         Task::Links(arguments) => links::run(&paths, &arguments),
         Task::Networkd(arguments) => networkd::run(&arguments),
+        #[cfg(feature = "encode")]
+        Task::Devices(arguments) => devices::run(&arguments),
         Task::Signal(arguments) => signal::run(&arguments),
         Task::Events(arguments) => events::run(&paths, &arguments),
         Task::Start => desk::order(&paths, Command::Start),

@@ -6,8 +6,8 @@ mod page;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use holdfast::config::HardwareSettings;
 use holdfast::config::profile::{HardwareProfile, Reason, named};
+use holdfast::config::{HardwareSettings, Settings};
 use holdfast::supervisor::{hardware, load};
 
 use crate::terminal::{complain, say, write};
@@ -44,23 +44,27 @@ fn is_file(which: &str) -> bool {
 }
 
 fn settings(arguments: &Arguments) -> HardwareSettings {
-    let mut settings = HardwareSettings::default();
-    if arguments.config.exists() {
-        let secrets = load::find_secrets(&arguments.config);
-        match load::load(&arguments.config, secrets.as_deref()) {
-            Ok(loaded) => settings = loaded.settings.hardware,
-            Err(_) => {
-                let config = arguments.config.display();
-                complain(&format!(
-                    "{config} cannot be used, so what it says of profiles is not known here; `holdfast check-config {config}` tells why"
-                ));
-            }
-        }
-    }
+    let mut settings = configured(&arguments.config).map(|settings| settings.hardware).unwrap_or_default();
     if arguments.profiles.is_some() {
         settings.directory.clone_from(&arguments.profiles);
     }
     settings
+}
+
+/// What the configuration says, if there is one and it is right.
+pub(crate) fn configured(config: &Path) -> Option<Settings> {
+    if !config.exists() {
+        return None;
+    }
+    let secrets = load::find_secrets(config);
+    let loaded = load::load(config, secrets.as_deref());
+    if loaded.is_err() {
+        let config = config.display();
+        complain(&format!(
+            "{config} cannot be used, so what it says is not known here; `holdfast check-config {config}` tells why"
+        ));
+    }
+    loaded.ok().map(|loaded| loaded.settings)
 }
 
 /// Only says whether the file is right: it may be another machine's.

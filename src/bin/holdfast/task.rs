@@ -3,6 +3,8 @@
 use clap::Subcommand;
 use holdfast::model::{InputId, Manual, OutputId, RenditionId};
 
+#[cfg(feature = "encode")]
+use crate::devices;
 use crate::{bitrate, check, demo, events, inputs, links, networkd, picture, profile, signal, status};
 
 #[derive(Subcommand)]
@@ -94,6 +96,19 @@ pub(crate) enum Task {
         after_help = "Examples:\n  holdfast networkd                                   show them\n  holdfast networkd --out /etc/systemd/network       write them\n  holdfast networkd --out rootfs/etc/systemd/network eth0 wwan0"
     )]
     Networkd(networkd::Arguments),
+    /// Show the capture devices: what each can deliver, which sound is its own, and what to write into the configuration.
+    ///
+    /// For whoever has plugged something in. Of each device it says the name that stays the same, what it is and what is odd
+    /// about it, its signal where it tells one, the sound card that belongs to it, its formats with their sizes and rates, and
+    /// ends with the `[[input]]` that makes it an input. Nodes that capture nothing (metadata, codecs) are left out.
+    ///
+    /// Nothing is changed on a device, and one that is on air is not disturbed. Works without holdfastd. Ends with 1 where
+    /// there is none.
+    #[cfg(feature = "encode")]
+    #[command(
+        after_help = "Examples:\n  holdfast devices\n  holdfast devices /dev/video0 --all --controls\n  holdfast devices --json | jq -r '.[] | .device, .card'\n  holdfast devices /dev/video0 --json | jq -r '.[0].block // empty' >> holdfast.toml"
+    )]
+    Devices(devices::Arguments),
     /// Say whether a capture device has a signal, which, and what to do where not.
     ///
     /// Asks the receiver itself, beside whoever captures from it, and changes nothing. Devices that do not measure, such as
