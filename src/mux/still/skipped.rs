@@ -16,7 +16,7 @@ pub(super) const QP: i64 = 51;
 /// `m` and `n` of ctxIdx 11 for that `cabac_init_idc` (table 9-13).
 const CONTEXT: (i64, i64) = (29, 16);
 /// `pStateIdx` at first (§9.3.1.1); above 63 before it is taken off, so `valMPS` is 1.
-const FIRST_STATE: usize = ((CONTEXT.0 * QP >> 4) + CONTEXT.1 - 64) as usize;
+const FIRST_STATE: usize = (((CONTEXT.0 * QP) >> 4) + CONTEXT.1 - 64) as usize;
 /// `rangeTabLPS` (table 9-44) from the first state to 62, the last that adapts.
 const LESS_PROBABLE: [[u32; 4]; 63 - FIRST_STATE] = [
     [14, 18, 21, 24],
