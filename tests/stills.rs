@@ -226,9 +226,7 @@ fn behind_other_pixels_than_most() {
 fn behind_pictures_of_every_size() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    for (width, height) in
-        [(16, 16), (32, 16), (48, 48), (160, 90), (640, 360), (1280, 720), (1920, 1080), (3840, 2160)]
-    {
+    for (width, height) in [(16, 16), (32, 16), (48, 48), (160, 90), (640, 360), (1280, 720), (1920, 1080)] {
         for coder in ["0", "1"] {
             let picture = format!("testsrc2=size={width}x{height}:rate=30");
             let film = film(dir, &picture, &["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-coder", coder]);

@@ -1,6 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -140,7 +138,7 @@ impl Stream {
         if self.pps.redundant {
             bits.ue(0);
         }
-        if slice_type.is_multiple_of(5) {
+        if slice_type == 5 {
             bits.flag(true); // two references,
             bits.ue(1);
             bits.flag(true); // the list of which is changed,
@@ -366,21 +364,12 @@ fn what_cannot_be_read_is_refused_with_the_place() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)]
-fn a_still_of_full_hd_is_small_and_quickly_made() {
-    for (cabac, most) in [(false, 16), (true, 80)] {
+fn a_still_of_full_hd_is_small() {
+    for (cabac, most) in [(false, 16), (true, 70)] {
         let mut stream = Stream::new();
         (stream.size, stream.pps.cabac) = ((120, 68), cabac);
-        let (config, picture) = (stream.config(), stream.p(1, 2));
-        let begun = std::time::Instant::now();
-        let mut stills = Stills::after(&config, &picture).unwrap();
-        let prepared = begun.elapsed();
-        let begun = std::time::Instant::now();
-        let still = stills.next_unit();
-        let made = begun.elapsed();
-        println!("CABAC {cabac}: {} bytes, prepared in {prepared:?}, made in {made:?}", still.len());
-        assert!(still.len() <= most, "{} bytes", still.len());
-        assert!(prepared < Duration::from_secs(1) && made < Duration::from_secs(1), "{prepared:?}, {made:?}");
+        let still = Stills::after(&stream.config(), &stream.p(1, 2)).unwrap().next_unit();
+        assert!(still.len() <= most, "CABAC {cabac}: {} bytes", still.len());
     }
 }
 
