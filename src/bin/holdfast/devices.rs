@@ -13,6 +13,7 @@ use holdfast::capture::receiver::{Scan, Standing};
 use holdfast::capture::signal::DeviceError;
 use holdfast::config::profile::{CaptureDevice, HardwareProfile, UsbId};
 use holdfast::config::{HardwareSettings, InputSettings, Source};
+use holdfast::model::PixelFormat;
 use holdfast::supervisor::hardware::{self, VideoDevice};
 use serde::Serialize;
 
@@ -259,7 +260,7 @@ impl<'a> Listed<'a> {
         let entry = shown.entry.map(|entry| Entry {
             name: entry.name.as_str(),
             title: &entry.title,
-            format: entry.format.as_deref(),
+            format: entry.format.map(PixelFormat::fourcc),
             edid: entry.edid.map(|edid| edid.as_str()),
             quirks: &entry.quirks,
         });
