@@ -115,7 +115,8 @@ fn a_picture_is_held_when_its_signal_goes_and_not_where_the_slate_is_wanted() {
     world.run(ms(100));
     assert_eq!(world.last_from("main"), Some(STILL));
     world.choose(Manual::Slate);
-    world.run(ms(34));
+    // Two intervals, where the pace slackens.
+    world.run(ms(67));
     assert_eq!(world.last_from("main"), Some(SLATE), "it was to be seen at once");
 }
 
