@@ -119,13 +119,14 @@ fn a_box_that_is_too_hot_gives_its_encoder_less_to_do_and_loses_no_frame() {
     assert_unbroken("pyav", &recording);
     let count = recording.count();
     assert!(count.is_perfect(), "{count}");
-    let bytes = |seconds: std::ops::Range<f64>| {
-        let end = recording.pictures.last().map_or(0.0, |p| p.pts);
-        let within = |pts: f64| seconds.contains(&(end - pts));
+    let times = recording.pictures.first().zip(recording.pictures.last()).map(|(first, last)| (first.pts, last.pts));
+    let (begin, end) = times.expect("there are pictures");
+    let bytes = |from: f64| {
+        let within = |pts: f64| (from..from + 4.0).contains(&pts);
         recording.coded.iter().filter(|p| within(p.pts)).map(|p| p.bytes).sum::<usize>()
     };
-    // Two groups of pictures before it was hot, and two at the end.
-    let (full, less) = (bytes(14.0..18.0), bytes(0.5..4.5));
+    // Two groups of pictures while it was cool, and two at the end.
+    let (full, less) = (bytes(begin + 1.0), bytes(end - 4.5));
     println!("    {full} bytes in 4 s before, {less} at the end; {count}");
     record(
         "heat",
