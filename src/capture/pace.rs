@@ -160,6 +160,8 @@ impl<F> FilePace<F> {
     pub const DEPTH: usize = 12;
     /// Pictures to have in hand before the first is shown, so that a slow start of the decoder is not seen.
     const PREFILL: usize = 6;
+    /// Times may be rounded to milliseconds; FLV's and Matroska's are.
+    const ROUNDING: Media = Media::from_millis(2);
     /// How far pictures may come too late before the whole file is shifted instead of skipping to catch up.
     const RESYNC: Media = HOLD;
 
@@ -252,7 +254,15 @@ impl<F> FilePace<F> {
         let off = |i: usize| self.waiting.get(i).map(|(at, _)| (*at - position).as_nanos().abs());
         let tolerated = self.half_interval.as_nanos() * 3 / 2;
         let one_will_do = self.steady >= 2 && off(0).is_some_and(|off| off <= tolerated);
-        if one_will_do { 1 } else { nearest }
+        // So that one that begins half-way finds its step at all.
+        let lies_before = |i: usize, end: Media| self.waiting.get(i).is_some_and(|(at, _)| *at <= end);
+        let (early, late) = (self.half_interval - Self::ROUNDING, self.half_interval + Self::ROUNDING);
+        match nearest {
+            _ if one_will_do => 1,
+            0 if lies_before(0, position + late) => 1,
+            2.. if !lies_before(nearest - 1, position + early) => nearest - 1,
+            _ => nearest,
+        }
     }
 
     /// Totals.
@@ -288,6 +298,28 @@ mod tests {
                 next = Some(n + 1);
             }
             assert!(ticker.deadline() > now, "the ticker would spin");
+        }
+    }
+
+    #[test]
+    fn times_that_are_rounded_show_each_picture_once_wherever_between_two_places_they_fall() {
+        for tenth in 0..334 {
+            let phase = Media(tenth * 100_000);
+            let mut pace = FilePace::stamped(GRID);
+            let (mut fed, mut shown) = (0, Vec::new());
+            for n in 0..400 {
+                while pace.has_room() {
+                    // As FLV has it, and with the thousandth by which a sender's clock is brought up.
+                    let at = ms(GRID.time_of(fed).to_ticks(1000)) + phase + Media(GRID.time_of(fed).0 / 1000);
+                    pace.arrive(at, fed);
+                    fed += 1;
+                }
+                shown.extend(pace.at(GRID.time_of(n)).copied());
+            }
+            // One each in 400 of them: its clock is a thousandth slower.
+            let repeated = shown.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            let left_out = shown.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+            assert!(repeated <= 1 && left_out == 0, "{phase:?}: {repeated} repeated, {left_out} left out");
         }
     }
 
