@@ -114,6 +114,9 @@ fn shown(recording: &Recording) -> Vec<Count> {
         .filter(|stretch| is_film(&stretch[0]))
         .map(|stretch| {
             let held = stretch.iter().rev().take_while(|code| *code == &stretch[stretch.len() - 1]).count();
+            let odd = stretch.windows(2).enumerate().filter(|(_, pair)| pair[1] != pair[0].map(|code| code + 1));
+            let odd: Vec<_> = odd.map(|(n, pair)| (n, pair[0], pair[1])).take(12).collect();
+            println!("    of {} pictures do not follow the one before: {odd:?}", stretch.len());
             count(stretch[..stretch.len() + 1 - held].iter().copied())
         })
         .collect()
