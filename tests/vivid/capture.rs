@@ -147,7 +147,7 @@ impl Worker {
             last = encoded;
             still == 5
         });
-        println!("   nothing, after {} pictures that were on their way", after - before);
+        println!("   nothing, after {} pictures that were on their way", after.saturating_sub(before));
     }
 
     /// Waits until nobody in the guest has a device open that is gone: GStreamer may keep one, and then its worker ends.
