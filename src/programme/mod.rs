@@ -182,9 +182,8 @@ impl Programme {
     }
 
     fn distribute(&self, mut unit: Arc<AccessUnit>) {
-        if self.order == Order::Decoding
-            && let Some(unit) = Arc::get_mut(&mut unit)
-        {
+        if self.order == Order::Decoding {
+            let unit = Arc::make_mut(&mut unit);
             (unit.pts, unit.dts) = mirrored(unit.pts, unit.dts);
             // Sound is not reordered: what it has beyond its place is its exact time.
             if unit.track == Track::Audio {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::programme::{SLATE, STILL};
-use crate::model::{AccessUnit, Codec, CodecConfig, InputId, RenditionId};
+use crate::model::{Codec, CodecConfig, InputId, RenditionId};
 use crate::mux::still::Stills;
 
 /// What stands in for a stream: a loop of access units without times of their own.
@@ -68,6 +68,13 @@ pub(super) enum StandIn {
     Slate,
 }
 
+/// The last picture of a live input that was sent: what of its unit has to be kept to repeat it.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    pub(super) config: Arc<CodecConfig>,
+    pub(super) payload: Bytes,
+}
+
 /// What stands in for a stream.
 #[derive(Debug)]
 pub(super) enum Filler {
@@ -90,12 +97,12 @@ impl Filler {
     pub(super) const CLIP: Self = Self::Clip { position: 0 };
 
     /// The picture of `last` for at most so many places, if it can be repeated.
-    pub(super) fn after(last: &AccessUnit, places: u32) -> Self {
+    pub(super) fn after(last: Last, places: u32) -> Self {
         if places == 0 {
             return Self::CLIP;
         }
         match Stills::after(&last.config, &last.payload) {
-            Ok(stills) => Self::Still { stills: Box::new(stills), config: last.config.clone(), left: places },
+            Ok(stills) => Self::Still { stills: Box::new(stills), config: last.config, left: places },
             Err(_) => Self::CLIP,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Thresholds;
 use super::epoch::{AHEAD, Epoch};
-use super::filler::{Fill, Filled, Filler, Names, SlateClip, SlateError, StandIn};
+use super::filler::{Fill, Filled, Filler, Last, Names, SlateClip, SlateError, StandIn};
 use super::grid::Grid;
 use super::latency::Latency;
 use super::rate::ByteRate;
@@ -52,7 +52,7 @@ pub(super) struct Stream {
     /// When a keyframe was last asked for.
     asked: Option<Media>,
     /// The last picture of a live input that was sent.
-    last: Option<Arc<AccessUnit>>,
+    last: Option<Last>,
     /// Whether pictures since the last keyframe were shown in another order than they came in.
     reorders: bool,
     /// For how long that picture may stay before the slate.
@@ -289,7 +289,7 @@ impl Stream {
         self.held = None;
         self.latency.silent();
         let filler = match (stand_in, self.last.take()) {
-            (StandIn::Still, Some(last)) if !self.reorders => Filler::after(&last, self.places(self.still)),
+            (StandIn::Still, Some(last)) if !self.reorders => Filler::after(last, self.places(self.still)),
             (StandIn::Still | StandIn::Slate, _) => Filler::CLIP,
         };
         self.source = match self.clip {
@@ -511,17 +511,15 @@ impl Stream {
         self.source = Source::Live { input: unit.input.clone(), arrived: now };
         self.counts.live += 1;
         self.reorders = reorder != Media::ZERO || self.reorders && !unit.key;
-        let unit = self.send(unit, now, out);
         if self.is_video() {
-            self.last = Some(unit);
+            self.last = Some(Last { config: unit.config.clone(), payload: unit.payload.clone() });
         }
+        self.send(unit, now, out);
     }
 
-    fn send(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) -> Arc<AccessUnit> {
+    fn send(&mut self, unit: AccessUnit, now: Media, out: &mut VecDeque<Output>) {
         self.rate.count(unit.payload.len(), now);
         self.next += 1;
-        let unit = Arc::new(unit);
-        out.push_back(Output::Unit(unit.clone()));
-        unit
+        out.push_back(Output::Unit(Arc::new(unit)));
     }
 }
