@@ -5,8 +5,8 @@
 //! business; here the driver is asked, its events are waited for, and a device that goes is opened again.
 //!
 //! A device that comes or goes is heard of from the kernel ([`plug`](super::plug)), which is all there is for sticks without
-//! events of their own. Of a receiver only events of its video node are heard. Where a bridge tells of its source at a sub-device (`/dev/v4l-subdev…`), the look
-//! once a second finds it. Verified with the kernel's `vivid` driver; not verified on hardware.
+//! events of their own. Of a receiver only events of its video node are heard. Where a bridge tells of its source at a
+//! sub-device (`/dev/v4l-subdev…`), the look once a second finds it. Verified with the kernel's `vivid` driver; not verified on hardware.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter};
@@ -307,7 +307,8 @@ fn wait(eyes: Option<&mut Eyes>, ear: Option<&Ear>, end: BorrowedFd<'_>, deadlin
         }
         // Most of what comes and goes in a machine is neither camera nor sound card.
         let another_matter = rung && !called && !ear.is_some_and(Ear::hears_capture);
-        if !(woken && another_matter) {
+        // And however much of it there is, the device is looked at in time.
+        if !another_matter || !woken || clock::now() >= deadline {
             return ControlFlow::Continue(());
         }
     }

@@ -190,7 +190,7 @@ pub struct RenditionSnapshot {
     pub codec: Codec,
     /// Units from live inputs.
     pub live: u64,
-    /// Units from the slate or silence.
+    /// Units that stood in for live ones: held pictures, the slate, silence.
     pub slate: u64,
     /// Grid places for which nothing could be sent.
     pub missing: u64,

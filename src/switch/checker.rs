@@ -237,8 +237,8 @@ impl Checker {
         }
     }
 
-    /// Where an input has been well for 5 s, something stands in for no stream: 7 s if another one may be waited for in vain, and longer
-    /// where the programme has changed its input too often to do it again.
+    /// Where an input has been well for 5 s, something stands in for no stream: 7 s if another one may be waited for in vain, and
+    /// longer where the programme has changed its input too often to do it again.
     pub(super) fn the_well_are_live(&mut self, world: &WellWorld<'_>, now: Media) {
         let well = if *world.manual == Manual::Slate { None } else { world.well.iter().copied().flatten().min() };
         let Some(well_since) = well.map(|since| since.max(self.stood_still)) else {

@@ -270,7 +270,7 @@ fn summary(
     for rendition in &plane.renditions {
         let (live, slate, missing) = (rendition.live, rendition.slate, rendition.missing);
         text.push_str(&format!(
-            "   {:<10} {} encoded once: {live} live, {slate} from the slate, {missing} missing\n",
+            "   {:<10} {} encoded once: {live} live, {slate} that stood in (the last picture held, or the slate), {missing} missing\n",
             rendition.id.as_str(),
             rendition.codec.label(),
         ));

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use holdfast::capture::catalogue::{Lasting, Offer, Sound, Span, block, name_for};
 use holdfast::capture::devices::{self, Depth, Device};
-use holdfast::capture::receiver::{Scan, Standing};
+use holdfast::capture::receiver::Standing;
 use holdfast::capture::signal::DeviceError;
 use holdfast::config::profile::{CaptureDevice, HardwareProfile, UsbId};
 use holdfast::config::{HardwareSettings, InputSettings, Source};
@@ -18,6 +18,7 @@ use holdfast::supervisor::hardware::{self, VideoDevice};
 use serde::Serialize;
 
 use crate::profile::configured;
+use crate::signal::Signal;
 use crate::terminal::{complain, say_json, style, write};
 use crate::{DONE, REFUSED};
 
@@ -217,36 +218,6 @@ struct Entry<'a> {
     quirks: &'a [String],
 }
 
-/// As `holdfast signal` says it.
-#[derive(Serialize)]
-struct Signal {
-    standing: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    width: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    height: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interlaced: Option<bool>,
-    words: String,
-}
-
-impl Signal {
-    fn of(device: &Device) -> Option<Self> {
-        let standing = Standing::Steady(device.reception?);
-        let mode = standing.mode();
-        Some(Self {
-            standing: standing.code(),
-            width: mode.map(|mode| mode.width),
-            height: mode.map(|mode| mode.height),
-            rate: mode.map(|mode| f64::from(mode.rate_millihertz) / 1000.0),
-            interlaced: mode.map(|mode| mode.scan == Scan::Interlaced),
-            words: standing.to_string(),
-        })
-    }
-}
-
 impl<'a> Listed<'a> {
     fn of(shown: &'a Shown<'_>) -> Self {
         let video = shown.video.as_ref();
@@ -277,7 +248,7 @@ impl<'a> Listed<'a> {
             place: video.and_then(|video| video.place.as_deref()),
             usb: video.and_then(|video| video.usb).map(usb),
             profile: entry,
-            signal: Signal::of(device),
+            signal: device.reception.map(|reception| Signal::of(Standing::Steady(reception))),
             sound: &device.sound,
             input,
             block,

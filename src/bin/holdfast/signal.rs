@@ -83,6 +83,15 @@ struct Line {
     /// As of events.
     at: Wall,
     device: String,
+    #[serde(flatten)]
+    signal: Signal,
+    /// In the words that status and events use.
+    fault: Option<Fault>,
+}
+
+/// What a receiver has at its input, for programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Signal {
     /// `locked`, `settling`, `no-signal`, `no-lock`, `out-of-range`, `gone` or `unknown`.
     standing: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,25 +103,27 @@ struct Line {
     rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interlaced: Option<bool>,
-    /// In the words that status and events use.
-    fault: Option<Fault>,
     words: String,
 }
 
-impl Line {
-    fn of(arguments: &Arguments, standing: Standing, at: Wall) -> Self {
+impl Signal {
+    pub(crate) fn of(standing: Standing) -> Self {
         let mode = standing.mode();
         Self {
-            at,
-            device: arguments.device.display().to_string(),
             standing: standing.code(),
             width: mode.map(|mode| mode.width),
             height: mode.map(|mode| mode.height),
             rate: mode.map(|mode| f64::from(mode.rate_millihertz) / 1000.0),
             interlaced: mode.map(|mode| mode.scan == Scan::Interlaced),
-            fault: standing.fault(),
             words: standing.to_string(),
         }
+    }
+}
+
+impl Line {
+    fn of(arguments: &Arguments, standing: Standing, at: Wall) -> Self {
+        let device = arguments.device.display().to_string();
+        Self { at, device, signal: Signal::of(standing), fault: standing.fault() }
     }
 }
 
