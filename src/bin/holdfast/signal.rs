@@ -144,12 +144,12 @@ mod tests {
         let line = |standing| serde_json::to_string(&Line::of(&arguments("/dev/video0"), standing, Wall(7))).unwrap();
         assert_eq!(
             line(Standing::Steady(Reception::NoSignal)),
-            r#"{"at":7,"device":"/dev/video0","standing":"no-signal","fault":"no-signal","words":"no signal; check the cable and that the camera is on"}"#
+            r#"{"at":7,"device":"/dev/video0","standing":"no-signal","words":"no signal; check the cable and that the camera is on","fault":"no-signal"}"#
         );
         let mode = Mode { width: 640, height: 480, rate_millihertz: 59_940, scan: Scan::Progressive };
         assert_eq!(
             line(Standing::Steady(Reception::Locked(mode))),
-            r#"{"at":7,"device":"/dev/video0","standing":"locked","width":640,"height":480,"rate":59.94,"interlaced":false,"fault":null,"words":"signal 640x480p59.94"}"#
+            r#"{"at":7,"device":"/dev/video0","standing":"locked","width":640,"height":480,"rate":59.94,"interlaced":false,"words":"signal 640x480p59.94","fault":null}"#
         );
     }
 
