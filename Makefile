@@ -49,7 +49,7 @@ test:
 	@scripts/setup --test
 ifeq ($(ONLY),)
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --profile $(PROFILE) --all-targets -- -D warnings
 endif
 	@scripts/run-tests $(TEST) --no-fail-fast -- $(ONLY)
 ifeq ($(ONLY),)
