@@ -23,7 +23,7 @@ struct Cameras {
 
 impl Cameras {
     fn on_air(name: &'static str) -> Self {
-        let mut rig = Rig::new(name);
+        let mut rig = Rig::alone(name);
         let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
         let rules = "kind = \"pattern\"\nhold_off = \"1s\"\nprobation = \"2s\"";
         let configuration = Configuration::new(FPS)
@@ -196,7 +196,7 @@ fn film_with_faults(file: &std::path::Path) {
 
 #[test]
 fn a_frozen_and_a_black_picture_give_way_to_one_that_moves_and_come_back_when_they_do() {
-    let mut rig = Rig::new("inputs-picture");
+    let mut rig = Rig::alone("inputs-picture");
     let film = rig.dir().join("film.mp4");
     film_with_faults(&film);
     let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);

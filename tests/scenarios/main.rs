@@ -1,6 +1,6 @@
 //! Holdfast's processes against real servers, with faults. Each scenario reads like an incident report.
 //!
-//! They need what `scripts/setup --test` installs, and they run one at a time, since each wants the machine's cores.
+//! They need what `scripts/setup --test` installs. Those that leave room for others run beside them (`support::turn`).
 //! `HOLDFAST_SOAK=1` gives full repetition counts (`make soak`).
 
 // A scenario says what it expected by panicking, and it is about real time.

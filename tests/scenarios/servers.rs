@@ -25,7 +25,7 @@ const RENDITIONS: [(&str, &str, &str, &str, &str, u32); 3] = [
 #[test]
 fn every_server_gets_every_frame_of_every_codec_exactly_once() {
     let seconds = repetitions(62, 600);
-    let mut rig = Rig::new("servers");
+    let mut rig = Rig::alone("servers");
     let certificate = Certificate::for_name(rig.dir(), "localhost");
     let nms = NodeMediaServer::start(&rig.guard, rig.dir(), "nms", &certificate, Admission::Open);
     let nginx = Nginx::start(&rig.guard, rig.dir(), "nginx", "");
@@ -149,7 +149,7 @@ fn assert_encoded_once(rig: &Rig) {
 
 #[test]
 fn a_film_plays_to_a_server_with_its_sound() {
-    let mut rig = Rig::new("film");
+    let mut rig = Rig::alone("film");
     let mut ffmpeg = Ffmpeg::start(&rig.guard, rig.dir(), "ffmpeg");
     rig.configure(
         &Configuration::new(25)

@@ -70,7 +70,7 @@ struct Stage {
 
 impl Stage {
     fn on_air() -> Self {
-        let mut rig = Rig::new("switches");
+        let mut rig = Rig::alone("switches");
         let hidden = rig.dir().join("not-yet.mp4");
         let spare = Film::make(&rig.dir().join("spare.mp4"), SPARE, SIZE, &[(Part::Good, 90)]);
         let film = Film::make(&hidden, FILM, SIZE, &FAULTS);

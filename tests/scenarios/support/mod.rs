@@ -10,4 +10,5 @@ pub mod rig;
 pub mod show;
 pub mod sound;
 pub mod tools;
+pub mod turn;
 pub mod wait;

@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use holdfast::config::Paths;
@@ -18,21 +17,11 @@ use holdfast::model::InputId;
 
 use super::config::Configuration;
 use super::process::{Guard, Process};
+use super::turn::{Need, Turn};
 use super::wait::{wait_for, wait_quietly, wait_until};
 
 /// Far above what anything here takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Most scenarios need the whole machine and have it alone, whatever the test runner does. Those in network namespaces of
-/// their own, with one small picture, go beside each other.
-static TURN: RwLock<()> = RwLock::new(());
-
-/// A scenario's right to the machine.
-#[derive(Debug)]
-enum Turn {
-    Alone(#[expect(dead_code, reason = "held, not used")] RwLockWriteGuard<'static, ()>),
-    Beside(#[expect(dead_code, reason = "held, not used")] RwLockReadGuard<'static, ()>),
-}
 
 /// Full repetition counts, as in `make soak`.
 pub fn soaking() -> bool {
@@ -58,13 +47,19 @@ pub struct Rig {
 }
 
 impl Rig {
+    /// A box beside which another one may run.
     pub fn new(name: &'static str) -> Self {
-        Self::with(Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner)), name)
+        Self::with(Turn::wait_for(Need::Half), name)
     }
 
-    /// For a scenario that leaves room for others.
-    pub fn beside_others(name: &'static str) -> Self {
-        Self::with(Turn::Beside(TURN.read().unwrap_or_else(PoisonError::into_inner)), name)
+    /// A box in network namespaces of its own, with one small picture.
+    pub fn small(name: &'static str) -> Self {
+        Self::with(Turn::wait_for(Need::Quarter), name)
+    }
+
+    /// A box that is measured to the millisecond, or that encodes all that the machine can.
+    pub fn alone(name: &'static str) -> Self {
+        Self::with(Turn::wait_for(Need::All), name)
     }
 
     fn with(turn: Turn, name: &'static str) -> Self {

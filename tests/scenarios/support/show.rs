@@ -107,7 +107,7 @@ impl Show {
                 return None;
             }
         };
-        let mut rig = Rig::beside_others(plan.name);
+        let mut rig = Rig::small(plan.name);
         let (guard, dir) = (&rig.guard, rig.dir().to_owned());
         let site = NginxSite { address: "0.0.0.0", applications: &["live", "backup"], extra: IDLE };
         let nginx = bed.at_relay(|| Ok(Nginx::serve(guard, &dir, "nginx", &site))).expect("nginx starts");

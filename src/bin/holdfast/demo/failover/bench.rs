@@ -174,13 +174,22 @@ fn ip(arguments: &str) -> Result<(), String> {
 /// What is missing, and what to do about it.
 fn not_permitted(fault: LinkFault, why: &std::io::Error) -> String {
     let fault = fault.word();
+    let holdfast = own_path();
     format!(
         "--fault {fault} cannot be shown here: it takes network namespaces and TAP devices, which are not permitted ({why}). \
          Nothing stands in for them: only real interfaces have carriers, and only between real interfaces is there a choice.\n\
-         \x20 as root:            sudo target/release/holdfast demo --fault {fault}\n\
-         \x20 as another user:    unshare -Ur target/release/holdfast demo --fault {fault}\n\
+         \x20 as root:            sudo {holdfast} demo --fault {fault}\n\
+         \x20 as another user:    unshare -Ur {holdfast} demo --fault {fault}\n\
          \x20                     (where unprivileged user namespaces are allowed, and /dev/net/tun is open to all)\n\
          \x20 in a container:     start it with --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun\n\
          \x20 without any of it:  --fault link shows what an SRT bond does, with proxies for uplinks"
     )
+}
+
+/// This program as somebody types it from where they are.
+fn own_path() -> String {
+    let Ok(path) = std::env::current_exe() else { return "holdfast".into() };
+    let here = std::env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    short.unwrap_or(path).display().to_string()
 }
