@@ -21,7 +21,7 @@ const MEMORY_SLOPE: f64 = 1.5;
 #[test]
 fn one_stops_reading_one_refuses_one_vanishes_and_the_others_lose_nothing() {
     let quiet = repetitions(62, 600);
-    let mut rig = Rig::alone("destinations");
+    let mut rig = Rig::new("destinations");
     let certificate = Certificate::for_name(rig.dir(), "localhost");
     let nms = NodeMediaServer::start(&rig.guard, rig.dir(), "nms", &certificate, Admission::Open);
     let refusing = NodeMediaServer::start(&rig.guard, rig.dir(), "refusing", &certificate, Admission::Refusing);
