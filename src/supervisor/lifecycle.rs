@@ -394,9 +394,7 @@ impl Lifecycle {
         }
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Running { since, .. } => {
-                if now.saturating_duration_since(since) >= self.limits.healthy_after {
-                    self.failures = 0;
-                }
+                self.was_running(since, now);
                 self.gone(how.to_owned(), false, now);
             }
             Phase::Ending { because, .. } => self.gone(format!("{because}; {how}"), true, now),
@@ -452,9 +450,19 @@ impl Lifecycle {
     }
 
     fn kill(&mut self, pid: Pid, because: String, now: Instant) {
+        if let Phase::Running { since, .. } = self.phase {
+            self.was_running(since, now);
+        }
         self.tell(Told::Hung { pid, because: because.clone() });
         self.out.push_back(Output::Kill(pid));
         self.phase = Phase::Killing { pid, since: now, because };
+    }
+
+    /// One that was well for so long has made up for what went before, however it ends.
+    fn was_running(&mut self, since: Instant, now: Instant) {
+        if now.saturating_duration_since(since) >= self.limits.healthy_after {
+            self.failures = 0;
+        }
     }
 
     /// Asks a running child to end; what is not running is stopped or about to be.

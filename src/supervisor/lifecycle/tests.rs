@@ -143,6 +143,20 @@ fn starts_back_off_to_their_limit_and_health_resets_them() {
 }
 
 #[test]
+fn one_that_hangs_after_a_long_time_of_health_is_replaced_at_once_each_time() {
+    let (mut world, _) = running();
+    for _ in 0..8 {
+        world.pass(Duration::from_secs(31), true);
+        let (pid, spawns) = (world.child.pid().unwrap(), world.spawns);
+        world.pass(1100 * MS, false);
+        assert_eq!(world.killed.last(), Some(&pid));
+        world.die(pid);
+        assert_eq!(world.spawns, spawns + 1, "{:?}", world.told.last());
+        world.up();
+    }
+}
+
+#[test]
 fn one_that_runs_already_is_adopted_and_not_started_twice() {
     let mut world = World::new(Lifecycle::awaited(Limits::TRANSMIT, crate::clock::now()));
     world.pass(500 * MS, false);
