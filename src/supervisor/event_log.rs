@@ -109,10 +109,13 @@ fn open(path: &Path) -> std::io::Result<File> {
 fn append(file: &mut File, path: &Path, event: &Event) -> std::io::Result<()> {
     if file.metadata()?.len() >= ROTATE_AT {
         let numbered = |n: u32| path.with_extension(format!("jsonl.{n}"));
-        for n in (1..KEPT).rev() {
-            let _ = std::fs::rename(numbered(n), numbered(n + 1));
+        // Where it is set aside already, and only the new one was not to be had (a full disk), that alone is tried again.
+        if path.exists() {
+            for n in (1..KEPT).rev() {
+                let _ = std::fs::rename(numbered(n), numbered(n + 1));
+            }
+            std::fs::rename(path, numbered(1))?;
         }
-        std::fs::rename(path, numbered(1))?;
         *file = open(path)?;
     }
     let mut line = serde_json::to_vec(event)?;
@@ -176,5 +179,23 @@ mod tests {
             std::fs::read_dir(directory.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
         assert!(size < (u64::from(KEPT) + 1) * (ROTATE_AT + 2000), "{size} bytes");
         assert_eq!(tail(&path, 1), [event(21_999)]);
+    }
+
+    #[test]
+    fn a_disk_that_had_no_room_for_a_new_file_costs_no_older_ones_and_is_written_to_when_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let numbered = |n: u32| path.with_extension(format!("jsonl.{n}"));
+        let mut file = open(&path).unwrap();
+        file.set_len(ROTATE_AT).unwrap();
+        for n in 1..=KEPT {
+            std::fs::write(numbered(n), n.to_string()).unwrap();
+        }
+        // As it is when the full one was set aside and no other could be made.
+        std::fs::rename(&path, numbered(1)).unwrap();
+        append(&mut file, &path, &event(1)).unwrap();
+        append(&mut file, &path, &event(2)).unwrap();
+        assert_eq!(tail(&path, 10), [event(1), event(2)]);
+        assert_eq!(std::fs::read_to_string(numbered(2)).unwrap(), "2", "it was not set aside twice");
     }
 }
