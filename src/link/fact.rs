@@ -29,6 +29,8 @@ pub(super) enum Fact {
     RouteGone {
         index: u32,
         route: Route,
+        /// Where it led: one of the same key to another gateway may be there still.
+        gateway: Option<IpAddr>,
     },
     Rule(Rule),
     RuleGone(Rule),

@@ -33,8 +33,9 @@ use crate::clock;
 const CHANGES: usize = 256;
 /// Room in the kernel for a burst of changes; what does not fit is found by the next dump.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// The kernel removes routes without a word when an address goes, and what is in the queue at an overrun is older than
-/// the dump that follows: so everything is looked at once more after this time.
+/// The kernel removes routes without a word when an address goes; another way out than the one that is lost may be there, of
+/// which only one is kept; and what is in the queue at an overrun is older than the dump that follows: so everything is looked
+/// at once more after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// ... and now and then anyway.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
@@ -232,8 +233,8 @@ impl Watcher {
                             changes.extend(self.take(fact));
                         }
                     }
-                    let silent = |change: &Change| matches!(change.what, What::AddressLost(_) | What::SwitchedOff);
-                    if overrun || changes.iter().any(silent) {
+                    let unsaid = |what: &What| matches!(what, What::AddressLost(_) | What::RouteLost | What::SwitchedOff);
+                    if overrun || changes.iter().any(|change| unsaid(&change.what)) {
                         let soon = tokio::time::Instant::from_std(clock::now() + LOOK_AGAIN);
                         if look_again.deadline() > soon {
                             look_again.as_mut().reset(soon);

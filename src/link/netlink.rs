@@ -193,7 +193,7 @@ impl Found {
     }
 
     fn gone(self) -> Fact {
-        Fact::RouteGone { index: self.index, route: self.route }
+        Fact::RouteGone { index: self.index, route: self.route, gateway: self.gateway }
     }
 }
 

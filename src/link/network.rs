@@ -145,7 +145,7 @@ impl Network {
         };
         let mut changes: Vec<Change> = replaced
             .into_iter()
-            .flat_map(|(other, route)| self.step(other, Fact::RouteGone { index: other, route }, now))
+            .flat_map(|(index, route, gateway)| self.step(index, Fact::RouteGone { index, route, gateway }, now))
             .collect();
         changes.extend(self.step(index, fact, now));
         changes
@@ -158,10 +158,10 @@ impl Network {
     }
 
     /// The routes of other interfaces in whose place this fact puts one.
-    fn replaced(&self, fact: &Fact) -> Vec<(u32, Route)> {
+    fn replaced(&self, fact: &Fact) -> Vec<(u32, Route, Option<IpAddr>)> {
         let Fact::Route { index, route, placed: Placed::Instead, .. } = fact else { return Vec::new() };
-        let has_it = |(other, interface): &(&u32, &Interface)| *other != index && interface.routes.contains_key(route);
-        self.interfaces.iter().filter(has_it).map(|(other, _)| (*other, *route)).collect()
+        let others = self.interfaces.iter().filter(|(other, _)| *other != index);
+        others.filter_map(|(other, interface)| Some((*other, *route, *interface.routes.get(route)?))).collect()
     }
 
     /// Replaces everything by what a dump says; says what that changed.
@@ -231,8 +231,11 @@ impl Network {
                 i.addresses.remove(&address);
             }),
             Fact::Route { index, route, gateway, .. } => self.with(index, |i| keep(&mut i.routes, route, gateway)),
-            Fact::RouteGone { index, route } => self.with(index, |i| {
-                i.routes.remove(&route);
+            Fact::RouteGone { index, route, gateway } => self.with(index, |i| {
+                // A DHCP client lays the new one before it takes the old one away.
+                if i.routes.get(&route) == Some(&gateway) {
+                    i.routes.remove(&route);
+                }
             }),
             Fact::Carrier { index, carrier } => self.with(index, |i| i.carrier(carrier)),
             Fact::Hardware { index, hardware } => self.with(index, |i| {

@@ -75,6 +75,18 @@ fn an_interface_that_is_set_up_from_nothing_returns_at_its_address_and_at_its_ro
 }
 
 #[test]
+fn a_gateway_that_is_changed_leaves_the_interface_its_way_out() {
+    let mut network = up();
+    let to = |text: &str| text.parse().ok();
+    let laid = Fact::Route { index: 2, route: DEFAULT, gateway: to("192.0.2.253"), placed: Placed::Beside };
+    let gone = |text: &str| Fact::RouteGone { index: 2, route: DEFAULT, gateway: to(text) };
+    // The new one is laid before the old one is taken away.
+    assert_eq!(whats(&mut network, [laid, gone("192.0.2.254")]), []);
+    assert_eq!(network.links().links[0].gateways, [to("192.0.2.253")]);
+    assert_eq!(whats(&mut network, [gone("192.0.2.253")]), [What::RouteLost]);
+}
+
+#[test]
 fn switching_off_removes_the_routes_as_the_kernel_does() {
     let mut network = up();
     let seen = whats(&mut network, [link(2, LinkState::Off, 2), link(2, LinkState::Up, 3)]);
@@ -167,7 +179,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         (index.clone(), 0u8..4).prop_map(move |(index, n)| Fact::Address { index, address: ip(n), prefix: 24 }),
         (index.clone(), 0u8..4).prop_map(move |(index, n)| Fact::AddressGone { index, address: ip(n) }),
         (index.clone(), placed).prop_map(|(index, placed)| route(index, placed)),
-        index.clone().prop_map(|index| Fact::RouteGone { index, route: DEFAULT }),
+        index.clone().prop_map(|index| Fact::RouteGone { index, route: DEFAULT, gateway: "192.0.2.254".parse().ok() }),
         (index, carrier).prop_map(|(index, carrier)| Fact::Carrier { index, carrier }),
     ]
 }
