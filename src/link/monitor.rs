@@ -263,23 +263,44 @@ impl Watcher {
     }
 
     async fn resync(&mut self, netlink: &Netlink) -> Option<()> {
-        let mut changes = self.network.resync(netlink.dump().await?, clock::media());
-        let appeared: Vec<u32> = of(&changes, |what| *what == What::Appeared);
-        for index in appeared {
-            changes.extend(describe(&mut self.network, &self.ethtool, &self.options.class_net, index));
-        }
+        let found = netlink.dump().await?;
+        let changes = self.describing(|network| network.resync(found, clock::media()));
         self.tell(changes);
         Some(())
     }
 
     /// Takes in one fact, and looks up what follows from it.
     fn take(&mut self, fact: Fact) -> Vec<Change> {
-        let mut changes = self.network.apply(fact, clock::media());
-        for index in of(&changes, |what| *what == What::Appeared) {
-            changes.extend(describe(&mut self.network, &self.ethtool, &self.options.class_net, index));
-        }
+        let mut changes = match &fact {
+            Fact::Link(_) => self.describing(|network| network.apply(fact, clock::media())),
+            // Nothing else brings an interface, or another name for one.
+            Fact::LinkGone { .. }
+            | Fact::Address { .. }
+            | Fact::AddressGone { .. }
+            | Fact::Route { .. }
+            | Fact::RouteGone { .. }
+            | Fact::Rule(_)
+            | Fact::RuleGone(_)
+            | Fact::Carrier { .. }
+            | Fact::Hardware { .. }
+            | Fact::Speed { .. } => self.network.apply(fact, clock::media()),
+        };
         for index in of(&changes, |what| matches!(what, What::CarrierReturned | What::SwitchedOn)) {
             changes.extend(ask_speed(&mut self.network, &self.ethtool, index));
+        }
+        changes
+    }
+
+    /// Looks up what new interfaces are, and those whose name or address has changed: what is plugged in is renamed within
+    /// milliseconds (udev), modems get another address, and what was looked up by the old one was not found.
+    fn describing(&mut self, news: impl FnOnce(&mut Network) -> Vec<Change>) -> Vec<Change> {
+        let known = self.network.devices();
+        let mut changes = news(&mut self.network);
+        let appeared = of(&changes, |what| *what == What::Appeared);
+        for (index, device) in self.network.devices() {
+            if known.get(&index) != Some(&device) || appeared.contains(&index) {
+                changes.extend(describe(&mut self.network, &self.ethtool, &self.options.class_net, index));
+            }
         }
         changes
     }
@@ -339,7 +360,7 @@ fn of(changes: &[Change], is_it: impl Fn(&What) -> bool) -> Vec<u32> {
 }
 
 fn describe_all(network: &mut Network, ethtool: &Ethtool, class_net: &Path) {
-    for index in network.indices() {
+    for index in network.devices().into_keys() {
         describe(network, ethtool, class_net, index);
     }
 }
@@ -413,3 +434,6 @@ pub fn watch_returns() -> io::Result<mpsc::Receiver<Return>> {
     });
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests;

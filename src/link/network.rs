@@ -240,7 +240,11 @@ impl Network {
             Fact::Carrier { index, carrier } => self.with(index, |i| i.carrier(carrier)),
             Fact::Hardware { index, hardware } => self.with(index, |i| {
                 i.permanent = i.permanent.or(hardware.permanent);
-                i.hardware = Some(hardware);
+                // What was found once is not forgotten because it is being renamed again.
+                let is_known = i.hardware.as_ref().is_some_and(|known| known.device.is_some());
+                if hardware.device.is_some() || !is_known {
+                    i.hardware = Some(hardware);
+                }
             }),
             Fact::Speed { index, mbit } => self.with(index, |i| i.speed = mbit),
             Fact::Rule(rule) => {
@@ -265,9 +269,9 @@ impl Network {
         self.interfaces.iter().filter(|(_, i)| i.state != LinkState::Off).map(|(index, i)| (*index, i.name.as_str()))
     }
 
-    /// All of them.
-    pub(super) fn indices(&self) -> Vec<u32> {
-        self.interfaces.keys().copied().collect()
+    /// All of them, by what sysfs has them under.
+    pub(super) fn devices(&self) -> BTreeMap<u32, (String, Option<Mac>)> {
+        self.interfaces.iter().map(|(index, interface)| (*index, (interface.name.clone(), interface.mac))).collect()
     }
 
     /// An interface's name and hardware address.
