@@ -294,7 +294,7 @@ impl Daemon {
     /// Tells a child that has just connected what it may have missed.
     fn greet(&mut self, role: &Role, settings: &str) {
         self.children.command(role, ChildCommand::Welcome { protocol: CHILD_PROTOCOL });
-        let stale = settings != self.settings.hash_for(role);
+        let stale = configuration::is_stale(settings, role, &self.settings, self.coming.as_ref());
         if *role == Role::Transmit {
             if stale {
                 self.children.command(role, ChildCommand::Reload);

@@ -118,7 +118,43 @@ impl Daemon {
     }
 }
 
+/// Whether a child that runs with settings of this hash is to begin anew. One that began while the next settings wait for their
+/// slates has read those, and would read them again: it is not in their way.
+pub(super) fn is_stale(told: &str, role: &Role, in_force: &Settings, coming: Option<&Settings>) -> bool {
+    told != in_force.hash_for(role) && coming.is_none_or(|coming| told != coming.hash_for(role))
+}
+
 /// Whether both have the same slates.
 fn same_slates(a: &Settings, b: &Settings) -> bool {
     a.renditions == b.renditions && a.frame_rate == b.frame_rate && a.slate == b.slate && a.box_name == b.box_name
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+    use crate::model::InputId;
+
+    fn settings(size: &str) -> Settings {
+        let text = format!(
+            "[[input]]\nname = \"camera\"\nkind = \"pattern\"\n\n[[rendition]]\nname = \"main\"\n\
+             codec = \"h264\"\nsize = \"{size}\"\nbitrate = \"1500k\"\n"
+        );
+        config::parse(Path::new("/"), ("holdfast.toml", &text), None).unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_begins_while_slates_are_made_is_not_started_again_and_again() {
+        let (in_force, coming, other) = (settings("640x360"), settings("1280x720"), settings("854x480"));
+        let worker = Role::Encode(InputId::new("camera").unwrap());
+        let stale = |told: &Settings, coming| is_stale(&told.hash_for(&worker), &worker, &in_force, coming);
+        assert!(!stale(&in_force, None));
+        assert!(stale(&other, None) && stale(&other, Some(&coming)));
+        assert!(!stale(&coming, Some(&coming)), "what it would begin with again");
+        assert!(stale(&coming, None), "what was to come, and does not any more");
+    }
 }
