@@ -1,6 +1,7 @@
 //! holdfastd's main loop: children, configuration, operators, events. One thread; owns all of it.
 
 mod configuration;
+mod ended;
 mod orders;
 mod tables;
 mod telemetry;
@@ -36,6 +37,8 @@ use crate::events::{
     PlaneSnapshot, Role, Severity, WorkerReport, render,
 };
 use crate::model::Manual;
+
+pub use ended::Ended;
 
 /// Lifecycles want time at least every 100 ms.
 const TICK: Duration = Duration::from_millis(50);
@@ -75,11 +78,11 @@ pub struct Options {
 }
 
 /// Runs until told to end: by `holdfast shutdown` or SIGINT, which end the children too, or by SIGTERM, which leaves them
-/// to the next holdfastd.
+/// to the next holdfastd. Says which it was.
 ///
 /// # Errors
 /// In words, when it cannot begin.
-pub async fn run(options: Options) -> Result<(), String> {
+pub async fn run(options: Options) -> Result<Ended, String> {
     let Options { config, secrets, paths, spawner, programs } = options;
     for directory in [&paths.runtime, &paths.state, &paths.slate_dir()] {
         std::fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
@@ -170,7 +173,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         daemon.leave_tables().await;
     }
     daemon.log.finish();
-    Ok(())
+    Ok(Ended::alone(&daemon.children.snapshot()))
 }
 
 /// Listens on `path`, replacing a socket that a dead process left there. Only this user (and root) may connect.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use holdfast::config::Paths;
-use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest};
+use holdfast::events::{BoxSnapshot, Command, ControlReply, ControlRequest, Role};
+use holdfast::supervisor::lock;
 
 use crate::terminal::{complain, say};
 use crate::{DONE, NOT_RUNNING, REFUSED};
@@ -22,11 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum DeskError {
     /// Nobody listens.
     #[error(
-        "holdfastd does not run here (nobody answers at {socket}).\n\
+        "holdfastd does not run here (nobody answers at {socket}).\n{}\
          Start it:             systemctl start holdfastd   or   holdfastd --config FILE\n\
-         It runs elsewhere?    holdfast --runtime DIR ...  or   HOLDFAST_RUNTIME=DIR"
+         It runs elsewhere?    holdfast --runtime DIR ...  or   HOLDFAST_RUNTIME=DIR",
+        goes_on(*.data_plane)
     )]
-    NotRunning { socket: String },
+    NotRunning {
+        socket: String,
+        /// The process that goes on sending without it.
+        data_plane: Option<i32>,
+    },
     /// The socket is not ours to open.
     #[error("{socket} may not be opened by this user; try again with sudo")]
     NotAllowed { socket: String },
@@ -47,6 +53,16 @@ impl DeskError {
     }
 }
 
+/// What whoever wants to end the show must know.
+fn goes_on(data_plane: Option<i32>) -> String {
+    data_plane.map_or_else(String::new, |pid| {
+        format!(
+            "The data plane (process {pid}) runs all the same: what is on air stays on air. holdfastd takes it over when it is \
+             started again, and obeys then.\n"
+        )
+    })
+}
+
 /// A connection to holdfastd.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -61,7 +77,8 @@ impl Desk {
             if e.kind() == io::ErrorKind::PermissionDenied {
                 DeskError::NotAllowed { socket }
             } else {
-                DeskError::NotRunning { socket }
+                let data_plane = lock::holder(&paths.lock(&Role::Transmit)).map(nix::unistd::Pid::as_raw);
+                DeskError::NotRunning { socket, data_plane }
             }
         })?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(DeskError::Lost)?;
@@ -140,5 +157,18 @@ pub(crate) fn order(paths: &Paths, command: Command) -> ExitCode {
             complain(&e.to_string());
             e.exit_code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_a_holdfastd_that_has_ended_hears_that_the_show_goes_on() {
+        let text = |data_plane| DeskError::NotRunning { socket: "control.sock".to_owned(), data_plane }.to_string();
+        assert!(text(Some(17)).contains("\nThe data plane (process 17) runs all the same"), "{}", text(Some(17)));
+        assert!(!text(None).contains("data plane"), "{}", text(None));
+        assert!(text(Some(17)).contains("\nStart it:   ") && text(None).contains("\nStart it:   "));
     }
 }

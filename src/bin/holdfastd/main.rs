@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use holdfast::config::Paths;
-use holdfast::supervisor::daemon::{self, Options, SpawnerChoice};
+use holdfast::supervisor::daemon::{self, Ended, Options, SpawnerChoice};
 
 /// Keeps a Holdfast box running: starts the encoders and the data plane, replaces what dies, obeys `holdfast`.
 ///
@@ -71,7 +71,11 @@ fn main() -> ExitCode {
         Err(e) => Err(format!("cannot start: {e}")),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::Whole) => ExitCode::SUCCESS,
+        Ok(alone @ Ended::Alone { .. }) => {
+            eprintln!("{alone}");
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             eprintln!("holdfastd: {why}");
             ExitCode::FAILURE
