@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod clock;
 mod outlet;
 pub mod passing;
+mod pauses;
 pub mod rtmp;
 pub mod rtsp;
 pub mod srt;

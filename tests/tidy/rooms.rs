@@ -170,6 +170,7 @@ pub const PURE_FILES: &[&str] = &[
     "src/ingest/clock.rs",
     "src/ingest/passing.rs",
     "src/ingest/passing/look.rs",
+    "src/ingest/pauses.rs",
     "src/ingest/rtmp/brake.rs",
     "src/ingest/rtmp/place.rs",
     "src/ingest/rtmp/remark.rs",

@@ -15,6 +15,7 @@ use crate::config::{SrtAddress, SrtInput, SrtPath};
 use crate::events::{EventKind, Severity};
 use crate::ingest::arrival::Arrival;
 use crate::ingest::outlet::Outlet;
+use crate::ingest::pauses::Pauses;
 use crate::link::udp::{Arena, Datagram, Inbox};
 use crate::model::InputId;
 use crate::output::srt::call::{Common, Connected, call as call_once};
@@ -23,10 +24,6 @@ use crate::srt::crypto::{KeyLength, KeyMaterial, Passphrase, Random};
 use crate::srt::session::{FEATURES, Seed};
 use crate::srt::{Offer, StreamId, random_isn};
 
-/// Waits after calls that failed, doubled up to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// See [`FIRST_WAIT`].
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often is told how the network does.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -39,21 +36,24 @@ pub(super) async fn call(
     mut teller: Teller,
 ) {
     let mut inlet = Inlet::new(input, Outlet::new(out));
-    let mut wait = FIRST_WAIT;
+    let mut pauses = Pauses::default();
     loop {
         let path = SrtPath { interface: None, source: None, address: address.clone(), weight: 0 };
         let mut random = Random::from_seed(&entropy());
         let (common, seed) = (common(&settings, &mut random), Seed(random.bytes()));
-        match call_once(path, common, random, None).await {
+        let delivered = match call_once(path, common, random, None).await {
             Ok(connected) => {
-                wait = FIRST_WAIT;
                 teller.forget();
                 inlet = take(&connected, seed, inlet, &mut teller).await;
+                // One that lets us in and hangs up is as busy as one that does not let us in.
+                inlet.has_delivered()
             }
-            Err(failure) => teller.note(Severity::Warning, &failure.in_words(&address.to_string())),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+            Err(failure) => {
+                teller.note(Severity::Warning, &failure.in_words(&address.to_string()));
+                false
+            }
+        };
+        tokio::time::sleep(pauses.after(delivered)).await;
     }
 }
 

@@ -27,6 +27,11 @@ impl Inlet {
         Self { input, demuxer: None, out, pictures: 0, newest: None, told: (0, 0) }
     }
 
+    /// Whether the sender that is there, or was there last, has brought a picture.
+    pub(super) const fn has_delivered(&self) -> bool {
+        self.pictures > 0
+    }
+
     /// Tells how the network does, `over` after the last time.
     pub(super) fn network(&mut self, sender: &SenderSnapshot, over: Duration) {
         let (delivered, missing) = self.told;
@@ -112,4 +117,30 @@ impl Taker for Inlet {
     }
 
     fn timeout(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_sender_that_hangs_up_before_its_first_picture_has_delivered_nothing() {
+        let (out, _arrivals) = mpsc::channel(8);
+        let mut inlet = Inlet::new(InputId::new("van").unwrap(), Outlet::new(out));
+        inlet.begin("SRT from 192.0.2.1:9000");
+        // Packets without anything in them.
+        let padding = [[0x47, 0x1f, 0xff, 0x10].as_slice(), &[0xff; 184]].concat();
+        inlet.payload(&padding.repeat(7), crate::clock::now());
+        inlet.finish("it hung up", 0);
+        assert!(!inlet.has_delivered());
+        inlet.pictures = 1;
+        inlet.finish("it hung up", 0);
+        assert!(inlet.has_delivered(), "until the next begins");
+        inlet.begin("SRT from 192.0.2.1:9001");
+        assert!(!inlet.has_delivered());
+    }
 }
