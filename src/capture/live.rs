@@ -56,6 +56,8 @@ const LETS_GO: Media = Media::from_millis(500);
 /// A sound card that is open delivers, be it silence. Some stop when the signal of the picture beside them changes its mode, and
 /// report no error.
 const SOUND_STALL: Media = Media::from_millis(5000);
+/// A sound card that delivered for longer than this was well: when it fails, it is opened again at once.
+const SOUND_IS_WELL: Media = Media::from_millis(1000);
 /// Between two looks for the sound card of a capture device that has none: it may come a moment after the pictures.
 const SOUND_LOOK: Duration = Duration::from_millis(500);
 
@@ -99,10 +101,12 @@ impl LiveSource {
             board,
             arrived: Arc::default(),
         };
-        std::thread::spawn(move || keep_up(&ended, &video.notices.clone(), || video.play(&ended)));
+        std::thread::spawn(move || keep_up(&ended, |why| video.say(Notice::Lost(why)), || video.play(&ended)));
         let audio = Audio { device: device.to_owned(), source: audio.clone(), sound_out, notices: notices.clone() };
         if audio.source != AudioSource::None {
-            std::thread::spawn(move || keep_up(&ended_too, &audio.notices.clone(), || audio.play(&ended_too)));
+            std::thread::spawn(move || {
+                keep_up(&ended_too, |why| audio.say(Notice::SoundLost(why)), || audio.play(&ended_too));
+            });
         }
         Self {
             pictures,
@@ -167,8 +171,8 @@ enum End {
     Failed { why: String, delivered: bool },
 }
 
-/// Plays again and again until the source is dropped.
-fn keep_up(ended: &Receiver<()>, notices: &SyncSender<Notice>, mut play: impl FnMut() -> Result<End, SourceError>) {
+/// Plays again and again until the source is dropped. `lost` hears why it has to.
+fn keep_up(ended: &Receiver<()>, lost: impl Fn(String), mut play: impl FnMut() -> Result<End, SourceError>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let why = match play() {
@@ -185,8 +189,7 @@ fn keep_up(ended: &Receiver<()>, notices: &SyncSender<Notice>, mut play: impl Fn
             }
             Err(e) => e.to_string(),
         };
-        // A full box means that nobody has read the last notices yet; those say the same.
-        let _ = notices.try_send(Notice::Lost(why));
+        lost(why);
         if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -199,7 +202,7 @@ fn is_over(ended: &Receiver<()>) -> bool {
     ended.try_recv() == Err(TryRecvError::Disconnected)
 }
 
-/// What a pipeline has said of its pictures.
+/// What a pipeline has said of its pictures, or its sound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
@@ -263,8 +266,7 @@ impl Video {
             break End::Failed { why: format!("capture {}: {why}", self.device.display()), delivered };
         };
         if !stop(&pipeline) {
-            let stuck = format!("capture {} does not let go of its driver", self.device.display());
-            let _ = self.notices.try_send(Notice::Stuck(stuck));
+            self.say(Notice::Stuck(format!("capture {} does not let go of its driver", self.device.display())));
         }
         drop((pipeline, bus));
         self.let_go(node.as_deref(), ended);
@@ -278,8 +280,7 @@ impl Video {
         while held::holds_gone(node) {
             if clock::media() > deadline {
                 let device = self.device.display();
-                let stuck = format!("capture {device}: GStreamer keeps a device open that was pulled out");
-                let _ = self.notices.try_send(Notice::Stuck(stuck));
+                self.say(Notice::Stuck(format!("capture {device}: GStreamer keeps a device open that was pulled out")));
                 return;
             }
             if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
@@ -314,8 +315,13 @@ impl Video {
 
     fn tell(&self, standing: Option<Standing>) {
         if let Some(bad) = standing.filter(|standing| !standing.is_picture()) {
-            let _ = self.notices.try_send(Notice::Lost(format!("capture {}: {bad}", self.device.display())));
+            self.say(Notice::Lost(format!("capture {}: {bad}", self.device.display())));
         }
+    }
+
+    fn say(&self, notice: Notice) {
+        // A full box means that nobody has read the last notices yet; those say the same.
+        let _ = self.notices.try_send(notice);
     }
 
     fn build(&self, ticket: Ticket) -> Result<gst::Pipeline, SourceError> {
@@ -402,8 +408,21 @@ impl Audio {
                 _ => End::Stopped,
             });
         };
-        let arrived = Arc::new(AtomicI64::new(clock::media().0));
-        let pipeline = self.build(&card, arrived.clone())?;
+        self.listen(&card, &alsa_source(&card)?, ended, SOUND_STALL)
+    }
+
+    /// Plays what comes out of `source` until that fails, or nothing comes for `stall`.
+    fn listen(
+        &self,
+        card: &str,
+        source: &gst::Element,
+        ended: &Receiver<()>,
+        stall: Media,
+    ) -> Result<End, SourceError> {
+        let began = clock::media();
+        let last = Arc::new(AtomicI64::new(began.0));
+        let pipeline = self.build(source, last.clone())?;
+        let arrived = || Media(last.load(Ordering::Relaxed));
         let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
         let end = loop {
             let message = bus.as_ref().and_then(|bus| {
@@ -418,40 +437,54 @@ impl Audio {
             let why = match message.as_ref().map(|m| m.view()) {
                 Some(gst::MessageView::Error(error)) => error_text(error),
                 None if started.is_err() => "cannot be opened".to_owned(),
-                None if clock::media() - Media(arrived.load(Ordering::Relaxed)) > SOUND_STALL => {
-                    "nothing comes from it; started again".to_owned()
-                }
+                None if clock::media() - arrived() > stall => "nothing comes from it; started again".to_owned(),
                 None => continue,
                 Some(_) => "ended".to_owned(),
             };
-            break End::Failed { why: format!("sound {card}: {why}"), delivered: false };
+            break End::Failed { why: format!("sound {card}: {why}"), delivered: arrived() - began > SOUND_IS_WELL };
         };
         if !stop(&pipeline) {
-            let _ = self.notices.try_send(Notice::Stuck(format!("sound {card} does not let go of its driver")));
+            self.say(Notice::Stuck(format!("sound {card} does not let go of its driver")));
         }
         Ok(end)
     }
 
+    fn say(&self, notice: Notice) {
+        // As with pictures.
+        let _ = self.notices.try_send(notice);
+    }
+
     /// `arrived` is set to when the last block came, nanoseconds of [`clock::media`].
-    fn build(&self, card: &str, arrived: Arc<AtomicI64>) -> Result<gst::Pipeline, SourceError> {
+    fn build(&self, source: &gst::Element, arrived: Arc<AtomicI64>) -> Result<gst::Pipeline, SourceError> {
         let pipeline = pipeline("sound");
-        let source = element("alsasrc")?;
-        source.set_property("device", card);
-        source.set_property("provide-clock", false);
-        // Our own controller keeps it in step; alsasrc must not correct as well.
-        source.set_property_from_str("slave-method", "none");
         let (convert, resample) = (element("audioconvert")?, element("audioresample")?);
-        let out = self.sound_out.clone();
+        let (out, notices, mut told) = (self.sound_out.clone(), self.notices.clone(), Told::Nothing);
         let sink = sink(&audio_caps(), move |sample| {
+            if told == Told::Nothing {
+                let _ = notices.try_send(Notice::Sound);
+                told = Told::Signal;
+            }
             arrived.store(clock::media().0, Ordering::Relaxed);
             match out.try_send(sample.buffer().map(samples_of).unwrap_or_default()) {
                 Err(TrySendError::Disconnected(_)) => Err(gst::FlowError::Eos),
                 _ => Ok(gst::FlowSuccess::Ok),
             }
         });
-        let chain = [&source, &convert, &resample, sink.upcast_ref()];
+        let chain = [source, &convert, &resample, sink.upcast_ref()];
         pipeline.add_many(chain).map_err(|_| SourceError::Link("alsasrc"))?;
         gst::Element::link_many(chain).map_err(|_| SourceError::Link("alsasrc"))?;
         Ok(pipeline)
     }
 }
+
+fn alsa_source(card: &str) -> Result<gst::Element, SourceError> {
+    let source = element("alsasrc")?;
+    source.set_property("device", card);
+    source.set_property("provide-clock", false);
+    // Our own controller keeps it in step; alsasrc must not correct as well.
+    source.set_property_from_str("slave-method", "none");
+    Ok(source)
+}
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,10 @@ pub enum Notice {
     Signal(String),
     /// It does not deliver; why, in words. It is tried again.
     Lost(String),
+    /// Its sound comes.
+    Sound,
+    /// Its sound does not come, whatever its picture does; why, in words. It is tried again.
+    SoundLost(String),
     /// A driver does not let go; only the end of this process frees it.
     Stuck(String),
 }

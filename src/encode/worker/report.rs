@@ -28,6 +28,9 @@ pub(super) struct Reporter {
     had_picture: bool,
     /// The last bad news of the source.
     lost: Option<String>,
+    /// The last bad news of its sound, until that comes.
+    sound_lost: Option<String>,
+    sound_told: Option<Media>,
     trouble_told: Option<Media>,
 }
 
@@ -42,6 +45,8 @@ impl Reporter {
             stood_by: Vec::new(),
             had_picture: false,
             lost: None,
+            sound_lost: None,
+            sound_told: None,
             trouble_told: None,
         }
     }
@@ -103,6 +108,12 @@ impl Reporter {
                     self.event(EventKind::InputChanged, Severity::Warning, self.input.as_str(), why.clone());
                     self.lost = Some(why);
                 }
+                Notice::Sound => self.sound_lost = None,
+                Notice::SoundLost(why) if self.sound_lost.as_ref() == Some(&why) => {}
+                Notice::SoundLost(why) => {
+                    self.sound_lost = Some(why.clone());
+                    self.sound_trouble(why);
+                }
                 Notice::Stuck(why) => stuck = Some(why),
             }
         }
@@ -159,6 +170,15 @@ impl Reporter {
         }));
     }
 
+    /// A card that comes and goes is told of now and then.
+    fn sound_trouble(&mut self, reason: String) {
+        let now = clock::media();
+        if self.sound_told.is_none_or(|told| now - told >= SAY_AGAIN) {
+            self.sound_told = Some(now);
+            self.event(EventKind::InputChanged, Severity::Warning, self.input.as_str(), reason);
+        }
+    }
+
     /// Tells of trouble unless some was told just before.
     fn trouble(&mut self, subject: &str, reason: String) {
         let now = clock::media();
@@ -167,5 +187,55 @@ impl Reporter {
         }
         self.trouble_told = Some(now);
         self.event(EventKind::Note, Severity::Warning, subject, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::capture::pace::Counts;
+    use crate::capture::source::SourceStatus;
+    use crate::model::Condition;
+
+    fn reporter() -> (Reporter, Receiver<ChildMessage>) {
+        let (say, said) = channel();
+        let say = Box::new(move |message| say.send(message).unwrap());
+        (Reporter::new(InputId::new("camera").unwrap(), String::new(), say), said)
+    }
+
+    fn report(notices: Vec<Notice>) -> GridReport {
+        let status = SourceStatus {
+            description: "NV12, capture /dev/video0".to_owned(),
+            has_picture: true,
+            counts: Counts::default(),
+            drift_ppm: 0,
+        };
+        GridReport { status, condition: Condition::GOOD, notices, fed: vec![], given_up: 0, queues: vec![] }
+    }
+
+    fn told(said: &Receiver<ChildMessage>) -> Vec<String> {
+        let events = said.try_iter().filter_map(|m| if let ChildMessage::Event(e) = m { Some(e.reason) } else { None });
+        events.collect()
+    }
+
+    #[test]
+    fn sound_that_stays_away_again_is_told_again_and_is_not_what_the_picture_is() {
+        let (mut reporter, said) = reporter();
+        let lost = || Notice::SoundLost("sound hw:7: nothing comes from it; started again".to_owned());
+        reporter.grid_reported(report(vec![Notice::Sound]));
+        assert_eq!(told(&said), ["NV12, capture /dev/video0: picture"]);
+        reporter.grid_reported(report(vec![lost()]));
+        reporter.grid_reported(report(vec![lost()]));
+        assert_eq!(told(&said).len(), 1, "the same attempt again is no news");
+        // It came again, and goes long after.
+        reporter.grid_reported(report(vec![Notice::Sound]));
+        reporter.sound_told = Some(clock::media() - SAY_AGAIN);
+        reporter.grid_reported(report(vec![lost()]));
+        assert_eq!(told(&said).len(), 1);
+        assert_eq!(reporter.lost, None, "nothing is lost of the picture");
     }
 }
