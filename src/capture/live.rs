@@ -89,7 +89,9 @@ impl LiveSource {
         let (sound_out, sounds) = sync_channel(50);
         let (alive, ended) = sync_channel(0);
         let (alive_too, ended_too) = sync_channel(0);
-        let watch = Arc::new(Watch::start(device, board.clone()));
+        let (place, note) = (device.display().to_string(), notices.clone());
+        let trouble = move |why| drop(note.try_send(Notice::Note(format!("capture {place}: {why}"))));
+        let watch = Arc::new(Watch::start(device, board.clone(), trouble));
         let video = Video {
             device: device.to_owned(),
             canvas,

@@ -78,6 +78,8 @@ pub enum Notice {
     Sound,
     /// Its sound does not come, whatever its picture does; why, in words. It is tried again.
     SoundLost(String),
+    /// Something to know that takes nothing away as yet, in words.
+    Note(String),
     /// A driver does not let go; only the end of this process frees it.
     Stuck(String),
 }

@@ -9,7 +9,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
 
 /// The kernel's messages and udev's.
@@ -83,20 +85,129 @@ impl Ear {
         Ok(Self(socket))
     }
 
-    /// Takes what waits. Whether something that captures came or went; also where messages were lost.
-    pub fn hears_capture(&self) -> bool {
-        let mut heard = false;
+    /// Takes what waits, when something does.
+    ///
+    /// # Errors
+    /// The kernel's, and [`io::ErrorKind::UnexpectedEof`] where nothing waits: a socket that calls and has nothing to say would
+    /// do so for ever.
+    pub fn hear(&self) -> io::Result<Heard> {
+        let mut heard = None;
         let mut message = [0; LONGEST];
         for _ in 0..MOST {
-            match recv(self.0.as_raw_fd(), &mut message, MsgFlags::empty()) {
-                Ok(length) => heard |= Uevent::parse(&message[..length]).is_some_and(|event| event.is_capture()),
+            let one = match recv(self.0.as_raw_fd(), &mut message, MsgFlags::empty()) {
+                Ok(length) if Uevent::parse(&message[..length]).is_some_and(|event| event.is_capture()) => {
+                    Heard::Capture
+                }
+                Ok(_) => Heard::Others,
                 // Too many for the socket's buffer: one of them may have been ours.
-                Err(nix::errno::Errno::ENOBUFS) => heard = true,
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(_) => break,
+                Err(Errno::ENOBUFS) => Heard::Capture,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return heard.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+                Err(errno) => return Err(errno.into()),
+            };
+            heard = heard.max(Some(one));
+        }
+        heard.ok_or_else(|| io::ErrorKind::Interrupted.into())
+    }
+}
+
+/// What came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// Nothing that captures.
+    Others,
+    /// Something that captures, maybe.
+    Capture,
+}
+
+/// Between two attempts to listen again, after a socket that failed; doubled up to the last.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// One that heard for so long was a good one.
+const GOOD_AFTER: Duration = Duration::from_secs(60);
+
+/// An [`Ear`] for as long as somebody watches: one that fails is left, and another is opened after a while. Looks once a second
+/// do meanwhile.
+#[derive(Debug)]
+pub struct Ears {
+    state: Listening,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Hears {
+        ear: Ear,
+        since: Instant,
+    },
+    /// It has failed.
+    Deaf {
+        until: Instant,
+    },
+    /// There is no such socket to be had.
+    Never,
+}
+
+impl Ears {
+    /// Listens from now on, where there is such a socket.
+    pub fn open(now: Instant) -> Self {
+        Self::of(Ear::open(), now)
+    }
+
+    /// Hears nothing.
+    pub const fn never() -> Self {
+        Self { state: Listening::Never, pause: PAUSES[0] }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(socket: OwnedFd, now: Instant) -> Self {
+        Self::of(Ok(Ear(socket)), now)
+    }
+
+    fn of(ear: io::Result<Ear>, now: Instant) -> Self {
+        let state = ear.map_or(Listening::Never, |ear| Listening::Hears { ear, since: now });
+        Self { state, pause: PAUSES[0] }
+    }
+
+    /// What wakes, if anything does. Listens again when that is due.
+    pub fn ear(&mut self, now: Instant) -> Option<&Ear> {
+        if let Listening::Deaf { until } = self.state
+            && now >= until
+        {
+            match Ear::open() {
+                Ok(ear) => self.state = Listening::Hears { ear, since: now },
+                Err(_) => self.fails(now),
             }
         }
-        heard
+        self.listening()
+    }
+
+    fn listening(&self) -> Option<&Ear> {
+        match &self.state {
+            Listening::Hears { ear, .. } => Some(ear),
+            Listening::Deaf { .. } | Listening::Never => None,
+        }
+    }
+
+    /// Takes what waits, once it has woken somebody.
+    ///
+    /// # Errors
+    /// In words, when it has failed, and is left for a while.
+    pub fn hear(&mut self, now: Instant) -> Result<Heard, String> {
+        let Some(ear) = self.listening() else { return Ok(Heard::Others) };
+        ear.hear().map_err(|e| {
+            self.fails(now);
+            format!("the kernel's news of devices cannot be heard ({e}); they are looked for once a second instead")
+        })
+    }
+
+    fn fails(&mut self, now: Instant) {
+        if let Listening::Hears { since, .. } = self.state
+            && now.saturating_duration_since(since) >= GOOD_AFTER
+        {
+            self.pause = PAUSES[0];
+        }
+        self.state = Listening::Deaf { until: now + self.pause };
+        self.pause = (self.pause * 2).min(PAUSES[1]);
     }
 }
 
@@ -154,6 +265,32 @@ mod tests {
         assert_eq!(Uevent::parse(&far), None);
         assert_eq!(Uevent::parse(b"add\0ACTION=add\0SUBSYSTEM=sound\0"), None, "no path");
         assert_eq!(Uevent::parse(b"add@/x\0ACTION=add\0"), None, "no subsystem");
+    }
+
+    #[test]
+    fn a_socket_that_fails_is_opened_again_and_less_often_if_it_fails_again() {
+        if Ear::open().is_err() {
+            eprintln!("skipped: there are no such sockets here");
+            return;
+        }
+        let broken = || io::pipe().unwrap().0.into();
+        let (second, mut now) = (Duration::from_secs(1), crate::clock::now());
+        let mut ears = Ears::with(broken(), now);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            assert!(ears.hear(now).is_err());
+            let failed = now;
+            while ears.ear(now).is_none() {
+                now += second;
+            }
+            pauses.push((now - failed).as_secs());
+            let Listening::Hears { ear, .. } = &mut ears.state else { break };
+            *ear = Ear(broken());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        now += GOOD_AFTER;
+        assert!(ears.hear(now).is_err());
+        assert!(ears.ear(now + second).is_some(), "one that was well for long is missed at once");
     }
 
     proptest! {

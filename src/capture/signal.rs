@@ -23,7 +23,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::plug::Ear;
+use super::plug::{Ears, Heard};
 use super::receiver::{Answer, RECHECK, Receiver, Reception, Standing, Timings, is_gone};
 use crate::clock;
 
@@ -204,9 +204,18 @@ fn halves(word: u64) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// Watches `device` and tells what holds of it, first what does at once and then each change, until `tell` breaks or the
-/// writing end of `end` is closed. Holds the thread. `plugged` is called for each device that is found, before it is asked for
-/// its signal.
+/// What happens while a device is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// A device was found; it has not been asked for its signal yet.
+    Plugged,
+    /// What holds, first what does at once and then each change.
+    Standing(Standing),
+    /// The watch itself is not as it should be, in words.
+    Trouble(String),
+}
+
+/// Watches `device` and tells, until `tell` breaks or the writing end of `end` is closed. Holds the thread.
 ///
 /// # Errors
 /// [`DeviceError`] if it can be told at the start that there is nothing to watch. A device that is absent, or goes, is
@@ -214,13 +223,16 @@ fn halves(word: u64) -> [u32; 2] {
 pub fn watch(
     device: &Path,
     end: &PipeReader,
-    plugged: impl Fn(),
-    mut tell: impl FnMut(Standing) -> ControlFlow<()>,
+    mut tell: impl FnMut(Sight) -> ControlFlow<()>,
 ) -> Result<(), DeviceError> {
     let (mut eyes, mut receiver, mut first) = (None, Receiver::default(), true);
-    let ear = Ear::open().ok();
+    let mut ears = Ears::open(clock::now());
     loop {
-        let seen = look(device, &mut eyes, &plugged);
+        // Whether to hear on is asked when there is something to say of the signal.
+        let plugged = || {
+            let _ = tell(Sight::Plugged);
+        };
+        let seen = look(device, &mut eyes, plugged);
         let now = clock::now();
         match seen {
             Err(e) if first => return Err(e),
@@ -228,14 +240,17 @@ pub fn watch(
             Err(_) => {}
             Ok(seen) => {
                 if let Some(standing) = receiver.look(seen, now)
-                    && tell(standing).is_break()
+                    && tell(Sight::Standing(standing)).is_break()
                 {
                     return Ok(());
                 }
             }
         }
         first = false;
-        if wait(eyes.as_mut(), ear.as_ref(), end.as_fd(), receiver.look_again(now)).is_break() {
+        let trouble = |why| {
+            let _ = tell(Sight::Trouble(why));
+        };
+        if wait(eyes.as_mut(), &mut ears, end.as_fd(), receiver.look_again(now), trouble).is_break() {
             return Ok(());
         }
     }
@@ -255,7 +270,7 @@ enum Hearing {
 }
 
 /// One look, at a device that is opened for it if need be. One that is gone is closed, so that its driver can let go.
-fn look(device: &Path, eyes: &mut Option<Eyes>, plugged: impl Fn()) -> Result<Option<Reception>, DeviceError> {
+fn look(device: &Path, eyes: &mut Option<Eyes>, plugged: impl FnOnce()) -> Result<Option<Reception>, DeviceError> {
     if eyes.is_none() {
         match Device::open(device) {
             Ok(opened) => {
@@ -276,7 +291,13 @@ fn look(device: &Path, eyes: &mut Option<Eyes>, plugged: impl Fn()) -> Result<Op
 
 /// Waits for an event of the device, or for one that comes or goes, until `deadline` at the latest; breaks when the watch is to
 /// end.
-fn wait(eyes: Option<&mut Eyes>, ear: Option<&Ear>, end: BorrowedFd<'_>, deadline: Instant) -> ControlFlow<()> {
+fn wait(
+    eyes: Option<&mut Eyes>,
+    ears: &mut Ears,
+    end: BorrowedFd<'_>,
+    deadline: Instant,
+    mut trouble: impl FnMut(String),
+) -> ControlFlow<()> {
     let mut heard = eyes.filter(|eyes| eyes.hearing == Hearing::Events);
     loop {
         let left = deadline.saturating_duration_since(clock::now()) + Duration::from_millis(1);
@@ -287,7 +308,7 @@ fn wait(eyes: Option<&mut Eyes>, ear: Option<&Ear>, end: BorrowedFd<'_>, deadlin
             of_eyes = Some(fds.len());
             fds.push(PollFd::new(eyes.device.file.as_fd(), PollFlags::POLLPRI));
         }
-        if let Some(ear) = ear {
+        if let Some(ear) = ears.ear(clock::now()) {
             of_ear = Some(fds.len());
             fds.push(PollFd::new(ear.as_fd(), PollFlags::POLLIN));
         }
@@ -305,8 +326,9 @@ fn wait(eyes: Option<&mut Eyes>, ear: Option<&Ear>, end: BorrowedFd<'_>, deadlin
         {
             eyes.hearing = Hearing::Deaf;
         }
+        let news = if rung { ears.hear(clock::now()).map_err(&mut trouble).ok() } else { None };
         // Most of what comes and goes in a machine is neither camera nor sound card.
-        let another_matter = rung && !called && !ear.is_some_and(Ear::hears_capture);
+        let another_matter = rung && !called && news != Some(Heard::Capture);
         // And however much of it there is, the device is looked at in time.
         if !another_matter || !woken || clock::now() >= deadline {
             return ControlFlow::Continue(());
@@ -324,14 +346,14 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to watch `device`. What cannot be watched is unknown, and may still deliver: whoever captures from it hears
-    /// what is wrong.
-    pub fn start(device: &Path, board: Arc<dyn Board>) -> Self {
+    /// what is wrong. `trouble` hears what is wrong with the watch.
+    pub fn start(device: &Path, board: Arc<dyn Board>, trouble: impl Fn(String) + Send + 'static) -> Self {
         let (tell, standing) = watch::channel(None);
         let pass = Pass::default();
         let spawned = io::pipe().and_then(|(until, end)| {
             let (device, teller) = (device.to_owned(), Teller { tell: tell.clone(), pass: pass.clone() });
             let thread = std::thread::Builder::new().name("signal".to_owned());
-            thread.spawn(move || teller.run(&device, &*board, &until)).map(|_| end)
+            thread.spawn(move || teller.run(&device, &*board, &until, trouble)).map(|_| end)
         });
         if spawned.is_err() {
             Teller { tell, pass: pass.clone() }.tell(UNKNOWN);
@@ -364,15 +386,20 @@ struct Teller {
 }
 
 impl Teller {
-    fn run(self, device: &Path, board: &dyn Board, until: &PipeReader) {
-        let told = |standing| {
-            self.tell(standing);
+    fn run(self, device: &Path, board: &dyn Board, until: &PipeReader, trouble: impl Fn(String)) {
+        let told = |sight| {
+            match sight {
+                Sight::Plugged => board.plugged(),
+                Sight::Standing(standing) => self.tell(standing),
+                Sight::Trouble(why) => trouble(why),
+            }
             ControlFlow::Continue(())
         };
+        let mut none = Ears::never();
         // It may become what it should be: permissions come late, and another program may have it for itself.
-        while watch(device, until, || board.plugged(), told).is_err() {
+        while watch(device, until, told).is_err() {
             self.tell(UNKNOWN);
-            if wait(None, None, until.as_fd(), clock::now() + RECHECK).is_break() {
+            if wait(None, &mut none, until.as_fd(), clock::now() + RECHECK, &trouble).is_break() {
                 return;
             }
         }
@@ -419,6 +446,8 @@ impl Ticket {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use nix::time::{ClockId, clock_gettime};
+
     use super::*;
 
     #[test]
@@ -430,36 +459,44 @@ mod tests {
         assert!(e.to_string().starts_with("/dev/absent/video0: "), "{e}");
 
         let (until, _end) = io::pipe().unwrap();
-        assert!(watch(Path::new("/dev/null"), &until, || {}, |_| ControlFlow::Continue(())).is_err());
+        assert!(watch(Path::new("/dev/null"), &until, |_| ControlFlow::Continue(())).is_err());
         let mut told = Vec::new();
-        let outcome = watch(
-            absent,
-            &until,
-            || {},
-            |standing| {
-                told.push(standing);
-                ControlFlow::Break(())
-            },
-        );
+        let outcome = watch(absent, &until, |sight| {
+            told.push(sight);
+            ControlFlow::Break(())
+        });
         assert!(outcome.is_ok());
-        assert_eq!(told, [Standing::Steady(Reception::Gone)]);
+        assert_eq!(told, [Sight::Standing(Standing::Steady(Reception::Gone))]);
     }
 
     #[test]
     fn a_watch_ends_with_the_closing_of_its_pipe() {
         let (until, end) = io::pipe().unwrap();
         let mut end = Some(end);
-        let outcome = watch(
-            Path::new("/dev/absent/video0"),
-            &until,
-            || {},
-            |_| {
-                // As a source does that is dropped while its device is away.
-                end = None;
-                ControlFlow::Continue(())
-            },
-        );
+        let outcome = watch(Path::new("/dev/absent/video0"), &until, |_| {
+            // As a source does that is dropped while its device is away.
+            end = None;
+            ControlFlow::Continue(())
+        });
         assert!(outcome.is_ok());
+    }
+
+    #[test]
+    fn a_socket_that_calls_for_ever_and_has_nothing_to_say_is_left_and_told_of() {
+        // The reading end of a pipe that nobody writes to any more calls as well, and is no socket.
+        let (broken, _) = io::pipe().unwrap();
+        let mut ears = Ears::with(broken.into(), clock::now());
+        let (until, _end) = io::pipe().unwrap();
+        let used = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+        let (mut told, before) = (Vec::new(), used());
+        for _ in 0..2 {
+            let deadline = clock::now() + Duration::from_millis(400);
+            assert!(wait(None, &mut ears, until.as_fd(), deadline, |why| told.push(why)).is_continue());
+            assert!(clock::now() >= deadline, "the device is looked at as often as before");
+        }
+        assert!(used() - before < Duration::from_millis(100), "it turned round and round: {:?}", used() - before);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("once a second"), "{told:?}");
     }
 
     #[test]

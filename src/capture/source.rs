@@ -138,7 +138,7 @@ impl Source {
         let notice = self.notices.try_recv().ok()?;
         match &notice {
             Notice::Signal(text) | Notice::Lost(text) => self.description.clone_from(text),
-            Notice::Sound | Notice::SoundLost(_) | Notice::Stuck(_) => {}
+            Notice::Sound | Notice::SoundLost(_) | Notice::Note(_) | Notice::Stuck(_) => {}
         }
         if let (Kind::File(_), Notice::Lost(why)) = (&self.kind, &notice) {
             let finding = Finding { fault: Fault::Encoder, evidence: why.clone() };

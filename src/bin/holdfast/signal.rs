@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use holdfast::capture::receiver::{Reception, Scan, Standing};
-use holdfast::capture::signal::{self, Device, DeviceError};
+use holdfast::capture::signal::{self, Device, DeviceError, Sight};
 use holdfast::clock;
 use holdfast::model::{Fault, Wall};
 use serde::Serialize;
@@ -59,7 +59,15 @@ fn watch(arguments: &Arguments) -> Result<ExitCode, DeviceError> {
     // Nobody ends it but whoever ends this process.
     let Ok((until, _end)) = pipe() else { return Ok(ExitCode::FAILURE) };
     let mut code = DONE;
-    let told = |standing| {
+    let told = |sight| {
+        let standing = match sight {
+            Sight::Plugged => return ControlFlow::Continue(()),
+            Sight::Trouble(why) => {
+                complain(&why);
+                return ControlFlow::Continue(());
+            }
+            Sight::Standing(standing) => standing,
+        };
         let at = clock::wall();
         if !arguments.json {
             say(&format!("{} {}: {standing}", time_of_day(at, at), arguments.device.display()));
@@ -73,7 +81,7 @@ fn watch(arguments: &Arguments) -> Result<ExitCode, DeviceError> {
             }
         }
     };
-    signal::watch(&arguments.device, &until, || {}, told)?;
+    signal::watch(&arguments.device, &until, told)?;
     Ok(code)
 }
 

@@ -114,6 +114,9 @@ impl Reporter {
                     self.sound_lost = Some(why.clone());
                     self.sound_trouble(why);
                 }
+                Notice::Note(what) => {
+                    self.event(EventKind::Note, Severity::Warning, self.input.as_str(), what);
+                }
                 Notice::Stuck(why) => stuck = Some(why),
             }
         }
