@@ -55,6 +55,11 @@ impl Paths {
         })
     }
 
+    /// Present while there may be routing tables of ours; a reboot takes both away.
+    pub fn routing_tables(&self) -> PathBuf {
+        self.runtime.join("routing-tables")
+    }
+
     /// The configuration in force; children read this one.
     pub fn last_good_config(&self) -> PathBuf {
         self.state.join("last-good.toml")

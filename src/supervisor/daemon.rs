@@ -113,7 +113,7 @@ pub async fn run(options: Options) -> Result<Ended, String> {
         alerts: Alerts::default(),
         telemetry: telemetry::Telemetry::start(&settings),
         warmth: warmth::Warmth::new(&settings),
-        tables: tables::RoutingTables::default(),
+        tables: tables::RoutingTables::new(&paths),
         webhook: None,
         webhook_troubles,
         wish: Wish::open(paths.on_air_wish()),

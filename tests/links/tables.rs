@@ -248,7 +248,7 @@ fn holdfastd_lays_them_when_it_is_told_to_and_takes_them_away_at_its_end() {
     first.signal(Signal::SIGKILL);
     drop(first);
     assert!(rules().contains("oif wwan0"), "the programme goes on without holdfastd, and so does its way");
-    let mut second = start();
+    let second = start();
     // It has taken over what the first one laid.
     let socket = home.join("run/control.sock");
     wait_until("holdfastd to answer", PATIENCE, || std::os::unix::net::UnixStream::connect(&socket).is_ok());
@@ -256,6 +256,18 @@ fn holdfastd_lays_them_when_it_is_told_to_and_takes_them_away_at_its_end() {
     wait("no rule", &str::is_empty);
     configure("apply");
     wait("the rule again", &|rules| rules.contains("oif wwan0"));
+    // Told to lay none while it is away.
+    second.signal(Signal::SIGKILL);
+    drop(second);
+    configure("off");
+    let third = start();
+    wait("no rule either", &str::is_empty);
+    third.signal(Signal::SIGKILL);
+    drop(third);
+    configure("apply");
+    let mut fourth = start();
+    wait("the rule for the last time", &|rules| rules.contains("oif wwan0"));
+    wait_until("holdfastd to answer", PATIENCE, || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     let done = Command::new(env!("CARGO_BIN_EXE_holdfast"))
         .arg("shutdown")
         .env("HOLDFAST_RUNTIME", home.join("run"))
@@ -263,10 +275,10 @@ fn holdfastd_lays_them_when_it_is_told_to_and_takes_them_away_at_its_end() {
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    second.finish(PATIENCE);
+    fourth.finish(PATIENCE);
     assert_eq!(scene.at_box.enter(|| Ok(show("rule"))).unwrap(), before, "something was left behind");
     let events = fs::read_to_string(home.join("state/events.jsonl")).unwrap();
     let told = events.lines().filter(|line| line.contains("\"tables-changed\"")).count();
     println!("{told} tables-changed");
-    assert!((4..=12).contains(&told), "{events}");
+    assert!((6..=16).contains(&told), "{events}");
 }

@@ -1,12 +1,14 @@
 //! The routing tables that `[network] tables = "apply"` asks for.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::Daemon;
-use crate::config::{Settings, Tables};
+use crate::config::{Paths, Settings, Tables};
 use crate::events::{EventKind, Severity};
 use crate::link::tables::{Keeping, Told, keep};
 
@@ -14,19 +16,32 @@ use crate::link::tables::{Keeping, Told, keep};
 const WITHIN: Duration = Duration::from_secs(4);
 
 /// The thread that keeps them, while there is one.
-#[derive(Default)]
 pub(super) struct RoutingTables {
     keeping: Option<Keeping>,
     is_leaving: bool,
+    /// A file that is there while there may be some, so that a holdfastd that is not to lay any takes away what one before it left.
+    mark: PathBuf,
 }
 
 impl RoutingTables {
+    pub(super) fn new(paths: &Paths) -> Self {
+        Self { keeping: None, is_leaving: false, mark: paths.routing_tables() }
+    }
+
     /// In step with these settings; why not.
     fn follow(&mut self, settings: &Settings) -> Result<(), std::io::Error> {
         let names: BTreeSet<String> = settings.pinned_interfaces().iter().map(ToString::to_string).collect();
         match (settings.network.tables, &mut self.keeping) {
             (Tables::Apply, Some(keeping)) if !self.is_leaving && keeping.is_alive() => keeping.apply(names),
-            (Tables::Apply, _) => (self.keeping, self.is_leaving) = (Some(keep(names)?), false),
+            (Tables::Apply, _) => {
+                // Without it they are laid all the same; the next boot takes them away at the latest.
+                let _ = File::create(&self.mark);
+                (self.keeping, self.is_leaving) = (Some(keep(names)?), false);
+            }
+            (Tables::Off, None) if self.mark.exists() => {
+                self.keeping = Some(keep(BTreeSet::new())?);
+                self.leave();
+            }
             (Tables::Off, Some(_)) => self.leave(),
             (Tables::Off, None) => {}
         }
@@ -47,10 +62,16 @@ impl RoutingTables {
                 return told;
             }
             if self.is_leaving {
-                (self.keeping, self.is_leaving) = (None, false);
+                self.left();
             }
         }
         std::future::pending().await
+    }
+
+    fn left(&mut self) {
+        (self.keeping, self.is_leaving) = (None, false);
+        // Where it stays, the next holdfastd looks for nothing.
+        let _ = std::fs::remove_file(&self.mark);
     }
 }
 
@@ -69,7 +90,8 @@ impl Daemon {
         while let Some(keeping) = &mut self.tables.keeping {
             match timeout(WITHIN, keeping.told.recv()).await {
                 Ok(Some(told)) => self.hear_tables(told),
-                Ok(None) | Err(_) => return,
+                Ok(None) => return self.tables.left(),
+                Err(_) => return,
             }
         }
     }
@@ -107,9 +129,44 @@ fn in_words(told: Told) -> (Severity, String) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use nix::sched::{CloneFlags, unshare};
 
     use super::*;
+
+    #[test]
+    fn one_that_is_to_lay_none_takes_away_what_one_before_it_left_and_looks_no_more() {
+        let text = "[[input]]\nname = \"camera\"\nkind = \"pattern\"\n\n[[rendition]]\nname = \"main\"\n\
+                    codec = \"h264\"\nsize = \"640x360\"\nbitrate = \"1500k\"\n";
+        let settings = crate::config::parse(Path::new("/"), ("holdfast.toml", text), None).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path(), directory.path());
+        let test = move || {
+            // Not where this machine may have some.
+            if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+                return eprintln!("skipped: this user may not make a network namespace");
+            }
+            let mut tables = RoutingTables::new(&paths);
+            tables.follow(&settings).unwrap();
+            assert!(tables.keeping.is_none(), "none was left");
+
+            File::create(paths.routing_tables()).unwrap();
+            tables.follow(&settings).unwrap();
+            assert!(tables.keeping.is_some() && tables.is_leaving);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let done = async { while tables.keeping.is_some() && timeout(WITHIN, tables.next()).await.is_ok() {} };
+                done.await;
+            });
+            assert!(tables.keeping.is_none());
+            assert!(!paths.routing_tables().exists());
+        };
+        std::thread::spawn(test).join().unwrap();
+    }
 
     #[test]
     fn what_is_there_is_told_with_the_number_to_look_for() {
