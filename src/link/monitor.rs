@@ -43,7 +43,7 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 const BATCH: usize = 64;
 /// A driver that answers slowly is asked less often: at most this part of the time is spent waiting for one.
 const SLOW_SHARE: u32 = 10;
-/// Between attempts, if the kernel does not answer.
+/// Between attempts, if the kernel does not answer, or a driver.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Whose drivers are asked for the carrier every [`CARRIER_POLL`]. Of the others it comes from the kernel alone, up to a
@@ -320,9 +320,13 @@ impl Watcher {
             let pause = (end - begin) * SLOW_SHARE;
             match answer {
                 Ok(carrier) => changes.extend(self.take(Fact::Carrier { index, carrier })),
-                // Gone, which netlink tells; or a driver that cannot say, which netlink knows as well as it can.
-                Err(_) => {
+                // A driver that cannot say, which netlink knows as well as it can.
+                Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                     self.asking.insert(index, end + LOOK_ANYWAY);
+                }
+                // Gone or renamed, which netlink tells; or its driver resets the device, and answers again in a moment.
+                Err(_) => {
+                    self.asking.insert(index, end + RETRY);
                 }
             }
             if pause > CARRIER_POLL {

@@ -72,3 +72,14 @@ fn a_modem_that_is_given_another_address_while_it_is_looked_up_is_known_by_what_
     watcher.take(told("hf-usb0", AFTER));
     assert_eq!(class(&watcher), LinkClass::Cellular);
 }
+
+#[test]
+fn a_driver_that_does_not_answer_for_a_moment_is_asked_again_soon() {
+    let root = tempfile::tempdir().unwrap();
+    let mut watcher = watcher(root.path());
+    // As of one that resets its device, or of a name that was another's until now, the kernel says that there is none.
+    watcher.take(told("hf-none0", BEFORE));
+    watcher.ask_carriers();
+    let again = watcher.asking[&INDEX].saturating_duration_since(clock::now());
+    assert!((CARRIER_POLL..=RETRY).contains(&again), "{again:?}");
+}
