@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -57,17 +58,20 @@ impl Prober {
             Ok(job) => job,
             Err(e) => return Outcome::NotTried { why: e.to_string() },
         };
-        let child = Command::new(&self.program)
-            .args(["trial", "--family", family.as_str(), "--job", &job])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn();
-        match child {
+        match self.command(family, &job).spawn() {
             Ok(child) => self.watch(child),
             Err(e) => Outcome::NotTried { why: format!("{}: {e}", self.program.display()) },
         }
+    }
+
+    fn command(&self, family: &Name, job: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["trial", "--family", family.as_str(), "--job", job]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // Whoever tries may be killed, or told to end, while a driver holds what it tries: the next one finds the hardware free.
+        // SAFETY: between fork and exec this is one system call, prctl(2), and no memory.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        command
     }
 
     fn watch(&self, mut child: Child) -> Outcome {
@@ -175,4 +179,35 @@ fn allowance() -> f64 {
     let load = std::fs::read_to_string("/proc/loadavg").ok();
     let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok()).unwrap_or(1.0);
     (load / f64::from(super::build::cores())).clamp(1.0, 6.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_trial_does_not_outlive_whoever_makes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("hangs");
+        fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let prober = Prober { program, allowance: 1.0 };
+        // To the kernel, the one who makes it is the thread that starts it.
+        let maker = std::thread::spawn(move || prober.command(&Name::new("x264").unwrap(), "{}").spawn().unwrap());
+        let mut child = maker.join().unwrap();
+        let end = clock::now() + Duration::from_secs(10);
+        let status = loop {
+            match child.try_wait().unwrap() {
+                None if clock::now() < end => clock::sleep_until(clock::media() + crate::model::Media::from_millis(10)),
+                ended => break ended,
+            }
+        };
+        let _ = child.kill();
+        assert_eq!(status.and_then(|status| status.signal()), Some(libc::SIGKILL), "{status:?}");
+    }
 }
