@@ -47,8 +47,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at whether there is something to capture.
 const LOOK: Duration = Duration::from_millis(50);
-/// A receiver with a signal whose pictures stay away for this long is started again: some stop at a short interruption of
-/// the signal, and say nothing.
+/// A device whose pictures stay away for this long is started again: some stop at a short interruption of the signal, and say
+/// nothing.
 const STALL: Media = Media::from_millis(5000);
 
 /// What is asked to close a device that was pulled out has it closed within this, or never.
@@ -236,7 +236,8 @@ impl Video {
         }
         let node = held::node(&self.device);
         let pipeline = self.build(ticket.clone())?;
-        self.arrived.store(clock::media().0, Ordering::Relaxed);
+        let began = clock::media();
+        self.arrived.store(began.0, Ordering::Relaxed);
         let (bus, started) = (pipeline.bus(), pipeline.set_state(gst::State::Playing));
         let mut delivered = false;
         let end = loop {
@@ -262,8 +263,10 @@ impl Video {
                     delivered = true;
                     continue;
                 }
-                _ if self.stalls() => "no pictures come although the receiver has a signal; started again".to_owned(),
-                _ => continue,
+                _ => match self.stall(began) {
+                    Some(why) => format!("{why}; started again"),
+                    None => continue,
+                },
             };
             break End::Failed { why: format!("capture {}: {why}", self.device.display()), delivered };
         };
@@ -291,10 +294,9 @@ impl Video {
         }
     }
 
-    /// Of devices that do not tell whether they have a signal, none is missed.
-    fn stalls(&self) -> bool {
-        matches!(self.watch.standing(), Some(Standing::Steady(Reception::Locked(_))))
-            && clock::media() - Media(self.arrived.load(Ordering::Relaxed)) > STALL
+    fn stall(&self, began: Media) -> Option<&'static str> {
+        let arrived = Media(self.arrived.load(Ordering::Relaxed));
+        stall(self.watch.standing(), (began, arrived), clock::media())
     }
 
     /// A receiver without a signal may deliver noise or nothing; neither is a picture.
@@ -380,6 +382,18 @@ impl Video {
         });
         Ok(pipeline)
     }
+}
+
+/// Why a capture that began then, and whose last picture `arrived` then, is to be started again at `now`, if it is. A receiver that has
+/// a signal delivers. Of a device that does not tell whether it has one (a stick, a webcam) nothing is missed before its first
+/// picture; but one that delivered and stops has most likely hung, and if it was its source that went, it costs nothing.
+fn stall(standing: Option<Standing>, (began, arrived): (Media, Media), now: Media) -> Option<&'static str> {
+    let why = match standing {
+        Some(Standing::Steady(Reception::Locked(_))) => "no pictures come although the receiver has a signal",
+        Some(Standing::Steady(Reception::Unknown)) if arrived > began => "no more pictures come",
+        Some(Standing::Steady(_) | Standing::Settling { .. }) | None => return None,
+    };
+    (now - arrived > STALL).then_some(why)
 }
 
 /// How its pictures lie in memory, or how they are coded: `NV12, `, `image/jpeg, `.

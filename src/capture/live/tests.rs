@@ -69,3 +69,15 @@ fn a_sound_card_from_which_nothing_ever_comes_is_opened_again_less_and_less_ofte
     assert!(lasted >= 300, "{lasted} ms");
     drop(bench.alive);
 }
+
+#[test]
+fn a_device_that_stops_without_a_word_is_started_again_once_it_has_delivered() {
+    let ms = Media::from_millis;
+    let stalls = |standing, arrived, now| stall(Some(standing), (ms(1000), ms(arrived)), ms(now)).is_some();
+    let unknown = Standing::Steady(Reception::Unknown);
+    assert!(!stalls(unknown, 3000, 7900), "not for so long");
+    assert!(stalls(unknown, 3000, 8100));
+    assert!(!stalls(unknown, 1000, 600_000), "one that has no source yet is left alone");
+    assert!(!stalls(Standing::Steady(Reception::NoSignal), 3000, 8100));
+    assert_eq!(stall(None, (ms(1000), ms(3000)), ms(8100)), None);
+}
