@@ -384,9 +384,9 @@ impl Video {
     }
 }
 
-/// Why a capture that began then, and whose last picture `arrived` then, is to be started again at `now`, if it is. A receiver that has
-/// a signal delivers. Of a device that does not tell whether it has one (a stick, a webcam) nothing is missed before its first
-/// picture; but one that delivered and stops has most likely hung, and if it was its source that went, it costs nothing.
+/// Why a capture that began then, and whose last picture `arrived` then, is to be started again at `now`, if it is. A receiver
+/// that has a signal delivers. Of a device that does not tell whether it has one (a stick, a webcam) nothing is missed before its
+/// first picture; but one that delivered and stops has most likely hung, and if it was its source that went, it costs nothing.
 fn stall(standing: Option<Standing>, (began, arrived): (Media, Media), now: Media) -> Option<&'static str> {
     let why = match standing {
         Some(Standing::Steady(Reception::Locked(_))) => "no pictures come although the receiver has a signal",

@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(4);
 pub(super) struct RoutingTables {
     keeping: Option<Keeping>,
     is_leaving: bool,
-    /// A file that is there while there may be some, so that a holdfastd that is not to lay any takes away what one before it left.
+    /// A file that is there while there may be some, so that a holdfastd that is to lay none takes away what one before it left.
     mark: PathBuf,
 }
 
