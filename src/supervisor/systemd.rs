@@ -3,12 +3,17 @@
 //! systemd owns the processes: it restarts them when holdfastd is down itself, gives each its own cgroup, and its watchdog
 //! ends one that hangs. holdfastd starts and stops the units and takes the pid from systemd.
 
-use zbus::{Connection, OwnedObjectPath, proxy};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zbus::{Connection, OwnedObjectPath, connection, proxy};
 
 use super::lifecycle::Pid;
 use super::process::Process;
 use crate::events::Role;
 
+/// A bus that takes longer to answer hangs.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Waiting for a unit's main process, in steps of 50 ms.
 const PID_STEPS: u32 = 100;
 
@@ -57,7 +62,12 @@ impl Systemd {
     /// # Errors
     /// In words, with the remedy.
     pub async fn system() -> Result<Self, String> {
-        let bus = Connection::system().await;
+        Self::reach(connection::Builder::system(), ANSWERS_WITHIN).await
+    }
+
+    async fn reach(bus: connection::Builder<'_>, within: Duration) -> Result<Self, String> {
+        let silent = |_| Err(zbus::Error::Failure(format!("it does not answer within {within:?}")));
+        let bus = timeout(within, bus.method_timeout(within).build()).await.unwrap_or_else(silent);
         bus.map(|bus| Self { bus }).map_err(|e| format!("no system bus ({e}); use --spawner process without systemd"))
     }
 
@@ -87,7 +97,7 @@ impl Systemd {
             {
                 return Ok(process);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err(format!("systemd started {unit}, but it has no process; see: journalctl -u {unit}"))
     }
@@ -99,5 +109,26 @@ impl Systemd {
             // systemd refuses to stop what is not loaded, which is as good.
             let _ = manager.stop_unit(&unit, "replace").await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bus_that_takes_the_call_and_does_not_answer_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("bus");
+        let _silent = UnixListener::bind(&socket).unwrap();
+        let address = format!("unix:path={}", socket.display());
+        let bus = connection::Builder::address(address.as_str());
+        let reached = timeout(Duration::from_secs(30), Systemd::reach(bus, Duration::from_millis(200))).await;
+        let why = reached.unwrap().err().unwrap();
+        assert!(why.contains("it does not answer within 200ms") && why.contains("--spawner process"), "{why}");
     }
 }
