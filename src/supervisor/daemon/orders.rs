@@ -58,7 +58,10 @@ impl Daemon {
         let text = match (was, on) {
             (false, true) => "going on air; holdfast status --watch shows how",
             (true, true) => "on air already",
-            (true, false) => "going off air; destinations and recordings are ended cleanly",
+            (true, false) => {
+                "going off air; destinations and recordings are ended cleanly. Holdfast goes on, ready for the next start; \
+                 holdfast shutdown ends it too"
+            }
             (false, false) => "off air already",
         };
         Ok(text.to_owned())
