@@ -75,7 +75,7 @@ check:
 SEEDS ?= 10000
 simulate:
 	HOLDFAST_SEEDS=$(SEEDS) $(TEST) --lib -- --nocapture bonding::simulation::every_rule link::health::simulation::every_rule \
-		switch::selector::simulation::every_rule
+		link::health::simulation::traces switch::selector::simulation::every_rule
 
 soak:
 	@scripts/setup --test

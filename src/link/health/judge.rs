@@ -63,8 +63,12 @@ struct Testimony {
 impl Judge {
     /// A link that nothing is known of: on a short probation.
     pub fn new(class: LinkClass, now: Instant) -> Self {
+        Self::by(class.thresholds(), now)
+    }
+
+    /// The same, judged by these thresholds.
+    pub(super) fn by(thresholds: &'static Thresholds, now: Instant) -> Self {
         let record = Record::new();
-        let thresholds = class.thresholds();
         Self {
             thresholds,
             health: Health::Probation(Probation {

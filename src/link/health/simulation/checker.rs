@@ -6,7 +6,7 @@ use super::world::{Session, World};
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::{BURST, Decision, How, MOST_IN_A_MINUTE, Route, Why};
 use crate::link::health::{
-    Action, Evidence, FORGIVEN_AFTER, Health, NO_PROGRESS, PROBATION_MOST, Portal, ServerFault, Standing,
+    Action, Alarm, Evidence, FORGIVEN_AFTER, Health, NO_PROGRESS, PROBATION_MOST, Portal, ServerFault, Standing,
 };
 
 /// A link that has been clean for so long, and a server behind it that works, have to carry the stream by then.
@@ -17,6 +17,8 @@ pub(super) const LEFT_WITHIN: Us = 3 * S;
 const CARRIER_LEFT_WITHIN: Us = 200 * MS;
 /// A silent server is left within this.
 const SERVER_LEFT_WITHIN: Us = 4 * S;
+/// A stream that gets nothing through for longer than this is taken to stall.
+pub(super) const STALLED_AFTER: Us = S;
 /// The rules that take looking back are looked at so often.
 const LOOK_EVERY: Us = 100 * MS;
 
@@ -67,6 +69,21 @@ pub(super) struct Told {
     pub(super) left_server_after: Vec<Us>,
     pub(super) worst_off_air: Us,
     pub(super) most_in_a_minute: usize,
+    /// What became of the links: when, which one, and what.
+    pub(super) turns: Vec<(Us, usize, Turn)>,
+    /// From when until when a session's figures were read.
+    pub(super) carried: Vec<(Us, Us)>,
+    /// For how long nothing got through that had waited for more than [`STALLED_AFTER`].
+    pub(super) stalled: Us,
+}
+
+/// What became of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Suspect,
+    Cleared,
+    Dead,
+    Returned,
 }
 
 impl Told {
@@ -81,6 +98,9 @@ impl Told {
         self.left_server_after.extend(other.left_server_after);
         self.worst_off_air = self.worst_off_air.max(other.worst_off_air);
         self.most_in_a_minute = self.most_in_a_minute.max(other.most_in_a_minute);
+        self.turns.extend(other.turns);
+        self.carried.extend(other.carried);
+        self.stalled += other.stalled;
     }
 }
 
@@ -89,8 +109,8 @@ impl Checker {
         let us = |duration: std::time::Duration| duration.as_micros() as Us;
         let truths = story.links.iter().enumerate().map(|(index, uplink)| Truth {
             eras: uplink.line().eras().to_vec(),
-            dead_after: us(uplink.class.thresholds().dead),
-            probation: us(uplink.class.thresholds().probation),
+            dead_after: us(uplink.row.dead),
+            probation: us(uplink.row.probation),
             usable: !uplink.filtered && uplink.spent.is_none() && (story.kind != Kind::Pinned || index == 0),
             round: 0,
             portal: None,
@@ -129,6 +149,14 @@ impl Checker {
 
     pub(super) fn progress(&mut self, at: Us) {
         self.progressed = self.progressed.max(at);
+    }
+
+    /// A session's figures are read.
+    pub(super) fn carries(&mut self, at: Us) {
+        match self.told.carried.last_mut() {
+            Some((_, until)) if at <= *until + LOOK_EVERY => *until = at,
+            Some(_) | None => self.told.carried.push((at, at)),
+        }
     }
 
     /// Since when a link has been like that without a break; None if it is not now.
@@ -180,6 +208,9 @@ impl Checker {
     fn look_at_air(&mut self, now: Us) {
         let off_air = now.saturating_sub(self.progressed);
         let began = now.saturating_sub(off_air);
+        if off_air > STALLED_AFTER {
+            self.told.stalled += LOOK_EVERY;
+        }
         let clean = (0..self.truths.len()).any(|link| {
             self.truths[link].usable && self.since(link, now, Era::is_clean).is_some_and(|since| since <= began)
         });
@@ -226,6 +257,14 @@ impl Checker {
         now: Us,
     ) {
         self.mix(now, &action.to_string());
+        let turn = match action {
+            Action::Arm { because: Alarm::Suspect(_), .. } => Some(Turn::Suspect),
+            Action::StandDown { .. } => Some(Turn::Cleared),
+            Action::Leave(_) => Some(Turn::Dead),
+            Action::Returned(_) => Some(Turn::Returned),
+            Action::Arm { .. } | Action::Trusted { .. } | Action::BlameServer(_) | Action::TooLossy { .. } => None,
+        };
+        self.told.turns.extend(turn.map(|turn| (now, link, turn)));
         match action {
             Action::Leave(evidence) => self.leaves(link, evidence, now),
             Action::Trusted { .. } => self.trusts(link, now),

@@ -37,6 +37,8 @@ pub(super) struct Era {
     pub(super) wall: Wall,
     /// Bufferbloat: what is added to the way forward rises to this until the era's middle and falls again.
     pub(super) bloat: Us,
+    /// What is added to the way forward all the while.
+    pub(super) slow: Us,
     pub(super) until: Us,
 }
 
@@ -49,6 +51,7 @@ impl Era {
         there: true,
         wall: Wall::None,
         bloat: 0,
+        slow: 0,
         until: Us::MAX,
     };
 
@@ -71,6 +74,7 @@ pub(super) enum Trouble {
     Hole,
     Loss(f64),
     Bloat(Us),
+    Slow(Us),
     NoCarrier,
     Gone,
     Wall(Wall),
@@ -104,6 +108,7 @@ impl Line {
                     Trouble::Hole => (era.forward.hole, era.back.hole) = (true, true),
                     Trouble::Loss(loss) => (era.forward.loss, era.back.loss) = (*loss, *loss),
                     Trouble::Bloat(most) => era.bloat = *most,
+                    Trouble::Slow(slow) => era.slow = *slow,
                     Trouble::NoCarrier => era.carrier = false,
                     Trouble::Gone => (era.there, era.carrier) = (false, false),
                     Trouble::Wall(wall) => era.wall = *wall,
@@ -162,7 +167,8 @@ impl Line {
         } else {
             0
         };
-        let arrival = (at + self.delay + jitter + queue).max(self.last[direction]);
+        let slow = if direction == 0 { era.slow } else { 0 };
+        let arrival = (at + self.delay + jitter + queue + slow).max(self.last[direction]);
         self.last[direction] = arrival;
         // What is under way when the carrier is lost or a hole begins arrives: the hole is at the near end.
         Some(arrival)

@@ -25,6 +25,7 @@ mod scenarios;
 mod shell;
 mod story;
 mod tcp;
+mod traces;
 mod world;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,14 +1,16 @@
 //! What happens to the links and servers of a box: written down for a scenario, or drawn from a seed.
 
 use super::line::{Line, MS, S, Trouble, Us, Wall};
-use crate::link::health::LinkClass;
 use crate::link::health::budget::Allowance;
 use crate::link::health::path::Spares;
+use crate::link::health::{LinkClass, Thresholds};
 
 /// One link.
 #[derive(Clone, Debug)]
 pub(super) struct Uplink {
     pub(super) class: LinkClass,
+    /// By what it is judged.
+    pub(super) row: &'static Thresholds,
     pub(super) delay: Us,
     pub(super) jitter: Us,
     pub(super) troubles: Vec<(Us, Us, Trouble)>,
@@ -56,6 +58,7 @@ impl Uplink {
     pub(super) fn quiet(class: LinkClass, delay_ms: Us) -> Self {
         Self {
             class,
+            row: class.thresholds(),
             delay: delay_ms * MS,
             jitter: MS,
             troubles: Vec::new(),

@@ -118,7 +118,7 @@ impl World {
         let links = story.links.iter().zip(&names).map(|(uplink, name)| Link {
             name: name.clone(),
             line: uplink.line(),
-            judge: Judge::new(uplink.class, begin),
+            judge: Judge::by(uplink.row, begin),
             allowance: Allowance::Free,
             told: None,
             carrier: true,
@@ -356,6 +356,7 @@ impl World {
         let figures = tcp.figures(self.now);
         let (progress, last_ack) = (tcp.progress, tcp.last_ack);
         self.check.progress(progress);
+        self.check.carries(self.now);
         if !self.story.talks {
             self.check.round(link, last_ack);
         }
