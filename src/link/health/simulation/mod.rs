@@ -15,6 +15,8 @@
 //! | no deadline stays due | every step |
 //! | the same seed tells the same story | the digest of everything that was decided |
 //!
+//! [`traces`] replays what was measured of real links, under the same rules.
+//!
 //! `HOLDFAST_SEEDS=50000` tries more stories; `HOLDFAST_SEED=76 HOLDFAST_SEEDS=1 HOLDFAST_TELLS=1` tells one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

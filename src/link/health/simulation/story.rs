@@ -8,7 +8,6 @@ use crate::link::health::{LinkClass, Thresholds};
 /// One link.
 #[derive(Clone, Debug)]
 pub(super) struct Uplink {
-    pub(super) class: LinkClass,
     /// By what it is judged.
     pub(super) row: &'static Thresholds,
     pub(super) delay: Us,
@@ -57,7 +56,6 @@ pub(super) struct Story {
 impl Uplink {
     pub(super) fn quiet(class: LinkClass, delay_ms: Us) -> Self {
         Self {
-            class,
             row: class.thresholds(),
             delay: delay_ms * MS,
             jitter: MS,
