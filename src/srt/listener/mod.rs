@@ -311,8 +311,12 @@ impl Listener {
         self.groups.close(local);
     }
 
-    /// The answer is not longer than the question, so nobody can be flooded with answers to questions in his name.
+    /// The answer is not longer than the question, so nobody can be flooded with answers to questions in his name; and it
+    /// is never for another listener, which would take it for a question, so that the two would answer each other for ever.
     fn give_cookie(&mut self, route: Route, question: &Handshake, now: Instant) {
+        if question.socket_id == SocketId::LISTENER {
+            return;
+        }
         self.stats.inductions += 1;
         let answer = Handshake {
             version: VERSION_5,

@@ -197,6 +197,16 @@ fn nothing_is_kept_before_a_good_cookie() {
 }
 
 #[test]
+fn two_listeners_cannot_be_made_to_answer_each_other() {
+    let mut world = World::new(ListenerConfig::default());
+    let mut induction = Call::new(world.call(7), world.now).poll_transmit().unwrap();
+    assert_eq!(world.deliver(1, &induction).len(), 1);
+    // Somebody sends it in the name of another listener, from that one's port and with that one's socket.
+    induction[40..44].fill(0);
+    assert!(world.deliver(1, &induction).is_empty());
+}
+
+#[test]
 fn an_old_cookie_is_not_good() {
     let mut world = World::new(ListenerConfig::default());
     let mut call = Call::new(world.call(1), world.now);
