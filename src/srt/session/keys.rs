@@ -123,6 +123,8 @@ impl Session {
 
     /// Changes keys if it is time, and tells the peers.
     pub(super) fn maintain_keys(&mut self, now: Micros) {
+        // Whoever had not confirmed may have left, and then no answer of anybody's is awaited.
+        self.confirm_if_all_have();
         let Some(random) = &mut self.keys.random else { return };
         if let Some(keys) = &mut self.keys.send
             && let Some(change) = keys.maintain(random)
@@ -198,11 +200,17 @@ impl Session {
             && let Some(keys) = &mut own.send
         {
             keys.confirm();
-        } else if let Some(keys) = &mut self.keys.send {
-            let all = self.paths.iter().filter_map(|path| path.keys.as_ref());
-            if all.into_iter().all(|own| own.announcer.is_confirmed(keys)) {
-                keys.confirm();
-            }
+        } else {
+            self.confirm_if_all_have();
+        }
+    }
+
+    /// The next key may be used once all paths have confirmed it. Without any path nobody has.
+    fn confirm_if_all_have(&mut self) {
+        let Some(keys) = &mut self.keys.send else { return };
+        let mut all = self.paths.iter().filter_map(|path| path.keys.as_ref()).peekable();
+        if all.peek().is_some() && all.all(|own| own.announcer.is_confirmed(keys)) {
+            keys.confirm();
         }
     }
 }

@@ -86,6 +86,24 @@ fn a_path_that_joins_between_two_refreshes_reads_everything() {
 }
 
 #[test]
+fn a_path_that_dies_without_an_answer_does_not_hold_up_the_keys_of_the_others() {
+    let mut pair = pair(Peer::Holdfast, End::Sender);
+    pair.join(ms(20), Duty::Carry);
+    pair.stream(ms(300), INTERVAL);
+    for end in [End::Sender, End::Receiver] {
+        pair.rule(1, end, |_, _| false);
+    }
+    // The next key is needed after 600 ms, and the path is given up after 5 s.
+    pair.stream(ms(8000), INTERVAL);
+    pair.run(ms(300));
+    assert_eq!(pair.missing(), 0);
+    assert_eq!(pair.sender.paths().collect::<Vec<_>>(), [PathId(0)]);
+    let is = |(_, event): &&(End, Event)| matches!(event, Event::Keys { change: KeyChange::Switched, .. });
+    let switched = pair.events.iter().filter(is).count();
+    assert!((4..=6).contains(&switched), "{switched} times");
+}
+
+#[test]
 fn a_payload_is_sealed_once_for_all_paths() {
     let mut pair = pair(Peer::Holdfast, End::Sender);
     pair.join(ms(20), Duty::Carry);
