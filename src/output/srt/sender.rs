@@ -70,9 +70,14 @@ impl Sender {
         inbox: &Rc<RefCell<Inbox>>,
     ) {
         let (port, route) = (connected.port.clone(), connected.route);
-        let (served, sender, inbox) = (port.clone(), this.clone(), inbox.clone());
+        // Not kept alive by those who serve it: with it go its ports, and they with these.
+        let (served, sender, inbox) = (port.clone(), Rc::downgrade(this), inbox.clone());
         let server = tokio::task::spawn_local(async move {
-            let receive = || sender.borrow_mut().receive(id, &served, &mut inbox.borrow_mut());
+            let receive = || {
+                if let Some(sender) = sender.upgrade() {
+                    sender.borrow_mut().receive(id, &served, &mut inbox.borrow_mut());
+                }
+            };
             // Ends only with the runtime.
             let _ = served.serve(receive).await;
         });

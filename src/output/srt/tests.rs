@@ -360,6 +360,22 @@ async fn an_encrypted_programme_arrives_whole_and_ends_cleanly() {
 }
 
 #[tokio::test]
+async fn the_sockets_of_a_session_that_has_ended_are_given_back() {
+    let test = async {
+        let far = Far::start(1, None);
+        let mut rig = Rig::start(settings(&far.addresses(), None));
+        rig.tell(OutputCommand::Start).await;
+        far.until("some media", |far| far.payloads.len() > 30).await;
+        let used = far.core.borrow().paths.values().map(|(_, _, route)| route.peer).next().unwrap();
+        assert!(Binding::listener(used).open().is_err(), "it is in use");
+        rig.tell(OutputCommand::Stop).await;
+        rig.until("off", |s| s.state == OutputState::Off).await;
+        far.until("free", |_| Binding::listener(used).open().is_ok()).await;
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_with_what_to_do_and_not_hammered() {
     let test = async {
         let far = Far::start(1, Some("another passphrase"));
