@@ -53,7 +53,9 @@ pub(super) struct Destination {
     plan: Option<Common>,
     calls: JoinSet<(usize, Result<Connected, Failure>)>,
     session: Option<Running>,
-    ending: bool,
+    ending: Ending,
+    /// Nobody commands any more: this ends once the session has.
+    left: bool,
     /// What the interfaces allow, and what the kernel says of them; `None` when nobody says anything any more.
     footing: Footing,
     links: Option<watch::Receiver<Arc<Interfaces>>>,
@@ -70,6 +72,17 @@ pub(super) struct Destination {
 struct Running {
     sender: Rc<RefCell<Sender>>,
     payloads: Payloads,
+}
+
+/// Whether the session is being ended cleanly, and what comes then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is not.
+    No,
+    /// Nothing.
+    ThenOff,
+    /// Another one: it was wanted again before the far end had everything.
+    ThenOn,
 }
 
 /// Why the task woke.
@@ -115,7 +128,8 @@ impl Destination {
             plan: None,
             calls: JoinSet::new(),
             session: None,
-            ending: false,
+            ending: Ending::No,
+            left: false,
             footing: Footing::new(paths, spent),
             links: Some(ground.links),
             allowances: ground.allowances,
@@ -125,7 +139,8 @@ impl Destination {
         }
     }
 
-    /// Runs until the other end of `commands` is dropped; the far end then finds out by itself.
+    /// Runs until the other end of `commands` is dropped; the far end then finds out by itself, unless it is about to be
+    /// told because of a `Stop` before.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<OutputCommand>) {
         let mut tick = clock::in_step(TICK);
         let wake = Rc::new(Notify::new());
@@ -134,9 +149,9 @@ impl Destination {
             while let Some(place) = self.roster.call(now) {
                 self.call(place, now);
             }
-            self.report.state(&self.roster, self.session.is_some(), self.ending, now);
+            self.report.state(&self.roster, self.session.is_some(), self.ending != Ending::No, now);
             match self.woken(&mut commands, &mut tick, &wake).await {
-                Woken::Command(None) => return,
+                Woken::Command(None) => self.left = true,
                 Woken::Command(Some(command)) => self.command(command, clock::now()),
                 Woken::Called(place, Ok(connected)) => self.connected(place, &connected, &wake, clock::now()),
                 Woken::Called(place, Err(failure)) => self.failed(place, &failure, clock::now()),
@@ -165,6 +180,9 @@ impl Destination {
                     }
                 }
             }
+            if self.left && self.ending == Ending::No {
+                return;
+            }
         }
     }
 
@@ -180,7 +198,7 @@ impl Destination {
         let is_quiet = self.session.is_none() && retry.is_none() && self.calls.is_empty();
         let media = async {
             match &mut self.session {
-                Some(session) if !self.ending => session.payloads.next().await,
+                Some(session) if self.ending == Ending::No => session.payloads.next().await,
                 Some(_) | None => std::future::pending().await,
             }
         };
@@ -198,7 +216,7 @@ impl Destination {
         };
         tokio::select! {
             biased;
-            command = commands.recv() => Woken::Command(command),
+            command = commands.recv(), if !self.left => Woken::Command(command),
             told = links => Woken::Links(told),
             told = allowances => Woken::Allowances(told),
             () = until(footing) => Woken::Footing,
@@ -214,13 +232,11 @@ impl Destination {
 
     fn command(&mut self, command: OutputCommand, now: Instant) {
         match command {
-            OutputCommand::Start if self.settings.enabled => {
-                if !self.ending && !self.roster.is_wanted() {
-                    self.roster.start(now);
-                    self.footing.reset();
-                    self.look(now);
-                }
-            }
+            OutputCommand::Start if self.settings.enabled => match self.ending {
+                Ending::No => self.start(now),
+                // The far end has one session of this stream at a time.
+                Ending::ThenOff | Ending::ThenOn => self.ending = Ending::ThenOn,
+            },
             OutputCommand::Start => {}
             OutputCommand::Stop => self.stop(now),
             OutputCommand::RetryNow => self.roster.retry_now(now),
@@ -230,7 +246,18 @@ impl Destination {
         }
     }
 
+    fn start(&mut self, now: Instant) {
+        if !self.roster.is_wanted() {
+            self.roster.start(now);
+            self.footing.reset();
+            self.look(now);
+        }
+    }
+
     fn stop(&mut self, now: Instant) {
+        if self.ending == Ending::ThenOn {
+            self.ending = Ending::ThenOff;
+        }
         if !self.roster.is_wanted() {
             return;
         }
@@ -239,7 +266,7 @@ impl Destination {
         self.measure(now);
         match &self.session {
             Some(session) => {
-                self.ending = true;
+                self.ending = Ending::ThenOff;
                 let mut sender = session.sender.borrow_mut();
                 sender.bond.close(now);
                 sender.settle(now);
@@ -497,8 +524,13 @@ impl Destination {
         self.report.session_over();
         self.plan = None;
         self.hang_up();
-        if std::mem::take(&mut self.ending) {
-            return self.report.ended_cleanly();
+        match std::mem::replace(&mut self.ending, Ending::No) {
+            Ending::No => {}
+            Ending::ThenOff => return self.report.ended_cleanly(),
+            Ending::ThenOn => {
+                self.report.ended_cleanly();
+                return self.start(now);
+            }
         }
         // Calls that were to join what is gone, and paths that were closed with it.
         for place in 0..self.settings.links.paths().len() {

@@ -360,6 +360,26 @@ async fn an_encrypted_programme_arrives_whole_and_ends_cleanly() {
 }
 
 #[tokio::test]
+async fn a_destination_that_is_wanted_again_before_it_has_ended_comes_back() {
+    let test = async {
+        let far = Far::start(1, None);
+        let mut rig = Rig::start(settings(&far.addresses(), None));
+        rig.tell(OutputCommand::Start).await;
+        far.until("some media", |far| far.payloads.len() > 30).await;
+        rig.tell(OutputCommand::Stop).await;
+        rig.tell(OutputCommand::Start).await;
+        rig.until("on air again", |s| s.sessions == 2 && s.state == OutputState::Publishing).await;
+        assert_eq!(far.core.borrow().ends, [Closed::ByPeer], "the first session ended cleanly before");
+        for command in [OutputCommand::Stop, OutputCommand::Start, OutputCommand::Stop] {
+            rig.tell(command).await;
+        }
+        rig.until("off", |s| s.state == OutputState::Off).await;
+        far.until("told of both ends", |far| far.ends == [Closed::ByPeer; 2]).await;
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
 async fn the_sockets_of_a_session_that_has_ended_are_given_back() {
     let test = async {
         let far = Far::start(1, None);
@@ -371,6 +391,23 @@ async fn the_sockets_of_a_session_that_has_ended_are_given_back() {
         rig.tell(OutputCommand::Stop).await;
         rig.until("off", |s| s.state == OutputState::Off).await;
         far.until("free", |_| Binding::listener(used).open().is_ok()).await;
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_dropped_after_its_stop_tells_the_far_end() {
+    let test = async {
+        let far = Far::start(1, None);
+        let mut rig = Rig::start(settings(&far.addresses(), None));
+        rig.tell(OutputCommand::Start).await;
+        far.until("some media", |far| far.payloads.len() > 30).await;
+        // As when a changed configuration puts another in its place.
+        rig.tell(OutputCommand::Stop).await;
+        rig.handle.commands = mpsc::channel(1).0;
+        far.until("at an end", |far| !far.ends.is_empty()).await;
+        assert_eq!(far.core.borrow().ends, [Closed::ByPeer]);
+        assert!(timeout(PATIENCE, rig.handle.snapshot.wait_for(|_| false)).await.unwrap().is_err(), "its task goes on");
     };
     LocalSet::new().run_until(test).await;
 }
