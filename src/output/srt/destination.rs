@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Interval, sleep_until};
 
 use super::Ground;
 use super::call::{CallerGroup, Common, Connected, call};
+use super::calls::Calls;
 use super::failure::Failure;
 use super::footing::{Act, Footing, Lack, Spent};
 use super::report::Report;
@@ -51,7 +51,7 @@ pub(super) struct Destination {
     random: Random,
     inbox: Rc<RefCell<Inbox>>,
     plan: Option<Common>,
-    calls: JoinSet<(usize, Result<Connected, Failure>)>,
+    calls: Calls<Result<Connected, Failure>>,
     session: Option<Running>,
     ending: Ending,
     /// Nobody commands any more: this ends once the session has.
@@ -126,7 +126,7 @@ impl Destination {
             random: Random::from_seed(&seed),
             inbox: Rc::new(RefCell::new(Inbox::new())),
             plan: None,
-            calls: JoinSet::new(),
+            calls: Calls::new(),
             session: None,
             ending: Ending::No,
             left: false,
@@ -222,7 +222,7 @@ impl Destination {
             () = until(footing) => Woken::Footing,
             () = self.witnesses.due(), if !is_quiet => Woken::Testimony,
             () = wake.notified() => Woken::Session,
-            Some(Ok((place, outcome))) = self.calls.join_next() => Woken::Called(place, outcome),
+            (place, outcome) = self.calls.next() => Woken::Called(place, outcome),
             next = media => Woken::Media(next),
             () = until(due) => Woken::Session,
             () = until(retry) => Woken::Retry,
@@ -262,7 +262,7 @@ impl Destination {
             return;
         }
         self.roster.stop();
-        self.hang_up();
+        self.calls.hang_up_all();
         self.measure(now);
         match &self.session {
             Some(session) => {
@@ -289,6 +289,8 @@ impl Destination {
             match act {
                 Act::Hold { place, lack } => {
                     self.roster.hold(place, lack);
+                    self.calls.hang_up(place);
+                    self.let_go_of_plan();
                     self.report.path_failed(
                         place,
                         &Failure::NoLink(lack),
@@ -341,11 +343,6 @@ impl Destination {
         self.happened(now);
     }
 
-    /// No call goes on.
-    fn hang_up(&mut self) {
-        self.calls = JoinSet::new();
-    }
-
     fn call(&mut self, place: usize, now: Instant) {
         let Some(path) = self.settings.links.paths().get(place).cloned() else { return };
         let mut common = match &self.plan {
@@ -366,7 +363,7 @@ impl Destination {
         }
         let random = Random::from_seed(&self.random.bytes());
         let resolver = self.resolver.clone();
-        self.calls.spawn_local(async move { (place, call(path, common, random, resolver).await) });
+        self.calls.make(place, call(path, common, random, resolver));
     }
 
     /// What the paths of a new session have in common.
@@ -446,7 +443,11 @@ impl Destination {
         if let Some(wait) = wait {
             self.report.path_failed(place, failure, wait, self.roster.is_any_up(), now);
         }
-        // The next call is the first of another session, unless others are under way for this one.
+        self.let_go_of_plan();
+    }
+
+    /// The next call is the first of another session, unless others are under way for this one.
+    fn let_go_of_plan(&mut self) {
         if self.session.is_none() && !self.roster.is_any_calling() {
             self.plan = None;
         }
@@ -523,7 +524,7 @@ impl Destination {
         }
         self.report.session_over();
         self.plan = None;
-        self.hang_up();
+        self.calls.hang_up_all();
         match std::mem::replace(&mut self.ending, Ending::No) {
             Ending::No => {}
             Ending::ThenOff => return self.report.ended_cleanly(),

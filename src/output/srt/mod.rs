@@ -19,6 +19,7 @@
 
 pub mod account;
 pub(crate) mod call;
+mod calls;
 mod decision;
 mod destination;
 mod failure;

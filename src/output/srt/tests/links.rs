@@ -108,3 +108,30 @@ async fn an_interface_joins_when_it_appears_leaves_when_it_goes_and_calls_again_
     };
     LocalSet::new().run_until(test).await;
 }
+
+#[tokio::test]
+async fn a_call_from_before_the_carrier_was_lost_says_nothing_of_the_path_that_is_up_by_then() {
+    let test = async {
+        let far = Far::start(2, None);
+        far.deaf[1].set(true);
+        let (up, down) = (LinkState::Up, LinkState::NoCarrier);
+        let (kernel, links) = watch::channel(with(&[link(0, 2, up), link(1, 3, up)]));
+        let mut rig = Rig::start_with(bound(&far), links);
+        rig.tell(OutputCommand::Start).await;
+        let begun = clock::now();
+        let at = |ms| sleep_until((begun + Duration::from_millis(ms)).into());
+        rig.until("publishing on the first", |s| path(s, 0).state == PathState::Carries).await;
+        // The second has asked for the last time, at 2.75 s, and gives up at 3 s; in between its link blinks.
+        at(2850).await;
+        far.deaf[1].set(false);
+        kernel.send_replace(with(&[link(0, 2, up), link(1, 3, down)]));
+        rig.until("held", |s| matches!(path(s, 1).state, PathState::NoLink { .. })).await;
+        kernel.send_replace(with(&[link(0, 2, up), link(1, 3, up)]));
+        rig.until("up", |s| path(s, 1).state.is_up()).await;
+        at(4000).await;
+        let shown = rig.until("still up", |s| path(s, 1).state.is_up()).await;
+        assert_eq!((path(&shown, 0).connections, path(&shown, 1).connections), (1, 1));
+        assert_eq!(far.core.borrow().sessions[0].paths().count(), 2, "one path over each link");
+    };
+    LocalSet::new().run_until(test).await;
+}
