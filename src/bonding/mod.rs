@@ -318,6 +318,11 @@ impl Bond {
         self.session.poll_deliver(now)
     }
 
+    /// As [`Session::poll_deliver_early`].
+    pub fn poll_deliver_early(&mut self, now: Instant) -> Option<Delivered> {
+        self.session.poll_deliver_early(now)
+    }
+
     /// What happened.
     pub fn poll_event(&mut self) -> Option<BondEvent> {
         if let Some(event) = self.session.poll_event() {

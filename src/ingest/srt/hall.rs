@@ -379,9 +379,15 @@ impl<T: Taker> Hall<T> {
         self.ports.iter().filter_map(|port| port.take_trouble()).map(|trouble| trouble.to_string()).collect()
     }
 
-    /// Ends all sessions, and leaves the takers to be ended.
+    /// Ends all sessions, and leaves the takers to be ended, with all that has arrived: as much of it as the latency is long
+    /// has not been passed on before.
     pub(crate) fn close(&mut self, why: &str, now: Instant) -> Vec<T> {
         for key in self.receptions.keys().copied().collect::<Vec<_>>() {
+            if let Some(reception) = self.receptions.get_mut(&key)
+                && let Some(taker) = self.takers.get_mut(reception.place)
+            {
+                reception.pass_on_early(taker, now);
+            }
             self.end(key, why, now);
         }
         std::mem::take(&mut self.takers)

@@ -14,6 +14,9 @@ mod listen;
 mod reception;
 pub mod status;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Instant;
 
 use tokio::sync::mpsc;

@@ -224,6 +224,13 @@ impl Reception {
         news
     }
 
+    /// Passes on what waits for its time, since nobody will be there then.
+    pub(super) fn pass_on_early(&mut self, taker: &mut impl Taker, now: Instant) {
+        while let Some(delivered) = self.bond.poll_deliver_early(now) {
+            taker.payload(&delivered.payload, now);
+        }
+    }
+
     /// Sends what its session has to say.
     fn transmit(&mut self, now: Instant) {
         while let Some(transmit) = self.bond.poll_transmit(now) {

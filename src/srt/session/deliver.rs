@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Session;
 use super::event::Delivered;
-use super::time::MS;
+use super::time::{MS, Micros};
 use crate::srt::wire::SeqNo;
 
 impl Session {
@@ -12,7 +12,17 @@ impl Session {
     pub fn poll_deliver(&mut self, now: Instant) -> Option<Delivered> {
         let t = self.line.at(now);
         let base = self.incoming.base;
-        let played = self.incoming.buffer.play(|source| base.play(source) <= t)?;
+        self.deliver(t, |source| base.play(source) <= t)
+    }
+
+    /// The next packet, be it time for it or not: for an owner that will not be there any more when it is.
+    pub fn poll_deliver_early(&mut self, now: Instant) -> Option<Delivered> {
+        self.deliver(self.line.at(now), |_| true)
+    }
+
+    fn deliver(&mut self, t: Micros, is_due: impl FnOnce(Micros) -> bool) -> Option<Delivered> {
+        let base = self.incoming.base;
+        let played = self.incoming.buffer.play(is_due)?;
         self.counters.delivered.add(played.payload.len());
         self.counters.skipped += played.skipped;
         self.incoming.rate.add(t, played.payload.len());
