@@ -29,6 +29,8 @@ const MOST_SOUND: usize = 256;
 /// The first pictures of a programme wait for so long, in the sender's time, for its sound to say how long its packets
 /// are: a sender may put a second of sound into one PES packet.
 const LONGEST_WAIT: Media = Media::from_millis(1500);
+/// Pictures that wait at most, whatever their time stamps say: that long at more pictures a second than anybody sends.
+const MOST_PICTURES: usize = 256;
 /// Outputs begin anew for other formats at most this often. Pictures of yet another format are left out meanwhile.
 const REBUILD_EVERY: Media = Media::from_millis(1000);
 
@@ -202,7 +204,7 @@ impl Programme {
                 }
                 Output::Unit(unit) if unit.track == Track::Video => self.picture(unit),
                 Output::Unit(unit) => self.sound(unit),
-                Output::TimeBase { .. } => self.line.restart(),
+                Output::TimeBase { .. } => self.other_time_base(),
                 // Counted; the switch asks for nothing, and decoders conceal it until the next keyframe.
                 Output::Gap(_) => {}
             }
@@ -216,9 +218,15 @@ impl Programme {
         let waited = stream.held.front().map_or(Media::ZERO, |first| unit.dts - first.dts);
         stream.held.push_back(unit);
         let waits = self.stage.is_none() && stream.sound.is_some() && stream.grid.is_none();
-        if !waits || waited >= LONGEST_WAIT {
+        if !waits || waited >= LONGEST_WAIT || stream.held.len() >= MOST_PICTURES {
             self.release();
         }
+    }
+
+    /// What comes from here on cannot be compared with what waits.
+    fn other_time_base(&mut self) {
+        self.release();
+        self.line.restart();
     }
 
     /// Passes on the pictures that waited.
@@ -313,4 +321,73 @@ impl Programme {
 fn grid_of(unit: &AccessUnit) -> Option<AudioGrid> {
     let TrackFormat::Audio(format) = unit.config.format else { return None };
     (format.samples > 0 && format.rate > 0).then_some(AudioGrid { samples: format.samples, rate: format.rate })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::model::RenditionId;
+    use crate::mux::fixtures;
+
+    /// A programme whose sender's tables have announced sound, none of which has come.
+    fn programme() -> Programme {
+        let id = RenditionId::new("main").unwrap();
+        let settings = ProgrammeSettings { id, stream_id: Secret::new("main"), passphrase: None };
+        let config = RelaySettings {
+            name: "relay".to_owned(),
+            listen: Vec::new(),
+            min_latency: Duration::ZERO,
+            max_latency: Duration::ZERO,
+            status: None,
+            probe: None,
+            programmes: vec![settings.clone()],
+            destinations: Vec::new(),
+            srt_destinations: Vec::new(),
+            recordings: Vec::new(),
+        };
+        let events: EventSink = Arc::new(|_| ());
+        let mut programme = Programme::new(settings, Rc::new(config), &events, 1);
+        programme.begin("somebody");
+        programme.stream.as_mut().unwrap().sound = Some(Codec::Aac);
+        programme
+    }
+
+    /// A second of them.
+    fn pictures(from: Media) -> Vec<AccessUnit> {
+        let units = fixtures::programme(Codec::H264, Codec::Aac, from, 1);
+        units.into_iter().filter(|unit| unit.track == Track::Video).map(Arc::unwrap_or_clone).collect()
+    }
+
+    #[tokio::test]
+    async fn pictures_that_wait_for_sound_do_not_wait_through_another_time_base() {
+        let test = async {
+            let mut programme = programme();
+            pictures(Media::from_millis(100_000)).into_iter().for_each(|unit| programme.picture(unit));
+            assert!(programme.stage.is_none(), "sound may come yet");
+            programme.other_time_base();
+            pictures(Media::ZERO).into_iter().for_each(|unit| programme.picture(unit));
+            assert!(programme.stage.is_some());
+            assert_eq!(programme.stream.as_ref().unwrap().held.len(), 0);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn pictures_that_wait_for_sound_are_bounded_whatever_their_time_stamps_say() {
+        let test = async {
+            let mut programme = programme();
+            for _ in 0..100 {
+                pictures(Media::ZERO).into_iter().for_each(|unit| programme.picture(unit));
+                assert!(programme.stream.as_ref().unwrap().held.len() < MOST_PICTURES);
+            }
+        };
+        LocalSet::new().run_until(test).await;
+    }
 }
