@@ -146,7 +146,8 @@ impl Stage {
     /// A picture in the sender's time.
     pub(super) fn picture(&mut self, mut unit: AccessUnit, line: &mut Timeline, slate_name: &str) {
         let shown_later = unit.pts - unit.dts;
-        let Placed { place, .. } = line.picture(unit.dts, VideoGrid(self.formats.picture.rate), clock::media());
+        let grid = VideoGrid(self.formats.picture.rate);
+        let Some(Placed { place, .. }) = line.picture(unit.dts, grid, clock::media()) else { return };
         (unit.dts, unit.pts) = (place, place + shown_later);
         unit.rendition = self.name.clone();
         let config = unit.config.clone();

@@ -21,6 +21,13 @@ const WINDOW: Media = Media::from_millis(10_000);
 const GIVE_BACK: i64 = 500;
 /// A sender whose time base jumped goes on where it was if it comes back within this time.
 const SEAM: Media = Media::from_millis(1000);
+/// What comes so much before its time has a wrong one: were it believed, all that comes after it would be late for good.
+const LEAP: Media = Media::from_millis(5000);
+/// When all units of a window were so late the switch has long given their places to the slate, and would for hours: the
+/// sender began with a burst, or with a wrong time.
+const HOPELESS: Media = Media::from_millis(3000);
+/// So many pictures in a row are not wrong: the sender has another time base, and did not say so.
+const STRAYS: u32 = 30;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub struct Timeline {
     sound_phase: Media,
     /// When the window began, our time, and how late the earliest of its units was.
     window: Option<(Media, Media)>,
+    /// Pictures in a row that lay too far ahead.
+    strays: u32,
 }
 
 /// A unit's place on the switch's grid, and by how much its true time is later than that place.
@@ -70,6 +79,7 @@ impl Timeline {
             picture_phase: Media::ZERO,
             sound_phase: Media::ZERO,
             window: None,
+            strays: 0,
         }
     }
 
@@ -99,9 +109,18 @@ impl Timeline {
         self.place.is_some()
     }
 
-    /// A picture that is decoded at `source` came at `ours`. The first of a time base is put onto a place of `grid`.
-    pub fn picture(&mut self, source: Media, grid: VideoGrid, ours: Media) -> Placed {
+    /// A picture that is decoded at `source` came at `ours`. The first of a time base is put onto a place of `grid`. `None`
+    /// for one whose time cannot be right.
+    pub fn picture(&mut self, source: Media, grid: VideoGrid, ours: Media) -> Option<Placed> {
         let now = self.now(ours);
+        if self.place.is_some_and(|offset| source + offset - now > LEAP) {
+            self.strays += 1;
+            if self.strays < STRAYS {
+                return None;
+            }
+            self.restart();
+        }
+        self.strays = 0;
         let offset = *self.place.get_or_insert_with(|| {
             let seamless = self.newest.map(|newest| newest + grid.interval()).filter(|at| now - *at < SEAM);
             let at = grid.nearest(seamless.unwrap_or(now));
@@ -111,13 +130,16 @@ impl Timeline {
         self.newest = Some(at);
         let place = placed(at, &mut self.picture_phase, grid.interval(), |time| grid.time_of(grid.nearest(time)));
         self.arrived(at.max(place), ours);
-        Placed { place, rest: Media::ZERO }
+        Some(Placed { place, rest: Media::ZERO })
     }
 
-    /// Sound of `source` came at `ours`; `None` before the first picture. Each keeps its exact time as the rest, so that
-    /// a grid of another sample rate, or one that lies between ours, does no harm.
+    /// Sound of `source` came at `ours`; `None` before the first picture, and where its time cannot be right. Each keeps its
+    /// exact time as the rest, so that a grid of another sample rate, or one that lies between ours, does no harm.
     pub fn sound(&mut self, source: Media, grid: AudioGrid, ours: Media) -> Option<Placed> {
         let at = source + self.place?;
+        if at - self.now(ours) > LEAP {
+            return None;
+        }
         let place = placed(at, &mut self.sound_phase, grid.interval(), |time| grid.time_of(grid.nearest(time)));
         self.arrived(at.max(place), ours);
         Some(Placed { place, rest: at - place })
@@ -134,7 +156,11 @@ impl Timeline {
         match &mut self.window {
             Some((began, least)) if ours - *began < WINDOW => *least = late.min(*least),
             Some((_, least)) => {
-                self.surplus = (*least).min(late);
+                let least = late.min(*least);
+                if least > HOPELESS {
+                    return self.restart();
+                }
+                self.surplus = least;
                 self.window = None;
             }
             None => self.window = Some((ours, late)),
@@ -168,12 +194,16 @@ mod tests {
         Media(time.to_ticks(90_000) * 100_000 / 9)
     }
 
+    fn picture(line: &mut Timeline, source: Media, ours: Media) -> Placed {
+        line.picture(source, GRID, ours).expect("its time may be right")
+    }
+
     #[test]
     fn pictures_take_one_place_each_whatever_the_senders_origin() {
         let (mut line, origin) = (Timeline::new(), Media(7_654_321_012_345));
         let places: Vec<i64> = (0..300)
             .map(|n| {
-                let placed = line.picture(origin + stamped(GRID.time_of(n)), GRID, ms(5_000) + GRID.time_of(n));
+                let placed = picture(&mut line, origin + stamped(GRID.time_of(n)), ms(5_000) + GRID.time_of(n));
                 GRID.nearest(placed.place)
             })
             .collect();
@@ -188,7 +218,7 @@ mod tests {
         for n in 0..200 {
             // The first second comes at once.
             let ours = ms(1_000) + GRID.time_of((n - 30).max(0));
-            let placed = line.picture(GRID.time_of(n), GRID, ours);
+            let placed = picture(&mut line, GRID.time_of(n), ours);
             let now = line.now(ours);
             assert!(placed.place <= now && now >= last, "unit {n} at {:?}, now {now:?}", placed.place);
             last = now;
@@ -202,7 +232,7 @@ mod tests {
         for n in 0..30 * 3600 {
             // 200 ppm slow: 0.72 s in an hour.
             let ours = Media(GRID.time_of(n).0 / 5000 * 5001);
-            let placed = line.picture(stamped(GRID.time_of(n)), GRID, ours);
+            let placed = picture(&mut line, stamped(GRID.time_of(n)), ours);
             let place = GRID.nearest(placed.place);
             assert!(last.is_none_or(|last| place == last + 1), "a place was left out or doubled at {n}");
             last = Some(place);
@@ -218,7 +248,7 @@ mod tests {
             let source = AudioGrid { samples, rate };
             let mut line = Timeline::new();
             assert_eq!(line.sound(ms(0), AudioGrid::AAC, ms(0)), None);
-            line.picture(ms(0), GRID, ms(0));
+            picture(&mut line, ms(0), ms(0));
             let offset = line.place.unwrap_or_default();
             let mut last = None;
             for k in 0..2000 {
@@ -243,7 +273,7 @@ mod tests {
         for n in 0..600 {
             let seam = if n < 300 { Media::ZERO } else { Media(GRID.interval().0 / 2) };
             let time = stamped(GRID.time_of(n) + seam);
-            let place = GRID.nearest(line.picture(time, GRID, ms(3) + time).place);
+            let place = GRID.nearest(picture(&mut line, time, ms(3) + time).place);
             assert!(last.is_none_or(|last| place == last + 1 || (n == 300 && place == last + 2)), "picture {n}");
             last = Some(place);
         }
@@ -254,7 +284,7 @@ mod tests {
         for (samples, rate) in [(120, 48_000), (480, 48_000), (2880, 48_000), (1024, 96_000), (1024, 24_000)] {
             let grid = AudioGrid { samples, rate };
             let (mut line, mut last) = (Timeline::new(), None);
-            line.picture(ms(0), GRID, ms(0));
+            picture(&mut line, ms(0), ms(0));
             for k in 0..3000 {
                 let time = stamped(grid.time_of(k) + Media(grid.interval().0 / 2));
                 let placed = line.sound(time, grid, ms(1) + time).map(|placed| grid.nearest(placed.place));
@@ -267,13 +297,66 @@ mod tests {
     #[test]
     fn a_time_base_that_jumps_goes_on_where_it_was() {
         let mut line = Timeline::new();
-        let before = line.picture(ms(10_000), GRID, ms(500));
+        let before = picture(&mut line, ms(10_000), ms(500));
         line.restart();
         assert!(!line.is_placed());
-        let after = line.picture(ms(0), GRID, ms(540));
+        let after = picture(&mut line, ms(0), ms(540));
         assert_eq!(GRID.nearest(after.place), GRID.nearest(before.place) + 1);
         line.restart();
-        let later = line.picture(ms(77), GRID, ms(20_000));
+        let later = picture(&mut line, ms(77), ms(20_000));
         assert!((later.place - line.now(ms(20_000))).0.abs() <= GRID.interval().0);
+    }
+
+    #[test]
+    fn a_single_time_stamp_from_far_ahead_moves_nothing() {
+        let mut line = Timeline::new();
+        let mut last = None;
+        for n in 0..300 {
+            let time = GRID.time_of(n);
+            if n == 100 {
+                assert_eq!(line.picture(time + ms(3_600_000), GRID, time), None);
+                assert_eq!(line.sound(time + ms(3_600_000), AudioGrid::AAC, time), None);
+                continue;
+            }
+            let place = GRID.nearest(picture(&mut line, time, time).place);
+            assert!(last.is_none_or(|last| place == last + 1 || (n == 101 && place == last + 2)), "picture {n}");
+            last = Some(place);
+            assert!(line.now(time) - time < ms(100), "at picture {n}");
+            assert!(line.sound(time, AudioGrid::AAC, time).is_some());
+        }
+    }
+
+    #[test]
+    fn what_would_be_late_for_hours_begins_anew_after_a_window() {
+        // The first time stamp is an hour too late; or ten seconds come at once.
+        for (first, burst, bad) in [(ms(3_600_000), 0, 200), (ms(0), 300, 500)] {
+            let mut line = Timeline::new();
+            let mut late = Vec::new();
+            for n in 0..1200 {
+                let source = GRID.time_of(n) + if n == 0 { first } else { ms(0) };
+                let ours = GRID.time_of((n - burst).max(0));
+                let place = picture(&mut line, source, ours).place;
+                late.push(line.now(ours) - place);
+            }
+            assert!(late[bad] > HOPELESS, "{:?}", late[bad]);
+            assert!(late[800..].iter().all(|late| *late < ms(100)), "{:?}", late[800]);
+        }
+    }
+
+    #[test]
+    fn pictures_that_stay_far_ahead_have_another_time_base() {
+        let mut line = Timeline::new();
+        let (mut left_out, mut last) = (0, None);
+        for n in 0..300 {
+            let ours = GRID.time_of(n);
+            let source = if n < 100 { ours } else { ours + ms(3_600_000) };
+            match line.picture(source, GRID, ours) {
+                Some(placed) => last = Some(placed.place),
+                None => left_out += 1,
+            }
+        }
+        assert_eq!(left_out, STRAYS - 1);
+        let ours = GRID.time_of(299);
+        assert!(last.is_some_and(|last| (last - ours).0.abs() < ms(100).0), "{last:?} at {ours:?}");
     }
 }
