@@ -39,6 +39,8 @@ const SPARE: Duration = Duration::from_secs(1);
 /// Packets that the send buffer holds at least, and at most.
 const LEAST_BUFFER: u64 = 8192;
 const MOST_BUFFER: u64 = 1 << 18;
+/// What a programme may have whose nominal rate nobody says, as a relay's, bit/s. The buffer grows only as it is needed.
+const UNKNOWN_RATE: u64 = 50_000_000;
 
 /// A destination and everything it needs to make sessions.
 pub(super) struct Destination {
@@ -571,11 +573,12 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn session_config(settings: &SrtDestinationSettings, rate: u64, seed: Seed) -> SessionConfig {
+pub(super) fn session_config(settings: &SrtDestinationSettings, rate: u64, seed: Seed) -> SessionConfig {
     let max_bandwidth = match settings.max_bandwidth {
         Some(bits) => MaxBandwidth::Fixed(u64::from(bits) / 8),
         None => MaxBandwidth::Input { overhead: settings.overhead_percent.into() },
     };
+    let rate = if rate == 0 { UNKNOWN_RATE } else { rate };
     // Peaks are several times the nominal rate.
     let seconds = (settings.latency + SPARE).as_millis() as u64;
     let packets = rate / 8 / crate::mux::ts::PAYLOAD as u64 * seconds * 4 / 1000;
