@@ -89,6 +89,19 @@ struct Shared {
     life: Life,
 }
 
+/// The sender is told when nobody takes what it brings any more, however that comes: one that has room for one caller would
+/// refuse the next for as long as it waits for this one.
+struct Closing<'s>(&'s RefCell<Shared>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let Shared { reception, inlet, .. } = &mut *self.0.borrow_mut();
+        let now = clock::now();
+        reception.close(now);
+        drop(reception.settle(inlet, now));
+    }
+}
+
 /// How far a session has come.
 #[derive(Clone, Copy)]
 enum Life {
@@ -128,6 +141,7 @@ async fn take(connected: &Connected, seed: Seed, mut inlet: Inlet, teller: &mut 
     inlet.begin(&who);
     teller.say(EventKind::SenderConnected, Severity::Info, who.clone());
     let shared = RefCell::new(Shared { reception, inlet, life: Life::Connected });
+    let closing = Closing(&shared);
     let (wake, local) = (Notify::new(), negotiated.local.0.to_be_bytes());
     let (mut inbox, mut arena) = (Inbox::new(), Arena::new());
     let receive = || {
@@ -149,9 +163,8 @@ async fn take(connected: &Connected, seed: Seed, mut inlet: Inlet, teller: &mut 
         _ = port.serve(receive) => {}
         () = keep_time(&shared, &wake) => {}
     }
-    let Shared { mut reception, mut inlet, life } = shared.into_inner();
-    reception.close(clock::now());
-    drop(reception.settle(&mut inlet, clock::now()));
+    drop(closing);
+    let Shared { mut inlet, life, .. } = shared.into_inner();
     let why = life.why();
     inlet.finish(why, 0);
     teller.say(EventKind::SenderGone, Severity::Alert, format!("{who}: {why}"));
