@@ -23,8 +23,8 @@ const GIVE_BACK: i64 = 500;
 const SEAM: Media = Media::from_millis(1000);
 /// What comes so much before its time has a wrong one: were it believed, all that comes after it would be late for good.
 const LEAP: Media = Media::from_millis(5000);
-/// When all units of a window were so late the switch has long given their places to the slate, and would for hours: the
-/// sender began with a burst, or with a wrong time.
+/// When all units of a window were so late the switch has long given their places to the slate, and would for hours: a time
+/// stamp that moved the clock was wrong.
 const HOPELESS: Media = Media::from_millis(3000);
 /// So many pictures in a row are not wrong: the sender has another time base, and did not say so.
 const STRAYS: u32 = 30;
@@ -118,7 +118,9 @@ impl Timeline {
             if self.strays < STRAYS {
                 return None;
             }
+            // Not where it was: the places since have been filled.
             self.restart();
+            self.newest = None;
         }
         self.strays = 0;
         let offset = *self.place.get_or_insert_with(|| {
@@ -328,17 +330,17 @@ mod tests {
 
     #[test]
     fn what_would_be_late_for_hours_begins_anew_after_a_window() {
-        // The first time stamp is an hour too late; or ten seconds come at once.
-        for (first, burst, bad) in [(ms(3_600_000), 0, 200), (ms(0), 300, 500)] {
+        // The first time stamp is an hour too late, or a later one by no more than may be believed.
+        for (wrong, by) in [(0, ms(3_600_000)), (100, ms(4_000))] {
             let mut line = Timeline::new();
             let mut late = Vec::new();
             for n in 0..1200 {
-                let source = GRID.time_of(n) + if n == 0 { first } else { ms(0) };
-                let ours = GRID.time_of((n - burst).max(0));
+                let ours = GRID.time_of(n);
+                let source = ours + if n == wrong { by } else { ms(0) };
                 let place = picture(&mut line, source, ours).place;
                 late.push(line.now(ours) - place);
             }
-            assert!(late[bad] > HOPELESS, "{:?}", late[bad]);
+            assert!(late[200] > HOPELESS, "{:?}", late[200]);
             assert!(late[800..].iter().all(|late| *late < ms(100)), "{:?}", late[800]);
         }
     }
