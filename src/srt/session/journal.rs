@@ -10,8 +10,10 @@ struct Entry {
     sent: Micros,
 }
 
-/// Acknowledgements remembered: at one each 10 ms a round trip of over a second.
-const REMEMBERED: usize = 128;
+/// Acknowledgements remembered (libsrt's ACK_WND_SIZE): at one each 10 ms a round trip of ten seconds, which a queue in a mobile
+/// network can make it. One that is not measured would be taken for the short one before, and all that is missing asked for
+/// and sent again many times in it.
+const REMEMBERED: usize = 1024;
 
 /// Numbers full acknowledgements and remembers the last ones.
 #[derive(Clone, Debug)]

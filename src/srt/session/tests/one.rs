@@ -87,6 +87,27 @@ fn losses_are_repaired_within_the_latency_and_sent_once() {
 }
 
 #[test]
+fn a_round_trip_of_seconds_is_measured_and_what_is_lost_is_sent_once_in_it() {
+    let mut pair = Pair::new(Peer::Single, ms(8000), ms(20));
+    pair.stream(ms(1000), INTERVAL);
+    // A queue has filled up.
+    pair.link(0, End::Sender).delay = ms(2000);
+    pair.stream(ms(5000), INTERVAL);
+    let rtt = pair.receiver.path_stats(PathId(0), pair.now).unwrap().rtt.unwrap();
+    assert!((ms(1980)..=ms(2040)).contains(&rtt), "{rtt:?}");
+    let before = pair.extra();
+    pair.rule(0, End::Sender, lossy(3, 0.02));
+    pair.stream(ms(4000), INTERVAL);
+    pair.rule(0, End::Sender, |_, _| true);
+    pair.send();
+    pair.run(ms(9000));
+    assert_eq!(pair.missing(), 0);
+    // 2,667 packets, of which one in fifty is lost, and of those one in fifty again.
+    let again = pair.extra() - before;
+    assert!((30..90).contains(&again), "{again} sent again");
+}
+
+#[test]
 fn heavy_losses_in_both_directions_cost_little_more_than_they_must() {
     for seed in 0..20 {
         let mut pair = Pair::new(Peer::Single, ms(400), ms(20));
