@@ -339,8 +339,7 @@ fn path(snapshot: &OutputSnapshot, n: usize) -> &crate::events::PathSnapshot {
 fn what_is_on_its_way_for_as_long_as_the_latency_fits_into_the_send_buffer() {
     let mut settings = settings(&["127.0.0.1:9000".parse().unwrap()], None);
     settings.latency = Duration::from_secs(4);
-    let room =
-        |rate| super::destination::session_config(&settings, rate, crate::srt::session::Seed([0; 32])).send_buffer;
+    let room = |rate| destination::session_config(&settings, rate, crate::srt::session::Seed([0; 32])).send_buffer;
     // 40 Mbit/s are 3,800 packets a second. A relay does not know the rate of what it passes on.
     for rate in [40_000_000, 0] {
         assert!(room(rate) >= 4 * 3_800, "{}", room(rate));
