@@ -313,6 +313,8 @@ impl Policy {
     /// The session that was publishing has gone before the one at `url`, where the server sent us, was there.
     pub fn moving(&mut self, url: RtmpUrl, now: Instant) {
         if matches!(self.phase, Phase::Publishing { .. }) {
+            // Both places may have one list of names, and hold it for a while.
+            self.lost = Some(now);
             self.phase = Phase::Attempting { since: now, url };
         }
     }

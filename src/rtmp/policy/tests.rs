@@ -192,6 +192,18 @@ fn a_busy_name_just_after_losing_a_session_is_our_own_and_is_asked_for_quickly()
 }
 
 #[test]
+fn a_name_busy_where_the_server_sent_us_is_that_of_the_session_that_was_left() {
+    let mut life = Life::started(Takeover::ServerOverrides, 1);
+    life.next();
+    life.publish_for(20 * GOOD_SESSION);
+    life.policy.moving(url("b.example"), life.now);
+    for _ in 0..5 {
+        assert_eq!(life.fail(refused(Refusal::NameBusy)), Concern::MayPass);
+        assert!(life.next().0 <= BUSY_MAX, "off air for {:?}", BACKOFF_OPERATOR);
+    }
+}
+
+#[test]
 fn a_name_busy_from_the_start_is_somebody_elses_but_may_be_waited_for() {
     let mut life = Life::started(Takeover::RetryUntilFree, 1);
     for _ in 0..2000 {
