@@ -69,6 +69,30 @@ fn the_camera_loses_its_signal_and_its_last_picture_stays_until_the_films_keyfra
     assert_eq!(world.last_from("aac-128k"), Some("film"), "the sound follows");
 }
 
+/// How many of the camera's pictures leave at once when `then` happens while they wait for the film's keyframe, which never
+/// comes, and how many in all.
+fn leave(then: impl Fn(&mut World)) -> [u64; 2] {
+    let live = |world: &World| world.check.streams[&rendition("main")].live;
+    let mut world = camera_and_film();
+    world.hang("film", |s| s.codec.is_video());
+    world.choose(Manual::Input(id("film")));
+    let before = live(&world);
+    world.run(ms(200));
+    assert_eq!(live(&world), before, "they wait");
+    then(&mut world);
+    let at_once = live(&world) - before;
+    world.run(ms(200));
+    [at_once, live(&world) - before]
+}
+
+#[test]
+fn pictures_that_waited_for_the_film_are_not_thrown_away_when_the_camera_dies() {
+    let [at_once, later] = leave(|world| world.kill("camera"));
+    assert!((5..=7).contains(&at_once) && later == at_once, "{at_once} at once, {later} in all");
+    let nothing = leave(|world| world.choose(Manual::Slate));
+    assert_eq!(nothing, [0, 0], "who asks for the slate wants none of them to be seen");
+}
+
 #[test]
 fn the_camera_freezes_and_comes_back_after_its_probation() {
     let mut world = camera_and_film();

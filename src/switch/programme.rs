@@ -179,9 +179,10 @@ impl Switch {
 
     /// These streams go to the slate, as far as they are live.
     fn fall(&mut self, which: impl Fn(&Stream) -> bool, reason: &Reason, now: Media) -> Vec<Change> {
+        let out = &mut self.out;
         let live = self.streams.iter_mut().filter(|s| s.live().is_some() && which(s));
         live.map(|stream| {
-            stream.fall(reason.stand_in(), now);
+            stream.fall(reason.stand_in(), now, out);
             Change::filled(stream, reason.clone())
         })
         .collect()
@@ -253,7 +254,7 @@ impl Switch {
             if stream.can_wait_for(captured, now) {
                 stream.wait_for_another(now);
             } else {
-                stream.fall(StandIn::Still, now);
+                stream.fall(StandIn::Still, now, &mut self.out);
                 bridges = true;
             }
         }
@@ -326,7 +327,7 @@ impl Switch {
             if let Some(input) = stream.live().filter(|_| stream.is_video() || sound_only) {
                 silent.push((input.clone(), reason.clone()));
             }
-            stream.fall(reason.stand_in(), now);
+            stream.fall(reason.stand_in(), now, &mut self.out);
             changes.push(Change::filled(stream, reason));
         }
         for (input, reason) in silent {

@@ -217,7 +217,7 @@ impl Stream {
         }
         self.release_before(place, now, out);
         if self.live().is_some() {
-            self.fall(StandIn::Still, now);
+            self.fall(StandIn::Still, now, out);
         }
         self.fill_to(place, now, out);
         let Filled { still, slate } = std::mem::take(&mut self.filled);
@@ -284,9 +284,13 @@ impl Stream {
         }
     }
 
-    /// Live units end here: what stands in goes on, its first unit within one interval.
-    pub(super) fn fall(&mut self, stand_in: StandIn, now: Media) {
-        self.held = None;
+    /// Live units end here: what stands in goes on, its first unit within one interval. What waits for another picture leaves
+    /// before, for it was to be seen; only where the slate is asked for nothing more is.
+    pub(super) fn fall(&mut self, stand_in: StandIn, now: Media, out: &mut VecDeque<Output>) {
+        match stand_in {
+            StandIn::Still => self.release(now, out),
+            StandIn::Slate => self.held = None,
+        }
         self.latency.silent();
         let filler = match (stand_in, self.last.take()) {
             (StandIn::Still, Some(last)) if !self.reorders => Filler::after(last, self.places(self.still)),
