@@ -93,13 +93,20 @@ pub struct PlaneSnapshot {
     pub links: Option<Vec<LinkSnapshot>>,
 }
 
+impl PlaneSnapshot {
+    /// Whether no live picture is sent, and what stands in is the last one.
+    pub fn holds_picture(&self) -> bool {
+        self.source == SourceOnAir::Slate && self.renditions.iter().any(|rendition| rendition.holds)
+    }
+}
+
 /// What is being sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceOnAir {
     /// Nothing can be sent: no live picture and no slate yet.
     Nothing,
-    /// The slate.
+    /// What stands in: the last picture, where [`RenditionSnapshot::holds`] says so, else the slate.
     Slate,
     /// A live input.
     Input(InputId),
@@ -192,6 +199,12 @@ pub struct RenditionSnapshot {
     pub live: u64,
     /// Units that stood in for live ones: held pictures, the slate, silence.
     pub slate: u64,
+    /// Of those, pictures that were held: the last live one, repeated.
+    #[serde(default)]
+    pub held: u64,
+    /// What stands in for it now is its last live picture, and not the slate.
+    #[serde(default)]
+    pub holds: bool,
     /// Grid places for which nothing could be sent.
     pub missing: u64,
     /// Live units that came too late or off their turn and were dropped.

@@ -95,7 +95,10 @@ enum Source {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     live: u64,
+    /// Whatever stood in.
     slate: u64,
+    /// Of that, pictures that were held.
+    held: u64,
     missing: u64,
     late: u64,
 }
@@ -434,13 +437,16 @@ impl Stream {
     }
 
     pub(super) fn snapshot(&self, now: Media) -> RenditionSnapshot {
-        let Counts { live, slate, missing, late } = self.counts;
+        let Counts { live, slate, held, missing, late } = self.counts;
         let bitrate = self.rate.bits_per_second(now);
+        let holds = matches!(self.source, Source::Slate { filler: Filler::Still { .. }, .. });
         RenditionSnapshot {
             id: self.rendition.clone(),
             codec: self.codec,
             live,
             slate,
+            held,
+            holds,
             missing,
             late,
             bitrate,
@@ -504,6 +510,7 @@ impl Stream {
             payload,
         };
         self.counts.slate += 1;
+        self.counts.held += u64::from(stand_in == StandIn::Still);
         self.filled.count(stand_in);
         self.send(unit, now, out);
     }

@@ -268,9 +268,10 @@ fn summary(
         text.push_str(&format!("   {:<10} {said}\n", output.id.as_str()));
     }
     for rendition in &plane.renditions {
-        let (live, slate, missing) = (rendition.live, rendition.slate, rendition.missing);
+        let (live, held, missing) = (rendition.live, rendition.held, rendition.missing);
+        let slate = rendition.slate.saturating_sub(held);
         text.push_str(&format!(
-            "   {:<10} {} encoded once: {live} live, {slate} that stood in (the last picture held, or the slate), {missing} missing\n",
+            "   {:<10} {} encoded once: {live} live, {held} held pictures and {slate} of the slate stood in, {missing} missing\n",
             rendition.id.as_str(),
             rendition.codec.label(),
         ));

@@ -17,6 +17,7 @@ pub fn inputs(now: &BoxSnapshot, style: Style) -> String {
         };
         let on_air = match &plane.source {
             SourceOnAir::Input(input) => format!(" {input} is on air: "),
+            SourceOnAir::Slate if plane.holds_picture() => " The last picture is held on air: ".to_owned(),
             SourceOnAir::Slate => " The slate is on air: ".to_owned(),
             SourceOnAir::Nothing => " Nothing is on air: ".to_owned(),
         };

@@ -93,6 +93,9 @@ fn on_air(now: &BoxSnapshot) -> (Tone, String, String) {
             let why = plane.source_reason.clone();
             match &plane.source {
                 SourceOnAir::Input(input) => (Tone::Good, format!("ON AIR with {input}"), why),
+                SourceOnAir::Slate if plane.holds_picture() => {
+                    (Tone::Busy, "ON AIR with the last picture, held".to_owned(), why)
+                }
                 SourceOnAir::Slate => (Tone::Busy, "ON AIR with the slate".to_owned(), why),
                 SourceOnAir::Nothing => (Tone::Bad, "ON AIR, but there is no picture to send".to_owned(), why),
             }
@@ -207,11 +210,16 @@ fn renditions(page: &mut Page, plane: &PlaneSnapshot) {
     if plane.renditions.is_empty() {
         return;
     }
-    let columns: String = ["live", "slate", "missing", "late"].iter().map(|title| format!("{title:>10}")).collect();
+    // The last two are seldom more than a few.
+    let widths = [10, 9, 9, 8, 7];
+    let columns = ["live", "held", "slate", "missing", "late"].iter().zip(widths);
+    let columns: String = columns.map(|(title, width)| format!("{title:>width$}")).collect();
     page.heading(" RENDITIONS", &format!("{:1$}{columns}", "", NAME + 12));
     for rendition in &plane.renditions {
-        let numbers = [rendition.live, rendition.slate, rendition.missing, rendition.late];
-        let numbers: String = numbers.iter().map(|n| format!("{:>10}", words::count(*n))).collect();
+        let slate = rendition.slate.saturating_sub(rendition.held);
+        let numbers = [rendition.live, rendition.held, slate, rendition.missing, rendition.late];
+        let numbers = numbers.iter().zip(widths);
+        let numbers: String = numbers.map(|(n, width)| format!("{:>width$}", words::count(*n))).collect();
         let text = format!(
             "   {:<NAME$}{:<7}{:>13}{numbers}",
             rendition.id.as_str(),

@@ -57,6 +57,8 @@ fn plane() -> PlaneSnapshot {
             codec: Codec::H264,
             live: 239_400,
             slate: 12,
+            held: 9,
+            holds: false,
             missing: 0,
             late: 3,
             bitrate: 3_912_000,
@@ -207,4 +209,10 @@ fn the_first_line_about_the_programme_says_what_viewers_see() {
     assert_eq!(headline(&|now| now.plane = None), "ON AIR is wanted, but nothing is being sent");
     let slate = |now: &mut BoxSnapshot| now.plane = Some(PlaneSnapshot { source: SourceOnAir::Slate, ..plane() });
     assert_eq!(headline(&slate), "ON AIR with the slate; 1 of 2 destinations publishing");
+    let held = |now: &mut BoxSnapshot| {
+        let mut plane = PlaneSnapshot { source: SourceOnAir::Slate, ..plane() };
+        plane.renditions[0].holds = true;
+        now.plane = Some(plane);
+    };
+    assert_eq!(headline(&held), "ON AIR with the last picture, held; 1 of 2 destinations publishing");
 }
