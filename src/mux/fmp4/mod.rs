@@ -138,6 +138,13 @@ impl Fmp4 {
         self.origin
     }
 
+    /// Up to where it has sound, programme time; `None` if it has none.
+    pub fn sound_until(&self) -> Option<Media> {
+        let audio = self.audio.as_ref()?;
+        let packet = i64::from(audio.nominal) * 1_000_000_000 / i64::from(audio.timescale);
+        Some(audio.last? + Media(packet))
+    }
+
     /// Whether a unit with this configuration can go into this file.
     pub fn takes(&self, track: Track, config: &Arc<CodecConfig>) -> bool {
         let same = |lane: &Lane| Arc::ptr_eq(&lane.config, config) || lane.config == *config;

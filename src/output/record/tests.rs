@@ -143,6 +143,38 @@ fn a_programme_is_recorded_into_closed_files_with_every_unit_in_one_of_them() {
 }
 
 #[test]
+fn sound_that_comes_after_the_keyframe_of_the_next_file_is_in_the_file_it_belongs_to() {
+    on_air(async {
+        let dir = TempDir::new().unwrap();
+        let rotate_after = Duration::from_secs(2);
+        let mut rig = Rig::new(RecordingSettings { rotate_after, ..settings(dir.path()) }, LocalDisk);
+        let mut units = h264(100, 7);
+        // Its encoder takes longer.
+        let late = |unit: &AccessUnit| if unit.track == Track::Audio { Media::from_millis(100) } else { Media::ZERO };
+        units.sort_by_key(|unit| unit.dts + late(unit));
+        // One packet belongs to before the first file.
+        let mut early = units.iter().find(|unit| unit.track == Track::Audio).unwrap().clone();
+        Arc::make_mut(&mut early).dts = Media::from_millis(99_990);
+        units.insert(3, early);
+        rig.start().await;
+        rig.push(&units).await;
+        let end = rig.stop().await;
+
+        let scans: Vec<Scan> = files(dir.path()).iter().map(|path| read(path)).collect();
+        assert_eq!(scans.iter().map(|scan| scan.tracks[0].samples.len()).collect::<Vec<_>>(), [60, 60, 60, 30]);
+        assert_eq!((samples(&scans), end.lost), (units.len() - 1, 0), "sound is missing between two files");
+        for scan in &scans[..3] {
+            let sound = &scan.tracks[1].samples;
+            let (first, last) = (sound.first().unwrap(), sound.last().unwrap());
+            assert!(first.dts < 1024 && last.dts < 96_000 && last.dts + 1024 >= 96_000, "{first:?} to {last:?}");
+        }
+        assert!(files(dir.path()).iter().all(|path| path.extension().is_some_and(|e| e == "mp4")));
+        assert_eq!(rig.events(EventKind::RecordingClosed).len(), 4);
+        assert_eq!(rig.events(EventKind::RecordingTrouble), []);
+    });
+}
+
+#[test]
 fn recording_again_goes_on_counting_files_and_bytes() {
     on_air(async {
         let dir = TempDir::new().unwrap();

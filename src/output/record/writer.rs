@@ -20,11 +20,14 @@ use super::queue::{Message, Outlet};
 use super::report::Report;
 use crate::clock;
 use crate::config::RecordingSettings;
-use crate::model::{AccessUnit, Track};
+use crate::model::{AccessUnit, Media, Track};
 use crate::mux::fmp4::{Fmp4, Fragment, Refusal};
 
 /// Idle work is looked after this often when no unit comes.
 const IDLE: Duration = Duration::from_millis(500);
+/// Sound comes later than the pictures it belongs to, by what its encoder takes longer. A file that has its last picture
+/// waits this much programme for it.
+const LATE_SOUND: Media = Media::from_millis(500);
 
 /// Where the thread has got to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,8 +98,17 @@ struct Writing {
     name: FileName,
     /// Created with the first fragment.
     target: Option<Target>,
-    /// Why the file must end at the next keyframe whatever its age.
+    /// Why the file must end at the next keyframe whatever its age; of one that has ended there, why it did.
     ending: Option<Ending>,
+    /// The file before it, as long as sound may come that belongs there.
+    before: Option<Box<Writing>>,
+}
+
+impl Writing {
+    /// Whether all sound is there of a file whose last picture is the one before this keyframe.
+    fn is_whole_at(&self, keyframe: &AccessUnit) -> bool {
+        keyframe.dts < self.mp4.origin() || self.mp4.sound_until().is_none_or(|until| until >= keyframe.dts)
+    }
 }
 
 struct Target {
@@ -170,7 +182,10 @@ impl Writer {
         if keyframe && self.health.may_try(clock::now()) {
             match self.prepare() {
                 Ok(name) => match Fmp4::begin(unit, clock::wall()) {
-                    Ok(mp4) => return Stage::Writing(Box::new(Writing { mp4, name, target: None, ending: None })),
+                    Ok(mp4) => {
+                        let writing = Writing { mp4, name, target: None, ending: None, before: None };
+                        return Stage::Writing(Box::new(writing));
+                    }
                     Err(_) => self.now.lost += 1,
                 },
                 Err(cause) => {
@@ -187,27 +202,78 @@ impl Writer {
 
     fn write(&mut self, mut writing: Box<Writing>, unit: Arc<AccessUnit>) -> Stage {
         if let Some(ending) = self.ending_at(&writing, &unit) {
-            self.end_file(*writing, ending);
-            return self.wait(unit);
+            return self.turn_over(writing, ending, unit);
         }
+        if unit.track == Track::Audio && unit.dts < writing.mp4.origin() {
+            match writing.before.take() {
+                Some(mut before) => match self.put(&mut before, unit) {
+                    Ok(()) => writing.before = Some(before),
+                    Err(cause) => self.give_up(*before, cause),
+                },
+                // What comes before the first file is not lost: nothing has begun.
+                None => self.now.lost += u64::from(self.now.bytes > 0),
+            }
+            return Stage::Writing(writing);
+        }
+        if unit.track == Track::Audio || unit.dts - writing.mp4.origin() >= LATE_SOUND {
+            self.end_before(&mut writing);
+        }
+        match self.put(&mut writing, unit) {
+            Ok(()) => Stage::Writing(writing),
+            Err(cause) => {
+                self.give_up(*writing, cause);
+                Stage::Waiting
+            }
+        }
+    }
+
+    /// Adds a unit to a file.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    fn put(&mut self, writing: &mut Writing, unit: Arc<AccessUnit>) -> Result<(), Cause> {
         match writing.mp4.push(unit) {
             Ok(None) => {}
             Ok(Some(fragment)) => {
-                if let Err(cause) = self.append(&writing.name, &mut writing.target, &fragment) {
-                    // The unit that completed the fragment waits in the file's muxer and goes with it.
-                    self.now.lost += 1;
-                    self.give_up(*writing, cause);
-                    return Stage::Waiting;
-                }
+                // The unit that completed the fragment waits in the file's muxer and goes with it.
+                self.append(&writing.name, &mut writing.target, &fragment).inspect_err(|_| self.now.lost += 1)?;
             }
             Err(refusal) => {
                 self.now.lost += 1;
                 if refusal == Refusal::OtherConfiguration {
-                    writing.ending = Some(Ending::Discontinuity);
+                    writing.ending.get_or_insert(Ending::Discontinuity);
                 }
             }
         }
-        Stage::Writing(writing)
+        Ok(())
+    }
+
+    /// The open file has its last picture; `keyframe` is the first of the next.
+    fn turn_over(&mut self, mut writing: Box<Writing>, why: Ending, keyframe: Arc<AccessUnit>) -> Stage {
+        self.end_before(&mut writing);
+        if writing.is_whole_at(&keyframe) {
+            self.end_file(*writing, why);
+            return self.wait(keyframe);
+        }
+        writing.ending = Some(why);
+        match self.wait(keyframe) {
+            Stage::Writing(mut next) => {
+                next.before = Some(writing);
+                Stage::Writing(next)
+            }
+            Stage::Waiting => {
+                self.end_file(*writing, why);
+                Stage::Waiting
+            }
+        }
+    }
+
+    /// No more sound comes for the file before.
+    fn end_before(&mut self, writing: &mut Writing) {
+        if let Some(before) = writing.before.take() {
+            let why = before.ending.unwrap_or(Ending::Age);
+            self.end_file(*before, why);
+        }
     }
 
     /// Whether the open file ends before this unit.
@@ -319,6 +385,7 @@ impl Writer {
 
     /// Ends a file in good order.
     fn end_file(&mut self, mut writing: Writing, why: Ending) {
+        self.end_before(&mut writing);
         let lasted_ms = writing.mp4.duration_ms();
         let end = writing.mp4.finish();
         match self.append(&writing.name, &mut writing.target, &end.tail) {
@@ -328,7 +395,8 @@ impl Writer {
     }
 
     /// After a failed write.
-    fn give_up(&mut self, writing: Writing, cause: Cause) {
+    fn give_up(&mut self, mut writing: Writing, cause: Cause) {
+        self.end_before(&mut writing);
         let lasted_ms = writing.mp4.duration_ms();
         self.give_up_at(&writing.name, writing.target, lasted_ms, cause);
     }
@@ -359,8 +427,9 @@ impl Writer {
         lasted_ms: u64,
         why: Ending,
     ) {
-        self.now.file = None;
         let Some(Target { file, part, length }) = target else { return };
+        // The next one may be there already.
+        self.now.file.take_if(|shown| *shown == part.display().to_string());
         let closed = self.settings.directory.join(&name.closed);
         let close = Close { file, part, closed, duration, bytes: length, lasted_ms, why: why.words() };
         // The other thread ends only after this one.
@@ -442,7 +511,8 @@ impl Writer {
                 self.fail(cause);
             }
             // There is no file to keep.
-            Stage::Writing(_) if cause == Cause::Removed => {
+            Stage::Writing(mut writing) if cause == Cause::Removed => {
+                self.end_before(&mut writing);
                 self.now.file = None;
                 self.fail(cause);
             }
