@@ -23,6 +23,8 @@ pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 pub const DROPPED_AT_ONCE: Duration = Duration::from_secs(2);
 /// No server says more than this in one message.
 const MAX_MESSAGE: usize = 64 << 10;
+/// More than this in the outbox, far more than any picture is, and a server that asks does not read the answers.
+const MAX_WAITING: usize = 16 << 20;
 /// Bytes taken in one [`Session::handle_input`], hence the most that waits to be parsed beside one message.
 pub const MAX_INPUT: usize = 16 << 10;
 
@@ -294,7 +296,7 @@ impl Session {
             // what it has read.
             kind::PEER_BANDWIDTH => {
                 if let Some(window) = leading_u32(&message.payload).filter(|w| *w > 0) {
-                    self.control(kind::WINDOW_SIZE, &window.to_be_bytes());
+                    self.answer(kind::WINDOW_SIZE, &window.to_be_bytes());
                 }
             }
             kind::USER_CONTROL => self.user_control(&message.payload),
@@ -310,8 +312,16 @@ impl Session {
     /// §7.1.7: a ping (6) is answered (7) with its own time.
     fn user_control(&mut self, payload: &[u8]) {
         if let Some([0, 6, t3, t2, t1, t0]) = payload.first_chunk() {
-            self.control(kind::USER_CONTROL, &[0, 7, *t3, *t2, *t1, *t0]);
+            self.answer(kind::USER_CONTROL, &[0, 7, *t3, *t2, *t1, *t0]);
         }
+    }
+
+    /// To what the server asks as often as it likes.
+    fn answer(&mut self, kind: u8, payload: &[u8]) {
+        if self.outbox.len() > MAX_WAITING {
+            return self.ended(Trouble::Protocol { detail: "it asks without reading the answers".to_owned() });
+        }
+        self.control(kind, payload);
     }
 
     fn received_command(&mut self, payload: &[u8], now: Instant) {

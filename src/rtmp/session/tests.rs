@@ -365,6 +365,26 @@ fn the_server_may_ask_us_to_go_elsewhere_while_we_go_on() {
 }
 
 #[test]
+fn a_server_that_asks_without_listening_does_not_fill_the_memory() {
+    let mut far = Far::publishing();
+    let mut pings = Outbox::new();
+    for _ in 0..500 {
+        let route = Route { chunk_stream: 3, kind: kind::USER_CONTROL, stream: 0, timestamp_ms: 0 };
+        chunk::write(&mut pings, route, &[0, 6, 1, 2, 3, 4], Bytes::new());
+    }
+    let pings: Vec<u8> = pings.slices().flatten().copied().collect();
+    for _ in 0..10_000 {
+        // What is in the outbox is not taken out.
+        far.session.handle_input(&pings, far.now);
+        if let Some(trouble) = far.ended() {
+            assert!(matches!(trouble, Trouble::Protocol { .. }), "{trouble:?}");
+            return assert!(far.session.outbox().len() < MAX_WAITING + MAX_INPUT);
+        }
+    }
+    panic!("{} bytes wait", far.session.outbox().len());
+}
+
+#[test]
 fn pings_are_answered_and_received_bytes_confirmed() {
     let mut far = Far::publishing();
     far.received.clear();
