@@ -101,7 +101,7 @@ impl Socket {
     /// Looks the name up, connects, and negotiates TLS where the address asks for it.
     /// With a `way`, nothing but that interface carries the connection (SO_BINDTODEVICE).
     pub(super) async fn connect(url: &RtmpUrl, ca_file: Option<&Path>, way: Option<Way>) -> Result<Self, Trouble> {
-        let config = if url.tls { Some(tls::config(ca_file)?) } else { None };
+        let config = if url.tls { Some(tls::config(ca_file.map(Path::to_owned)).await?) } else { None };
         let found = timeout(LOOKUP_TIMEOUT, look_up(url, way.as_ref())).await.unwrap_or(Err(Trouble::NameLookup))?;
         let connected = timeout(CONNECT_TIMEOUT, race(in_turn(found), way.as_ref())).await;
         let stream = connected.unwrap_or(Err(Trouble::ConnectTimeout)).inspect_err(|_| {

@@ -458,6 +458,33 @@ mod secure {
     }
 
     #[test]
+    fn authorities_on_a_disk_that_hangs_hold_up_no_other_destination() {
+        let directory = tempfile::TempDir::new().unwrap();
+        // Whoever opens it for reading waits for somebody who writes.
+        let hangs = directory.path().join("ca.pem");
+        nix::unistd::mkfifo(&hangs, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (over, is_over) = std::sync::mpsc::sync_channel::<()>(1);
+        let path = hangs.clone();
+        let lets_go = std::thread::spawn(move || {
+            let _ = is_over.recv_timeout(PATIENCE);
+            drop(std::fs::OpenOptions::new().write(true).open(path));
+        });
+        on_one_thread(async {
+            let mut plain = server(Manner::Accept).await;
+            let feed = Feed::new(Duration::from_secs(10), 1 << 20);
+            feed.push(unit(0, 100));
+            let stuck = destination(to(1, true), Some(hangs), &feed);
+            let _out = destination(to(plain.port, false), None, &feed);
+            let began = crate::clock::now();
+            assert_eq!(plain.picture().await.3, 0);
+            assert_eq!(stuck.trouble().await, "ca-file");
+            assert!(crate::clock::now() - began < PATIENCE / 2, "everything waited for the disk");
+            over.try_send(()).unwrap();
+        });
+        lets_go.join().unwrap();
+    }
+
+    #[test]
     fn what_is_wrong_with_a_secure_connection_is_told_apart() {
         on_one_thread(async {
             let feed = Feed::new(Duration::from_secs(10), 1 << 20);

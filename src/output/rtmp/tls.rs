@@ -1,10 +1,14 @@
 //! TLS for RTMPS: the system's authorities, one more on request, and failures told apart.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -13,11 +17,44 @@ use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore}
 
 use crate::rtmp::trouble::Trouble;
 
+/// How long the disk may take with the authorities.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// Threads that read authorities at once; a disk that hangs keeps those that it has.
+static READERS: Semaphore = Semaphore::const_new(4);
+/// A configuration that trusts the system's authorities, once it is made.
+static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+
 /// A configuration that trusts the system's authorities and those in `ca_file`. Without `ca_file` it is made once, since
 /// the system's authorities are a few hundred kilobytes; a named file is read at each attempt, so that it can be put
 /// right while the box is on air.
-pub(super) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
-    static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+///
+/// They are read on a thread of their own: all destinations, and the programme, are on the caller's, and a disk that hangs
+/// costs this attempt only.
+pub(super) async fn config(ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, Trouble> {
+    if let (None, Some(config)) = (&ca_file, SYSTEM.get()) {
+        return Ok(config.clone());
+    }
+    let name = ca_file.as_ref().map(|path| path.display().to_string());
+    let unusable = |detail: &str| match &name {
+        Some(path) => Trouble::CaFile { detail: format!("{path}: {detail}") },
+        None => Trouble::Tls { detail: format!("the system's authorities cannot be read: {detail}") },
+    };
+    let reading = async {
+        let reader = READERS.acquire().await.map_err(|_| unusable("nobody reads any more"))?;
+        let (told, read) = oneshot::channel();
+        let work = move || {
+            let _reader = reader;
+            // Whoever waited may have given up.
+            let _ = told.send(read_config(ca_file.as_deref()));
+        };
+        let started = thread::Builder::new().name("authorities".to_owned()).spawn(work);
+        started.map_err(|error| unusable(&format!("a thread could not be started ({error})")))?;
+        read.await.unwrap_or_else(|_| Err(unusable("the reader died")))
+    };
+    timeout(READ_WITHIN, reading).await.unwrap_or_else(|_| Err(unusable("the disk does not answer")))
+}
+
+fn read_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
     let Some(path) = ca_file else {
         return Ok(SYSTEM.get_or_init(|| client(system_authorities())).clone());
     };
