@@ -68,7 +68,8 @@ impl Destination {
         Self { settings, facts, policy, feed, report, random, routing, links, resume: None }
     }
 
-    /// Runs until the other end of `commands` is dropped; the socket is then closed without a word.
+    /// Runs until the other end of `commands` is dropped; the socket is then closed without a word, unless the broadcast is
+    /// being ended already.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<OutputCommand>) {
         let mut tick = clock::in_step(if self.routing.is_some() { JUDGED_TICK } else { TICK });
         let mut line = Line::Idle;
@@ -98,6 +99,11 @@ impl Destination {
     /// `None`: nobody wants this destination any more.
     fn react(&mut self, woken: Woken, line: Line, now: Instant) -> Option<Line> {
         Some(match (woken, line) {
+            // It was told to end before: that is done without it.
+            (Woken::Command(None), Line::Ending(connection)) => {
+                self.end_aside(connection);
+                return None;
+            }
             (Woken::Command(None), _) => return None,
             (Woken::Command(Some(command)), line) => self.command(command, line, now),
             (Woken::Opened(Ok(connection)), _) => {
@@ -304,6 +310,13 @@ impl Destination {
         self.report.session_over(connection.take_written(), connection.state().acknowledged);
     }
 
+    /// A broadcast that is being ended is not waited for any longer: its last words still reach the server.
+    pub(super) fn end_aside(&mut self, mut connection: Box<Connection>) {
+        self.over(&mut connection);
+        self.report.ended_cleanly();
+        leave(*connection);
+    }
+
     fn redirected(&mut self, live: &mut Live, tc_url: Option<&str>) {
         match self.policy.redirected(tc_url) {
             Ok(attempt) => {
@@ -360,8 +373,8 @@ async fn told(links: &mut Option<watch::Receiver<Arc<Links>>>) -> Result<(), wat
     }
 }
 
-/// Closes a session that has a successor, once what it was given is written: without FCUnpublish, since the broadcast
-/// goes on and both servers may share one list of names.
+/// Closes a session that has a successor, once what it was given is written. Where the broadcast goes on that is no
+/// FCUnpublish, since both servers may share one list of names.
 pub(super) fn leave(mut connection: Connection) {
     connection.close_when_written();
     tokio::task::spawn_local(timeout(LEAVE_TIMEOUT, async move {

@@ -64,25 +64,11 @@ impl Destination {
     /// The stream goes there from here on.
     fn switch(&mut self, to: &Route, how: How, why: &Why, line: Line, now: Instant) -> Line {
         let Some(attempt) = self.policy.turn(to.ingest, now) else { return line };
-        if let Line::Live(mut live) = line {
-            live.written(&self.report);
-            self.resume = Some(match (how, why) {
-                // The old session is well, and gets everything before this keyframe.
-                (How::AtKeyframe, why) if !matches!(why, Why::Poor(_)) && !live.subscription.is_a_group_behind() => {
-                    Replay::from(live.subscription.cursor())
-                }
-                (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
-                (How::Hot | How::Cold | How::AtKeyframe, _) => {
-                    live.confirmed.observe(live.connection.state().unconfirmed);
-                    Replay::from(live.confirmed.place())
-                }
-            });
-            self.over(&mut live.connection);
-            match (how, why) {
-                // A server that goes on after all reads what it was sent, up to the end.
-                (How::AtKeyframe, _) | (_, Why::Server(_)) => leave(live.connection),
-                (How::Hot | How::Cold, _) => live.connection.reset_on_close(),
-            }
+        match line {
+            Line::Live(live) => self.leave_for(*live, how, why),
+            // Stopped and wanted again in one breath.
+            Line::Ending(connection) => self.end_aside(connection),
+            Line::Idle | Line::Opening(_) => {}
         }
         let name = attempt.name.clone();
         let stage = self.routing.as_mut().and_then(|routing| routing.take(to));
@@ -100,6 +86,28 @@ impl Destination {
             Some(Stage::Publishing(opening, _)) => opening,
             Some(Stage::Carrying(_)) | None => self.open(attempt),
         })
+    }
+
+    /// The session that was publishing has a successor elsewhere, which goes on from what its far end has.
+    fn leave_for(&mut self, mut live: Live, how: How, why: &Why) {
+        live.written(&self.report);
+        self.resume = Some(match (how, why) {
+            // The old session is well, and gets everything before this keyframe.
+            (How::AtKeyframe, why) if !matches!(why, Why::Poor(_)) && !live.subscription.is_a_group_behind() => {
+                Replay::from(live.subscription.cursor())
+            }
+            (How::Hot | How::Cold, Why::Server(_)) => live.unread_since(),
+            (How::Hot | How::Cold | How::AtKeyframe, _) => {
+                live.confirmed.observe(live.connection.state().unconfirmed);
+                Replay::from(live.confirmed.place())
+            }
+        });
+        self.over(&mut live.connection);
+        match (how, why) {
+            // A server that goes on after all reads what it was sent, up to the end.
+            (How::AtKeyframe, _) | (_, Why::Server(_)) => leave(live.connection),
+            (How::Hot | How::Cold, _) => live.connection.reset_on_close(),
+        }
     }
 
     /// Nothing is sent from here on, until there is a route again.

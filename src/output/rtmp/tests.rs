@@ -298,6 +298,23 @@ fn every_unit_arrives_once_and_stop_ends_the_broadcast() {
 }
 
 #[test]
+fn a_destination_that_is_not_configured_any_more_ends_its_broadcast() {
+    on_one_thread(async {
+        let mut server = server(Manner::Accept).await;
+        let feed = Feed::new(Duration::from_secs(10), 8 << 20);
+        feed.push(unit(0, 100));
+        let Out { handle, events } = destination(to(server.port), None, &feed);
+        assert_eq!(server.picture().await.3, 0);
+        handle.commands.try_send(OutputCommand::Stop).unwrap();
+        drop(handle);
+        server.command("FCUnpublish").await;
+        server.command("deleteStream").await;
+        let told = |e: &Event| e.kind == EventKind::OutputDown && e.reason == "ended as asked";
+        assert!(events.lock().unwrap().iter().any(told));
+    });
+}
+
+#[test]
 fn a_destination_that_stops_reading_loses_only_its_own_units_and_goes_on_at_a_keyframe() {
     on_one_thread(async {
         const PICTURES: u32 = 200;
