@@ -31,6 +31,8 @@ use crate::rtmp::trouble::Trouble;
 const TICK: Duration = Duration::from_millis(500);
 /// The same where a judge wants to know how the link is.
 const JUDGED_TICK: Duration = Duration::from_millis(50);
+/// How long a server's wish that we move is not heard after it could not be fulfilled.
+const STAYS: Duration = Duration::from_secs(5);
 /// How long a session with a successor may take to get rid of its last bytes.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -113,7 +115,7 @@ impl Destination {
             (Woken::Opened(Err(trouble)), _) => self.failed(&trouble, now),
             (Woken::Tick, Line::Live(live)) => self.tick(live, now),
             (Woken::Session(SessionEvent::ReconnectRequested { tc_url }), Line::Live(mut live)) => {
-                self.redirected(&mut live, tc_url.as_deref());
+                self.redirected(&mut live, tc_url.as_deref(), now);
                 Line::Live(live)
             }
             (Woken::Session(SessionEvent::Ended(trouble)), Line::Live(live)) => self.lost(*live, &trouble, now),
@@ -226,7 +228,7 @@ impl Destination {
         let redirected = connection.redirected_early.take();
         let mut live = Box::new(Live::new(connection, subscription, self.judged(), now));
         if let Some(SessionEvent::ReconnectRequested { tc_url }) = redirected {
-            self.redirected(&mut live, tc_url.as_deref());
+            self.redirected(&mut live, tc_url.as_deref(), now);
         }
         Line::Live(live)
     }
@@ -317,20 +319,28 @@ impl Destination {
         leave(*connection);
     }
 
-    fn redirected(&mut self, live: &mut Live, tc_url: Option<&str>) {
+    fn redirected(&mut self, live: &mut Live, tc_url: Option<&str>, now: Instant) {
+        // One move at a time. A server that never stops asking is not followed, nor told of, without end.
+        if live.replacement.is_some() || live.stays_until.is_some_and(|until| now < until) {
+            return;
+        }
         match self.policy.redirected(tc_url) {
             Ok(attempt) => {
                 let url = attempt.url.clone();
                 self.report.note(format!("the server asks us to move to {}", shown(&url)));
                 live.replacement = Some(Replacement::Opening(self.open(attempt), url));
             }
-            Err(error) => self.report.note(format!("staying where we are: {error}")),
+            Err(error) => {
+                live.stays_until = Some(now + STAYS);
+                self.report.note(format!("staying where we are: {error}"));
+            }
         }
     }
 
     /// The new place did not take us.
-    fn not_moved(&mut self, live: Box<Live>, trouble: &Trouble, url: RtmpUrl, now: Instant) -> Line {
+    fn not_moved(&mut self, mut live: Box<Live>, trouble: &Trouble, url: RtmpUrl, now: Instant) -> Line {
         if !trouble.is_busy() {
+            live.stays_until = Some(now + STAYS);
             self.report.note(format!("could not move as the server asks, staying: {}", trouble.in_words(&url)));
             return Line::Live(live);
         }

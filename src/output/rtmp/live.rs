@@ -51,6 +51,8 @@ pub(super) struct Live {
     /// Programme time of the newest unit sent.
     pub(super) newest: Media,
     pub(super) replacement: Option<Replacement>,
+    /// Until when it is not moved, whatever its server asks: where it was sent last, nobody took it.
+    pub(super) stays_until: Option<Instant>,
     /// What it did while it carried beside another.
     beside: Beside,
 }
@@ -134,6 +136,7 @@ impl Live {
             batch: 0,
             newest: Media::ZERO,
             replacement: None,
+            stays_until: None,
             beside: Beside::default(),
         }
     }

@@ -49,6 +49,8 @@ enum Manner {
     HangUpOnce(Rc<Cell<bool>>),
     /// After the first picture of a connection it asks us to go there.
     Redirect(String),
+    /// After each picture.
+    RedirectOnAndOn(String),
 }
 
 /// A server and what it has been sent; the number counts connections.
@@ -95,6 +97,7 @@ async fn serve(
     let mut reader = chunk::Reader::new(8 << 20);
     let mut buffer = vec![0; 64 << 10];
     let mut pictures = 0;
+    let is_tireless = matches!(manner, Manner::RedirectOnAndOn(_));
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
@@ -118,12 +121,16 @@ async fn serve(
             match &manner {
                 Manner::StopReading(go_on) if pictures == 1 => go_on.notified().await,
                 Manner::HangUpOnce(done) if !done.replace(true) => return Ok(()),
-                Manner::Redirect(to) if pictures == 1 => {
+                Manner::RedirectOnAndOn(to) | Manner::Redirect(to) if pictures == 1 || is_tireless => {
                     let code = ("code".to_owned(), Value::text("NetConnection.Connect.ReconnectRequest"));
                     let to = ("tcUrl".to_owned(), Value::text(to.as_str()));
                     stream.write_all(&command("onStatus", 0.0, Value::Object(vec![code, to]))).await?;
                 }
-                Manner::Accept | Manner::StopReading(_) | Manner::HangUpOnce(_) | Manner::Redirect(_) => {}
+                Manner::Accept
+                | Manner::StopReading(_)
+                | Manner::HangUpOnce(_)
+                | Manner::Redirect(_)
+                | Manner::RedirectOnAndOn(_) => {}
             }
         }
     }
@@ -407,6 +414,26 @@ fn a_reconnect_request_is_followed_at_a_keyframe_and_no_unit_is_lost_or_sent_twi
             assert_eq!(next.picture().await.3, number);
         }
         assert_eq!(out.until(|s| s.sessions == 2).await.lost, 0);
+    });
+}
+
+#[test]
+fn a_server_that_asks_on_and_on_to_move_is_heard_now_and_then() {
+    on_one_thread(async {
+        let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        let mut server = server(Manner::RedirectOnAndOn(format!("rtmp://127.0.0.1:{nobody}/other"))).await;
+        let feed = Feed::new(Duration::from_secs(10), 1 << 20);
+        feed.push(unit(0, 100));
+        let out = destination(to(server.port), None, &feed);
+        let told = |part: &str| out.events.lock().unwrap().iter().filter(|e| e.reason.contains(part)).count();
+        let began = crate::clock::now();
+        for n in 0..100 {
+            assert_eq!(server.picture().await.3, n);
+            feed.push(unit(n + 1, 100));
+        }
+        let most = 2 + usize::try_from((crate::clock::now() - began).as_secs() / 5).unwrap();
+        assert!((1..=most).contains(&told("asks us to move")), "told {} times", told("asks us to move"));
+        assert_eq!(out.handle.snapshot.borrow().sessions, 1, "it goes on where it is");
     });
 }
 
