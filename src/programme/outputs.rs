@@ -98,9 +98,9 @@ impl Outputs {
         transports: &BTreeMap<RenditionId, Transport>,
         rebuilt: bool,
     ) {
-        keep(&mut self.rtmp, |id| wanted.destinations.iter().find(|d| &d.id == id), rebuilt);
-        keep(&mut self.srt, |id| wanted.srt_destinations.iter().find(|d| &d.id == id), rebuilt);
-        keep(&mut self.recordings, |id| wanted.recordings.iter().find(|r| &r.id == id), rebuilt);
+        keep(&mut self.rtmp, |id| wanted.destinations.iter().find(|d| &d.id == id), rebuilt, is_same_broadcast);
+        keep(&mut self.srt, |id| wanted.srt_destinations.iter().find(|d| &d.id == id), rebuilt, |_, _| false);
+        keep(&mut self.recordings, |id| wanted.recordings.iter().find(|r| &r.id == id), rebuilt, |_, _| false);
 
         for new in wanted.destinations.iter().filter(|d| !self.rtmp.contains_key(&d.id)).collect::<Vec<_>>() {
             let (Some(feed), Some(rendition)) = (feeds.get(&new.rendition), wanted.rendition(&new.rendition)) else {
@@ -226,15 +226,23 @@ impl Outputs {
     }
 }
 
-/// Ends what is not wanted as it is.
+/// Whether an RTMP server gets the same show from the one as from the other.
+fn is_same_broadcast(before: &DestinationSettings, after: &DestinationSettings) -> bool {
+    after.enabled && (&before.url, &before.key) == (&after.url, &after.key)
+}
+
+/// Ends what is not wanted as it is. What begins anew at once, as `goes_on` says, is cut off without a word: an end that is
+/// announced is the end of the show for some services.
 fn keep<'w, T: PartialEq + 'w, S>(
     running: &mut BTreeMap<OutputId, Running<T, S>>,
     wanted: impl Fn(&OutputId) -> Option<&'w T>,
     rebuilt: bool,
+    goes_on: impl Fn(&T, &T) -> bool,
 ) {
     running.retain(|id, now| {
-        let stays = !rebuilt && wanted(id) == Some(&now.settings);
-        if !stays {
+        let next = wanted(id);
+        let stays = !rebuilt && next == Some(&now.settings);
+        if !stays && !next.is_some_and(|next| goes_on(&now.settings, next)) {
             tell(&now.handle, OutputCommand::Stop);
         }
         stays
@@ -250,4 +258,38 @@ fn tell_some<T, S>(running: &BTreeMap<OutputId, Running<T, S>>, id: Option<&Outp
 /// A full queue means that the output has commands enough to act on already.
 fn tell<S>(handle: &OutputHandle<S>, command: OutputCommand) {
     let _ = handle.commands.try_send(command);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_ended_and_what_only_begins_anew_is_not() {
+        let id = |name: &str| OutputId::new(name).unwrap();
+        // The place, and how much else there is to it.
+        let before = [("same", (1, 0)), ("other-place", (2, 0)), ("other-bit-rate", (3, 0)), ("gone", (4, 0))];
+        let after = BTreeMap::from([(id("same"), (1, 0)), (id("other-place"), (9, 0)), (id("other-bit-rate"), (3, 1))]);
+        let stopped = |rebuilt| {
+            let (mut running, mut inboxes) = (BTreeMap::new(), Vec::new());
+            for (name, settings) in before {
+                let (commands, inbox) = mpsc::channel(1);
+                let handle = OutputHandle { commands, snapshot: watch::channel(()).1 };
+                running.insert(id(name), Running { settings, handle });
+                inboxes.push((name, inbox));
+            }
+            keep(&mut running, |id| after.get(id), rebuilt, |old, new| old.0 == new.0);
+            let left: Vec<String> = running.keys().map(ToString::to_string).collect();
+            let told = |(name, inbox): &mut (&'static str, mpsc::Receiver<_>)| {
+                matches!(inbox.try_recv(), Ok(OutputCommand::Stop)).then_some(*name)
+            };
+            (left, inboxes.iter_mut().filter_map(told).collect::<Vec<_>>())
+        };
+        assert_eq!(stopped(false), (vec!["same".to_owned()], vec!["other-place", "gone"]));
+        assert_eq!(stopped(true), (vec![], vec!["other-place", "gone"]), "other encodes of the same shows");
+    }
 }
