@@ -425,9 +425,9 @@ impl Session {
 
     fn refused(&mut self, command: &Command) {
         let code = command.text("code").unwrap_or_default();
-        let description = command.text("description").unwrap_or_default();
-        let Publication { facts, name, .. } = &self.publication;
-        self.ended(Trouble::Refused(trouble::classify(code, description, facts.video, name.reveal())));
+        let Publication { app, facts, name, .. } = &self.publication;
+        let description = trouble::without_query(command.text("description").unwrap_or_default(), app);
+        self.ended(Trouble::Refused(trouble::classify(code, &description, facts.video, name.reveal())));
     }
 
     fn control(&mut self, kind: u8, payload: &[u8]) {

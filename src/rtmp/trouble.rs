@@ -312,6 +312,17 @@ pub fn classify(code: &str, description: &str, video: Codec, secret: &str) -> Re
 /// Longest text of a server that is passed on.
 const MAX_SAID: usize = 200;
 
+/// Values in a query that are shorter than this are no tokens, and may be words that a server says anyway.
+const LEAST_TOKEN: usize = 6;
+
+/// A server's words about an address, without what is shown of it nowhere: the query of its application, which may be a token.
+pub fn without_query(said: &str, app: &str) -> String {
+    let query = app.split_once('?').map_or("", |(_, query)| query);
+    let values = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+    let hidden = std::iter::once(query).chain(values.filter(|value| value.len() >= LEAST_TOKEN));
+    hidden.filter(|part| !part.is_empty()).fold(said.to_owned(), |said, part| said.replace(part, "•••"))
+}
+
 /// A server's own words: one line of printable text, bounded, without the stream key.
 pub fn sanitise(code: &str, description: &str, secret: &str) -> String {
     let mut said = match (code.is_empty(), description.is_empty()) {

@@ -403,6 +403,19 @@ fn pings_are_answered_and_received_bytes_confirmed() {
 }
 
 #[test]
+fn a_refusal_that_quotes_the_address_does_not_tell_its_token() {
+    let mut far = Far::begun(facts(Codec::H264, Codec::Aac), |publication, random, now| {
+        Session::new(Publication { app: "live?token=t0ps3cret&backup=1".into(), ..publication }, random, now)
+    });
+    far.say_bytes(&hello());
+    let said = "no rtmp://host/live?token=t0ps3cret&backup=1 for t0ps3cret, backup 1";
+    far.say("_error", 1.0, &[Value::Null, info("error", "NetConnection.Odd", said)]);
+    let trouble = far.ended().unwrap();
+    let expected = "NetConnection.Odd: no rtmp://host/live?••• for •••, backup 1";
+    assert_eq!(trouble, Trouble::Refused(Refusal::Other { said: expected.to_owned() }));
+}
+
+#[test]
 fn the_key_is_not_in_what_a_session_shows() {
     let far = Far::publishing();
     assert!(!format!("{:?}", far.session).contains(KEY));
