@@ -6,14 +6,17 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::MuxError;
-use super::bits::Bits;
 use super::error::field;
-use super::vui::Colour;
+
+mod sequence;
+
+pub(super) use sequence::{Model, Tools, parse_tools};
+pub use sequence::{SequenceHeader, parse_sequence_header};
 
 pub(super) const SEQUENCE_HEADER: u8 = 1;
 pub(super) const TEMPORAL_DELIMITER: u8 = 2;
-const FRAME_HEADER: u8 = 3;
-const FRAME: u8 = 6;
+pub(super) const FRAME_HEADER: u8 = 3;
+pub(super) const FRAME: u8 = 6;
 const PADDING: u8 = 15;
 
 /// One open bitstream unit within a buffer (§5.3).
@@ -90,188 +93,12 @@ fn leb128(data: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-fn put_leb128(out: &mut BytesMut, mut value: usize) {
+pub(super) fn put_leb128(out: &mut BytesMut, mut value: usize) {
     while value > 0x7f {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
     }
     out.put_u8(value as u8);
-}
-
-/// What a muxer wants from a sequence header (§5.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SequenceHeader {
-    /// `seq_profile`, 0–2.
-    pub profile: u8,
-    /// `seq_level_idx[0]`, 0–31.
-    pub level: u8,
-    /// `seq_tier[0]`.
-    pub high_tier: bool,
-    /// 8, 10 or 12.
-    pub bits: u8,
-    /// `mono_chrome`.
-    pub mono: bool,
-    /// `subsampling_x` and `subsampling_y`.
-    pub subsampling: (bool, bool),
-    /// `chroma_sample_position`, 0–3.
-    pub chroma_position: u8,
-    /// `reduced_still_picture_header`: every frame is a key frame.
-    pub still: bool,
-    /// What its colours mean.
-    pub colour: Colour,
-    /// Frames of one time that are shown over one another, the last in full (`operating_point_idc`): 1–4. One, where nothing is
-    /// said.
-    pub spatial_layers: u8,
-    /// `max_frame_width_minus_1` + 1, pixels.
-    pub width: u32,
-    /// `max_frame_height_minus_1` + 1, pixels.
-    pub height: u32,
-}
-
-/// Parses the payload of a sequence header OBU.
-///
-/// # Errors
-/// Truncated data or reserved values.
-pub fn parse_sequence_header(payload: &[u8]) -> Result<SequenceHeader, MuxError> {
-    const WHAT: &str = "AV1 sequence header";
-    let mut bits = Bits::plain(WHAT, payload);
-    let profile = bits.u(3)? as u8;
-    if profile > 2 {
-        return Err(field(WHAT, "seq_profile", profile));
-    }
-    bits.skip(1)?; // still_picture
-    let still = bits.flag()?;
-    let points = if still { Points { level: bits.u(5)? as u8, ..Points::default() } } else { points(&mut bits)? };
-    let width_bits = bits.u(4)? + 1;
-    let height_bits = bits.u(4)? + 1;
-    let width = bits.u(width_bits)? + 1;
-    let height = bits.u(height_bits)? + 1;
-    if !still && bits.flag()? {
-        bits.skip(4 + 3)?; // lengths of frame ids
-    }
-    bits.skip(3)?; // use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
-    if !still {
-        inter_tools(&mut bits)?;
-    }
-    bits.skip(3)?; // enable_superres, enable_cdef, enable_restoration
-    let format = color_config(&mut bits, profile)?;
-    Ok(SequenceHeader {
-        profile,
-        level: points.level,
-        high_tier: points.high_tier,
-        bits: format.bits,
-        mono: format.mono,
-        subsampling: format.subsampling,
-        chroma_position: format.position,
-        still,
-        colour: format.colour,
-        spatial_layers: points.spatial_layers.max(1),
-        width,
-        height,
-    })
-}
-
-/// Level and tier of the first operating point, and the layers of the largest.
-#[derive(Clone, Copy, Default)]
-struct Points {
-    level: u8,
-    high_tier: bool,
-    spatial_layers: u8,
-}
-
-/// `timing_info` to the end of the operating points.
-fn points(bits: &mut Bits<'_>) -> Result<Points, MuxError> {
-    let (mut delay_bits, mut spatial_layers) = (None, 0);
-    if bits.flag()? {
-        bits.skip(32 + 32)?; // num_units_in_display_tick, time_scale
-        if bits.flag()? {
-            bits.ue("num_ticks_per_picture_minus_1")?;
-        }
-        if bits.flag()? {
-            delay_bits = Some(bits.u(5)? + 1);
-            bits.skip(32 + 5 + 5)?; // rest of decoder_model_info
-        }
-    }
-    let display_delay = bits.flag()?;
-    let mut first = None;
-    for _ in 0..=bits.u(5)? {
-        let idc = bits.u(12)?; // a bit for each spatial layer, and eight for temporal ones
-        spatial_layers = spatial_layers.max((idc >> 8).count_ones() as u8);
-        let level = bits.u(5)? as u8;
-        let high_tier = level > 7 && bits.flag()?;
-        if let Some(n) = delay_bits
-            && bits.flag()?
-        {
-            bits.skip(n + n + 1)?; // operating_parameters_info
-        }
-        if display_delay && bits.flag()? {
-            bits.skip(4)?;
-        }
-        first.get_or_insert((level, high_tier));
-    }
-    let (level, high_tier) = first.unwrap_or_default();
-    Ok(Points { level, high_tier, spatial_layers })
-}
-
-fn inter_tools(bits: &mut Bits<'_>) -> Result<(), MuxError> {
-    bits.skip(4)?; // interintra, masked compound, warped motion, dual filter
-    let order_hint = bits.flag()?;
-    if order_hint {
-        bits.skip(2)?; // enable_jnt_comp, enable_ref_frame_mvs
-    }
-    let screen_content = bits.flag()? || bits.flag()?; // chosen per frame, or forced to this
-    if screen_content && !bits.flag()? {
-        bits.skip(1)?; // seq_force_integer_mv
-    }
-    if order_hint {
-        bits.skip(3)?; // order_hint_bits_minus_1
-    }
-    Ok(())
-}
-
-struct Format {
-    bits: u8,
-    mono: bool,
-    subsampling: (bool, bool),
-    position: u8,
-    colour: Colour,
-}
-
-/// `color_config` (§5.5.2).
-fn color_config(bits: &mut Bits<'_>, profile: u8) -> Result<Format, MuxError> {
-    /// BT.709 primaries, sRGB transfer, identity matrix: RGB, which is always in full range and 4:4:4.
-    const RGB: Colour = Colour { full_range: true, primaries: 1, transfer: 13, matrix: 0 };
-    let high = bits.flag()?;
-    let depth = match (high, profile) {
-        (true, 2) if bits.flag()? => 12,
-        (true, _) => 10,
-        (false, _) => 8,
-    };
-    let mono = profile != 1 && bits.flag()?;
-    let mut colour = Colour::default();
-    if bits.flag()? {
-        (colour.primaries, colour.transfer, colour.matrix) = (bits.u8()?, bits.u8()?, bits.u8()?);
-    }
-    let is_rgb = !mono && Colour { full_range: true, ..colour } == RGB;
-    colour.full_range = is_rgb || bits.flag()?; // color_range
-    let mut format = Format { bits: depth, mono, subsampling: (true, true), position: 0, colour };
-    if mono {
-        return Ok(format);
-    }
-    format.subsampling = match (profile, depth) {
-        _ if is_rgb => (false, false),
-        (0, _) => (true, true),
-        (1, _) => (false, false),
-        (_, 12) => {
-            let x = bits.flag()?;
-            (x, x && bits.flag()?)
-        }
-        _ => (true, false),
-    };
-    if format.subsampling == (true, true) {
-        format.position = bits.u(2)? as u8;
-    }
-    Ok(format)
 }
 
 /// Builds `AV1CodecConfigurationRecord` from the payload of a sequence header OBU.

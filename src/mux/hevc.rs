@@ -9,8 +9,10 @@ use super::error::field;
 use super::nal::{Framing, ParameterSets};
 use crate::model::Codec;
 
+mod slicing;
 mod usability;
 
+pub(super) use slicing::{Slicing, parse_slicing, references, skip_scaling_lists};
 pub use usability::{Usability, parse_usability};
 
 /// `nal_unit_type` of a video parameter set.
@@ -72,7 +74,7 @@ pub struct Sps {
 /// # Errors
 /// Truncated data, values outside the specification's ranges, or a picture above 16384 pixels a side.
 pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
-    sps_before_orders(&mut Bits::rbsp(WHAT_SPS, unit))
+    sps_before_orders(&mut Bits::rbsp(WHAT_SPS, unit)).map(|(sps, _)| sps)
 }
 
 /// How many pictures at most are decoded before one that is shown earlier: `sps_max_num_reorder_pics` of the highest
@@ -82,25 +84,45 @@ pub fn parse_sps(unit: &[u8]) -> Result<Sps, MuxError> {
 /// As [`parse_sps`].
 pub fn reordering(unit: &[u8]) -> Result<u8, MuxError> {
     let mut bits = Bits::rbsp(WHAT_SPS, unit);
-    let sps = sps_before_orders(&mut bits)?;
-    Ok(orders(&mut bits, &sps)?.0)
+    let (sps, _) = sps_before_orders(&mut bits)?;
+    Ok(orders(&mut bits, &sps)?.reordered)
 }
 
-/// `sps_max_num_reorder_pics` of the highest sub-layer, and how many bits a picture's place has; behind [`sps_before_orders`].
-fn orders(bits: &mut Bits<'_>, sps: &Sps) -> Result<(u8, u32), MuxError> {
+/// How pictures are kept and put in order.
+struct Orders {
+    /// Bits of a picture's place (`slice_pic_order_cnt_lsb`), 4–16.
+    bits: u32,
+    /// `sps_max_num_reorder_pics` of the highest sub-layer.
+    reordered: u8,
+    /// `sps_max_dec_pic_buffering_minus1` of the highest sub-layer: pictures that are kept beside the one that is decoded.
+    kept: u32,
+}
+
+/// Behind [`sps_before_orders`].
+fn orders(bits: &mut Bits<'_>, sps: &Sps) -> Result<Orders, MuxError> {
     let order_bits = bits.ue_at_most("log2_max_pic_order_cnt_lsb_minus4", 12)? + 4;
     let layers = if bits.flag()? { sps.temporal_layers } else { 1 };
-    let mut highest = 0;
+    let mut orders = Orders { bits: order_bits, reordered: 0, kept: 0 };
     for _ in 0..layers {
-        bits.ue("sps_max_dec_pic_buffering_minus1")?;
-        highest = bits.ue_at_most("sps_max_num_reorder_pics", 15)? as u8;
+        orders.kept = bits.ue("sps_max_dec_pic_buffering_minus1")?;
+        orders.reordered = bits.ue_at_most("sps_max_num_reorder_pics", 15)? as u8;
         bits.ue("sps_max_latency_increase_plus1")?;
     }
-    Ok((highest, order_bits))
+    Ok(orders)
+}
+
+/// Pictures before they are cropped.
+struct Coded {
+    /// `separate_colour_plane_flag`.
+    planes_apart: bool,
+    /// `pic_width_in_luma_samples`.
+    width: u32,
+    /// `pic_height_in_luma_samples`.
+    height: u32,
 }
 
 /// The set as far as the bit depths; leaves `bits` behind them.
-fn sps_before_orders(bits: &mut Bits<'_>) -> Result<Sps, MuxError> {
+fn sps_before_orders(bits: &mut Bits<'_>) -> Result<(Sps, Coded), MuxError> {
     const WHAT: &str = WHAT_SPS;
     let unit_type = unit_type(bits.u8()?);
     if unit_type != SPS {
@@ -120,15 +142,18 @@ fn sps_before_orders(bits: &mut Bits<'_>) -> Result<Sps, MuxError> {
     let id = bits.ue_at_most("sps_seq_parameter_set_id", 15)? as u8;
     let chroma = bits.ue_at_most("chroma_format_idc", 3)? as u8;
     let planes_apart = chroma == 3 && bits.flag()?;
-    let coded_width = bits.ue("pic_width_in_luma_samples")?.into();
-    let coded_height = bits.ue("pic_height_in_luma_samples")?.into();
+    let coded = Coded {
+        planes_apart,
+        width: bits.ue("pic_width_in_luma_samples")?,
+        height: bits.ue("pic_height_in_luma_samples")?,
+    };
     let (unit_x, unit_y) = if planes_apart { (1, 1) } else { chroma_scale(chroma) };
     let window = crop_window(bits)?;
-    let width = window.across(coded_width, unit_x, WHAT)?;
-    let height = window.down(coded_height, unit_y, WHAT)?;
+    let width = window.across(coded.width.into(), unit_x, WHAT)?;
+    let height = window.down(coded.height.into(), unit_y, WHAT)?;
     let luma_bits = bits.ue_at_most("bit_depth_luma_minus8", 8)? as u8 + 8;
     let chroma_bits = bits.ue_at_most("bit_depth_chroma_minus8", 8)? as u8 + 8;
-    Ok(Sps {
+    let sps = Sps {
         id,
         temporal_layers: sub_layers + 1,
         temporal_nesting,
@@ -138,7 +163,8 @@ fn sps_before_orders(bits: &mut Bits<'_>) -> Result<Sps, MuxError> {
         chroma_bits,
         width,
         height,
-    })
+    };
+    Ok((sps, coded))
 }
 
 /// The id of a VPS, SPS or PPS NAL unit; `None` for any other type.

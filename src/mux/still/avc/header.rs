@@ -1,9 +1,8 @@
 //! Picture parameter sets and slice headers, as far as a still depends on them.
 
-use super::super::MuxError;
-use super::super::avc::{self, Order, Slicing};
-use super::super::bits::Bits;
-use super::{Obstacle, Refusal};
+use super::{MuxError, Obstacle, Refusal};
+use crate::mux::avc::{self, Order, Slicing};
+use crate::mux::bits::Bits;
 
 const WHAT_PPS: &str = "H.264 PPS";
 const WHAT_SLICE: &str = "H.264 slice header";
