@@ -5,7 +5,7 @@
 //!   (Annex B, ADTS, …)   │               ▲      ├─fmp4─► recording
 //!                        │               └──────┴─ts───► SRT; both wires are read back, too
 //!                        ├ avc, hevc, vui, av1, aac, opus: the bitstreams, as far as a muxer must read them
-//!                        └ still: an H.264 picture that repeats the one before it
+//!                        └ still: a picture that repeats the one before it
 //! ```
 //!
 //! *Invariant:* payload bytes are passed on by reference, and copied once where headers go between them every 184 bytes; a

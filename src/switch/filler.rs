@@ -140,3 +140,25 @@ impl Filled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mux::fixtures;
+
+    #[test]
+    fn a_picture_of_every_codec_is_held_for_as_long_as_it_may_be() {
+        for codec in [Codec::H264, Codec::Hevc, Codec::Av1] {
+            // The second unit: a keyframe of AV1 cannot be held.
+            let unit = fixtures::canonical(codec).swap_remove(1);
+            let rendition = RenditionId::new("main").unwrap();
+            let clip = SlateClip { rendition, config: unit.config.clone(), units: vec![Bytes::from_static(b"slate")] };
+            let mut filler = Filler::after(Last { config: unit.config, payload: unit.payload }, 3);
+            let fills: Vec<Fill> = (0..4).map(|_| filler.next(&clip).unwrap()).collect();
+            let held: Vec<bool> = fills.iter().map(|fill| fill.stand_in == StandIn::Still && !fill.key).collect();
+            assert_eq!(held, [true, true, true, false], "{codec:?}");
+            assert_eq!(fills[3].payload, "slate");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mux::fixtures::{bytes, said};
-use crate::mux::hevc::reordering;
+use crate::mux::hevc::{references, reordering};
 
 const BT709: Colour = Colour { full_range: false, primaries: 1, transfer: 1, matrix: 1 };
 
@@ -134,7 +134,8 @@ fn references_that_are_told_by_others_are_counted_as_the_standard_has_it() {
         let bits = bits.to_owned() + &"0".repeat(16);
         let data: Vec<u8> =
             bits.as_bytes().chunks_exact(8).map(|c| c.iter().fold(0, |n, b| n << 1 | (b - b'0'))).collect();
-        references(&mut Bits::plain("test", &data), base)
+        let sets: Vec<_> = base.map(<[i64]>::to_vec).into_iter().collect();
+        references(&mut Bits::plain("test", &data), &sets, false)
     };
     let first = read(&(ue(2) + &ue(1) + &ue(0) + "1" + &ue(2) + "0" + &ue(4) + "1"), None).unwrap();
     assert_eq!(first, [-1, -4, 5]);

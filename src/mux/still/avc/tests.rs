@@ -347,8 +347,8 @@ fn what_cannot_be_read_is_refused_with_the_place() {
     let unknown = Refusal::UnknownSet { what: "picture parameter set", id: 4 };
     assert_eq!(stream.refusal(&other.p(1, 2)), unknown);
     assert_eq!(unknown.to_string(), "the picture refers to picture parameter set 4, which its configuration lacks");
-    let hevc = CodecConfig { codec: Codec::Hevc, ..stream.config() };
-    assert_eq!(Stills::after(&hevc, &stream.p(1, 2)).unwrap_err(), Refusal::Codec(Codec::Hevc));
+    let sound = CodecConfig { codec: Codec::Opus, ..stream.config() };
+    assert_eq!(super::super::Stills::after(&sound, &stream.p(1, 2)).unwrap_err(), Refusal::Codec(Codec::Opus));
     let mut sets = ParameterSets::default();
     let mut pps = Stream::new();
     pps.pps.sps = 7;

@@ -168,3 +168,98 @@ fn sized(size: u32, tiles: &[u32]) -> Vec<u32> {
 fn pairs(edges: &[u32]) -> impl Iterator<Item = (u32, u32)> {
     edges.iter().copied().zip(edges.iter().copied().skip(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mux::still::cabac::decoder::Decoder;
+
+    fn picture(size: [u32; 2], [tree, smallest]: [u32; 2], bypass: bool, rows_apart: bool, tiles: [u32; 2]) -> Picture {
+        let [columns, rows] = [0, 1].map(|n| uniform(size[n].div_ceil(1 << tree), tiles[n]));
+        Picture { width: size[0], height: size[1], tree, smallest, bypass, rows_apart, columns, rows }
+    }
+
+    /// Where a decoder finds units, and how large they are; in the order of decoding.
+    fn decode(picture: &Picture) -> Vec<[u32; 3]> {
+        let mut blocks = Vec::new();
+        for (top, bottom) in pairs(&picture.rows) {
+            for (left, right) in pairs(&picture.columns) {
+                let tile = Tile { left, right, top, bottom };
+                blocks.extend((top..bottom).flat_map(|y| (left..right).map(move |x| (tile, x, y))));
+            }
+        }
+        let parts = picture.parts();
+        let mut parts = parts.iter().map(|part| Decoder::new(part));
+        let mut decoder = parts.next().unwrap();
+        let (mut contexts, mut saved, mut found) = (Contexts::FIRST, None, Vec::new());
+        for (n, (tile, x, y)) in blocks.iter().copied().enumerate() {
+            if x == tile.left && (picture.rows_apart || y == tile.top) {
+                if n > 0 {
+                    assert!(!decoder.goes_on(), "end_of_subset_one_bit");
+                    assert!(std::mem::replace(&mut decoder, parts.next().unwrap()).is_over());
+                }
+                contexts = saved.take().filter(|_| y > tile.top).unwrap_or(Contexts::FIRST);
+            }
+            let mut open = vec![[x << picture.tree, y << picture.tree, picture.tree]];
+            while let Some([x, y, size]) = open.pop() {
+                let side = 1 << size;
+                if x + side <= picture.width && y + side <= picture.height {
+                    assert!(size == picture.smallest || decoder.is_expected(&mut contexts.split));
+                    assert!(!picture.bypass || decoder.is_expected(&mut contexts.bypass));
+                    let beside = [x > tile.left << picture.tree, y > tile.top << picture.tree];
+                    let beside = beside.into_iter().filter(|there| *there).count();
+                    assert!(decoder.is_expected(&mut contexts.skip[beside]));
+                    found.push([x, y, side]);
+                } else if x < picture.width && y < picture.height {
+                    let half = side / 2;
+                    let quarters = [[x + half, y + half], [x, y + half], [x + half, y], [x, y]];
+                    open.extend(quarters.map(|[x, y]| [x, y, size - 1]));
+                }
+            }
+            if x == tile.left + 1 {
+                saved = Some(contexts);
+            }
+            assert_eq!(decoder.goes_on(), n + 1 < blocks.len(), "end_of_slice_segment_flag");
+        }
+        assert!(decoder.is_over());
+        assert!(parts.next().is_none());
+        found
+    }
+
+    #[test]
+    fn the_expected_is_what_a_skipped_unit_is_made_of() {
+        let state = |value: i64| (((value >> 4) * 5 - 45) * 51 >> 4) + ((value & 15) << 3) - 16;
+        assert_eq!([107, 154, 197, 185, 201].map(state), [24, 64, 71, 87, 103], "0 is expected up to 63, and then 1");
+    }
+
+    #[test]
+    fn a_decoder_finds_units_that_cover_the_picture_and_then_the_end() {
+        for [width, height] in [[8u32, 8], [64, 64], [72, 64], [328, 184], [336, 184], [1280, 720], [520, 1000]] {
+            for [tree, smallest] in [[6, 3], [6, 6], [5, 3], [4, 4], [4, 3]] {
+                if [width, height].iter().any(|side| side % (1 << smallest) != 0) {
+                    continue;
+                }
+                for options in 0..8 {
+                    let tiles = if options & 4 != 0 { [2, 3].map(|n| if width > 256 { n } else { 1 }) } else { [1, 1] };
+                    if height.div_ceil(1 << tree) < tiles[1] {
+                        continue;
+                    }
+                    let (size, blocks) = ([width, height], [tree, smallest]);
+                    let picture = picture(size, blocks, options & 1 != 0, options & 2 != 0, tiles);
+                    let found = decode(&picture);
+                    let area: u32 = found.iter().map(|[_, _, side]| side * side).sum();
+                    assert_eq!(area, width * height, "{picture:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_blocks_are_split_until_they_fit() {
+        let picture = picture([64 + 40, 64 + 16], [6, 3], false, false, [1, 1]);
+        let found = decode(&picture);
+        let right = [[64, 0, 32], [96, 0, 8], [96, 8, 8], [96, 16, 8], [96, 24, 8], [64, 32, 32]];
+        assert_eq!(found[..7], [&[[0, 0, 64]], &right[..]].concat());
+        assert_eq!(found[11..15], [[0, 64, 16], [16, 64, 16], [32, 64, 16], [48, 64, 16]]);
+    }
+}
