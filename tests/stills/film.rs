@@ -71,12 +71,16 @@ pub fn film(dir: &Path, codec: Codec, picture: &str, arguments: &[&str]) -> Vec<
     units
 }
 
-/// Whether a NAL unit is a slice, and then whether it is a picture's first.
+/// Whether a NAL unit is of a picture, and then whether it is the first of that.
 fn first_slice(codec: Codec, nal: &[u8]) -> Option<bool> {
+    /// `SUFFIX_SEI_NUT` of HEVC: comes behind the slices.
+    const SUFFIX: u8 = 40;
     if codec == Codec::H264 {
-        avc::is_picture(avc::unit_type(nal[0])).then(|| nal[1] & 0x80 != 0)
-    } else {
-        hevc::is_picture(hevc::unit_type(nal[0])).then(|| nal[2] & 0x80 != 0)
+        return avc::is_picture(avc::unit_type(nal[0])).then(|| nal[1] & 0x80 != 0);
+    }
+    match hevc::unit_type(nal[0]) {
+        SUFFIX => Some(false),
+        kind => hevc::is_picture(kind).then(|| nal[2] & 0x80 != 0),
     }
 }
 

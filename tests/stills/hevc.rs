@@ -10,6 +10,8 @@ use crate::film::{self, LENGTH, MOVING, NEXT, STILLS, Unit, decode, hold, runs, 
 /// Pictures that a film is cut off after: at the keyframe, behind it, and at its end.
 const CUTS: [usize; 3] = [1, 2, 16];
 const DECODER: &str = "hevc";
+/// Its parameters follow.
+const X265: [&str; 5] = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params"];
 
 fn film(dir: &Path, picture: &str, arguments: &[&str]) -> Vec<Unit> {
     film::film(dir, Codec::Hevc, picture, arguments)
@@ -22,10 +24,10 @@ fn check(name: &str, picture: &str, arguments: &[&str]) {
     let film = film(dir, picture, arguments);
     // In the same pixels, or FFmpeg would convert them.
     let pixels = arguments.iter().position(|a| *a == "-pix_fmt").map_or("yuv420p", |at| arguments[at + 1]);
-    let next = self::film(dir, NEXT, &["-c:v", "libx265", "-x265-params", "bframes=0:log-level=0", "-pix_fmt", pixels]);
-    let size = picture.split([':', '=']).nth(2).unwrap_or_default();
-    let next = if size == "336x180" { next } else { Vec::new() };
-    let alone = if next.is_empty() { Vec::new() } else { decode(dir, Codec::Hevc, DECODER, &next) };
+    let size = picture.split([':', '=']).nth(2).unwrap();
+    let next = NEXT.replace("336x180", size);
+    let next = self::film(dir, &next, &[&X265[..], &["bframes=0:log-level=0", "-pix_fmt", pixels]].concat());
+    let alone = decode(dir, Codec::Hevc, DECODER, &next);
     for cut in CUTS {
         hold(dir, Codec::Hevc, DECODER, &film, cut, (&next, &alone), name);
     }
@@ -51,7 +53,7 @@ fn behind_x265_as_the_box_runs_it() {
 
 #[test]
 fn behind_blocks_of_every_size() {
-    for (tree, smallest) in [(16, 8), (16, 16), (32, 8), (32, 32), (64, 8), (64, 16), (64, 64)] {
+    for (tree, smallest) in [(16, 8), (16, 16), (32, 8), (32, 32), (64, 8), (64, 16), (64, 32)] {
         for rows in [0, 1] {
             let parameters = format!("ctu={tree}:min-cu-size={smallest}:wpp={rows}");
             x265(&parameters, MOVING, "veryfast", &parameters, &[]);
@@ -100,15 +102,33 @@ fn behind_kvazaar_with_tiles_and_rows() {
     for parameters in [
         "gop=0,wpp=0",
         "gop=0,wpp=1",
+        "gop=0,wpp=1,slices=wpp",
+        "gop=lp-g4d3t1,wpp=1",
         "gop=0,wpp=0,tiles=3x2",
-        "gop=0,wpp=0,tiles=5x3",
+        "gop=0,wpp=0,tiles=2x2,slices=tiles",
         "gop=0,wpp=0,tiles-width-split=u2",
         "gop=0,wpp=0,tiles-width-split=64,tiles-height-split=128",
         "gop=0,wpp=0,bipred=1,ref=3",
         "gop=0,wpp=0,lossless=1,transform-skip=1",
     ] {
         let arguments = ["-c:v", "libkvazaar", "-kvazaar-params", parameters];
-        check(&format!("Kvazaar, {parameters}"), MOVING, &arguments);
+        // It takes no sides but multiples of 8.
+        check(&format!("Kvazaar, {parameters}"), &MOVING.replace("336x180", "328x184"), &arguments);
+    }
+}
+
+#[test]
+fn a_keyframe_that_ends_no_sequence_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let film = film(dir, MOVING, &[&X265[..], &["log-level=0:bframes=0"]].concat());
+    let open =
+        self::film(dir, NEXT, &[&X265[..], &["log-level=0:bframes=0:keyint=5:min-keyint=5:open-gop=1"]].concat());
+    let next = &open[5..];
+    assert!(next[0].key);
+    let alone = decode(dir, Codec::Hevc, DECODER, next);
+    for cut in CUTS {
+        hold(dir, Codec::Hevc, DECODER, &film, cut, (next, &alone), "a CRA picture");
     }
 }
 
@@ -120,7 +140,7 @@ fn behind_pictures_of_every_size() {
         for rows in ["wpp=1", "wpp=0"] {
             let picture = format!("testsrc2=size={width}x{height}:rate=30");
             let parameters = format!("log-level=0:bframes=0:{rows}");
-            let film = film(dir, &picture, &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", &parameters]);
+            let film = film(dir, &picture, &[&X265[..], &[&parameters]].concat());
             let held = stills(&film[1], 5);
             println!("{width}x{height}, {rows}: a still of {} bytes", held[0].payload.len());
             let mut expected = decode(dir, Codec::Hevc, DECODER, &film[..2]);
@@ -162,7 +182,7 @@ fn among_b_pictures_only_the_others_are_repeated() {
 fn fields_are_not_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let parameters = "log-level=0:bframes=0:interlace=tff";
-    let film = film(dir.path(), MOVING, &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", parameters]);
+    let film = film(dir.path(), MOVING, &[&X265[..], &[parameters]].concat());
     for unit in film {
         let refusal = Stills::after(&unit.config, &unit.payload).unwrap_err();
         assert_eq!(refusal, Refusal::Behind(Obstacle::Fields));
