@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::programme::{SLATE, STILL};
-use crate::model::{Codec, CodecConfig, InputId, RenditionId};
-use crate::mux::still::Stills;
+use crate::model::{AccessUnit, Codec, CodecConfig, InputId, RenditionId};
+use crate::mux::still::{Obstacle, Refusal, Stills};
 
 /// What stands in for a stream: a loop of access units without times of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,39 @@ pub(super) enum StandIn {
     Slate,
 }
 
-/// The last picture of a live input that was sent: what of its unit has to be kept to repeat it.
-#[derive(Clone, Debug)]
-pub(super) struct Last {
-    pub(super) config: Arc<CodecConfig>,
-    pub(super) payload: Bytes,
+/// The last two pictures of a live input that were sent: what of their units has to be kept to repeat one.
+#[derive(Debug, Default)]
+pub(super) struct Pictures {
+    last: Option<Picture>,
+    before: Option<Picture>,
+}
+
+#[derive(Debug)]
+struct Picture {
+    config: Arc<CodecConfig>,
+    payload: Bytes,
+}
+
+impl Pictures {
+    /// One more was sent.
+    pub(super) fn push(&mut self, unit: &AccessUnit) {
+        let sent = Picture { config: unit.config.clone(), payload: unit.payload.clone() };
+        self.before = self.last.replace(sent);
+    }
+
+    /// What repeats the last one, or the one before where the last has left a decoder's memory as it was.
+    fn stills(self) -> Option<(Stills, Arc<CodecConfig>)> {
+        let after = |picture: &Picture| Stills::after(&picture.config, &picture.payload);
+        let last = self.last?;
+        match after(&last) {
+            Ok(stills) => Some((stills, last.config)),
+            Err(Refusal::Behind(Obstacle::KeptNowhere)) => {
+                let before = self.before?;
+                Some((after(&before).ok()?, before.config))
+            }
+            Err(_) => None,
+        }
+    }
 }
 
 /// What stands in for a stream.
@@ -96,14 +124,14 @@ impl Filler {
     /// The clip from its beginning.
     pub(super) const CLIP: Self = Self::Clip { position: 0 };
 
-    /// The picture of `last` for at most so many places, if it can be repeated.
-    pub(super) fn after(last: Last, places: u32) -> Self {
+    /// The last of `pictures` for at most so many places, if it can be repeated.
+    pub(super) fn after(pictures: Pictures, places: u32) -> Self {
         if places == 0 {
             return Self::CLIP;
         }
-        match Stills::after(&last.config, &last.payload) {
-            Ok(stills) => Self::Still { stills: Box::new(stills), config: last.config, left: places },
-            Err(_) => Self::CLIP,
+        match pictures.stills() {
+            Some((stills, config)) => Self::Still { stills: Box::new(stills), config, left: places },
+            None => Self::CLIP,
         }
     }
 
@@ -143,22 +171,65 @@ impl Filled {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::model::{Media, Track};
     use crate::mux::fixtures;
+
+    /// What stands in behind these pictures for three places, and then the slate.
+    fn held(codec: Codec, units: &[(Arc<CodecConfig>, Bytes)]) -> (Vec<StandIn>, Bytes) {
+        let mut pictures = Pictures::default();
+        for (config, payload) in units {
+            pictures.push(&AccessUnit {
+                input: InputId::new("camera").unwrap(),
+                rendition: RenditionId::new("main").unwrap(),
+                track: Track::Video,
+                pts: Media::ZERO,
+                dts: Media::ZERO,
+                key: false,
+                config: config.clone(),
+                payload: payload.clone(),
+            });
+        }
+        let (config, rendition) = (fixtures::canonical(codec)[0].config.clone(), RenditionId::new("main").unwrap());
+        let clip = SlateClip { rendition, config, units: vec![Bytes::from_static(b"slate")] };
+        let mut filler = Filler::after(pictures, 3);
+        let fills: Vec<Fill> = (0..4).map(|_| filler.next(&clip).unwrap()).collect();
+        (fills.iter().map(|fill| fill.stand_in).collect(), fills[0].payload.clone())
+    }
+
+    /// The first units of a real encoder.
+    fn sent(codec: Codec) -> Vec<(Arc<CodecConfig>, Bytes)> {
+        fixtures::canonical(codec).into_iter().map(|unit| (unit.config, unit.payload)).collect()
+    }
+
+    const HELD: [StandIn; 4] = [StandIn::Still, StandIn::Still, StandIn::Still, StandIn::Slate];
 
     #[test]
     fn a_picture_of_every_codec_is_held_for_as_long_as_it_may_be() {
         for codec in [Codec::H264, Codec::Hevc, Codec::Av1] {
-            // The second unit: a keyframe of AV1 cannot be held.
-            let unit = fixtures::canonical(codec).swap_remove(1);
-            let rendition = RenditionId::new("main").unwrap();
-            let clip = SlateClip { rendition, config: unit.config.clone(), units: vec![Bytes::from_static(b"slate")] };
-            let mut filler = Filler::after(Last { config: unit.config, payload: unit.payload }, 3);
-            let fills: Vec<Fill> = (0..4).map(|_| filler.next(&clip).unwrap()).collect();
-            let held: Vec<bool> = fills.iter().map(|fill| fill.stand_in == StandIn::Still && !fill.key).collect();
-            assert_eq!(held, [true, true, true, false], "{codec:?}");
-            assert_eq!(fills[3].payload, "slate");
+            assert_eq!(held(codec, &sent(codec)[..2]).0, HELD, "{codec:?}");
+            assert_eq!(held(codec, &[]).0, [StandIn::Slate; 4], "{codec:?}");
         }
+        assert_eq!(held(Codec::Av1, &sent(Codec::Av1)[..1]).0, [StandIn::Slate; 4], "a keyframe");
+    }
+
+    #[test]
+    fn behind_a_frame_that_is_kept_nowhere_the_one_before_is_held() {
+        let [key, kept, ..] = &sent(Codec::Av1)[..] else { panic!("eight frames") };
+        let (_, expected) = held(Codec::Av1, &[key.clone(), kept.clone()]);
+        let nowhere = (kept.0.clone(), kept_nowhere(&kept.1));
+        let fate = Stills::after(&nowhere.0, &nowhere.1).map(|_| ());
+        assert_eq!(fate, Err(Refusal::Behind(Obstacle::KeptNowhere)));
+        assert_eq!(held(Codec::Av1, &[kept.clone(), nowhere.clone()]), (HELD.to_vec(), expected));
+        assert_eq!(held(Codec::Av1, &[kept.clone(), nowhere.clone(), nowhere.clone()]).0, [StandIn::Slate; 4]);
+        assert_eq!(held(Codec::Av1, &[key.clone(), nowhere]).0, [StandIn::Slate; 4]);
+    }
+
+    /// The frame with `refresh_frame_flags` 0: they lie 31 bits behind the header of the unit and its size.
+    fn kept_nowhere(unit: &[u8]) -> Bytes {
+        let mut unit = unit.to_vec();
+        (unit[6], unit[7]) = (unit[6] & 0xfe, unit[7] & 0x01);
+        unit.into()
     }
 }

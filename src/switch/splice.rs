@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Thresholds;
 use super::epoch::{AHEAD, Epoch};
-use super::filler::{Fill, Filled, Filler, Last, Names, SlateClip, SlateError, StandIn};
+use super::filler::{Fill, Filled, Filler, Names, Pictures, SlateClip, SlateError, StandIn};
 use super::grid::Grid;
 use super::latency::Latency;
 use super::rate::ByteRate;
@@ -51,8 +51,8 @@ pub(super) struct Stream {
     latency: Latency,
     /// When a keyframe was last asked for.
     asked: Option<Media>,
-    /// The last picture of a live input that was sent.
-    last: Option<Last>,
+    /// The last of a live input that were sent.
+    pictures: Pictures,
     /// Whether pictures since the last keyframe were shown in another order than they came in.
     reorders: bool,
     /// For how long that picture may stay before the slate.
@@ -140,7 +140,7 @@ impl Stream {
             clip: None,
             latency: Latency::new(),
             asked: None,
-            last: None,
+            pictures: Pictures::default(),
             reorders: false,
             still: Media::ZERO,
             filled: Filled::default(),
@@ -295,9 +295,10 @@ impl Stream {
             StandIn::Slate => self.held = None,
         }
         self.latency.silent();
-        let filler = match (stand_in, self.last.take()) {
-            (StandIn::Still, Some(last)) if !self.reorders => Filler::after(last, self.places(self.still)),
-            (StandIn::Still | StandIn::Slate, _) => Filler::CLIP,
+        let pictures = std::mem::take(&mut self.pictures);
+        let filler = match stand_in {
+            StandIn::Still if !self.reorders => Filler::after(pictures, self.places(self.still)),
+            StandIn::Still | StandIn::Slate => Filler::CLIP,
         };
         self.source = match self.clip {
             Some(_) => Source::Slate { filler, latest: now + self.grid.interval() },
@@ -523,7 +524,7 @@ impl Stream {
         self.counts.live += 1;
         self.reorders = reorder != Media::ZERO || self.reorders && !unit.key;
         if self.is_video() {
-            self.last = Some(Last { config: unit.config.clone(), payload: unit.payload.clone() });
+            self.pictures.push(&unit);
         }
         self.send(unit, now, out);
     }

@@ -67,7 +67,7 @@ impl Stills {
         }
         let (frame, extension) = shown.ok_or(MuxError::Empty { codec: Codec::Av1 })?;
         if frame.refreshed == 0 {
-            return Err(Obstacle::Unreferenced.into());
+            return Err(Obstacle::KeptNowhere.into());
         }
         let clock = match (tools.model, frame.presented) {
             (Some(model), Some(last)) => Some(Clock::new(&model, config, last)?),

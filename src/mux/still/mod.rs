@@ -86,9 +86,12 @@ pub enum Obstacle {
     /// A `TemporalId` above 0, by which no places are counted.
     #[error("a picture of a higher sub-layer")]
     Sublayers,
-    /// No later picture may refer to it (HEVC), or it is kept in no slot (AV1).
+    /// No later picture may refer to it (HEVC).
     #[error("a picture that is no reference")]
     Unreferenced,
+    /// It leaves a decoder's memory as it was, so what could be shown again is what the picture before it left (AV1).
+    #[error("a frame that is kept nowhere")]
+    KeptNowhere,
     /// It is decoded, but not shown, so the last that was shown is another one.
     #[error("a picture that is not shown")]
     Hidden,

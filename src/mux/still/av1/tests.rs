@@ -249,7 +249,7 @@ fn what_a_still_cannot_come_after_is_refused_with_the_reason() {
     let stream = Stream::new();
     let shown = stream.frame(INTER, true, None, 1);
     assert_eq!(stream.refusal(&stream.frame(0, true, None, 0)), Obstacle::ShownOnce.into());
-    assert_eq!(stream.refusal(&stream.frame(INTER, true, None, 0)), Obstacle::Unreferenced.into());
+    assert_eq!(stream.refusal(&stream.frame(INTER, true, None, 0)), Obstacle::KeptNowhere.into());
     assert_eq!(stream.refusal(&[0x1a, 1, 0x98]), Obstacle::Existing.into());
     assert_eq!(
         stream.refusal(&[stream.frame(INTER, false, None, 1), vec![0x1a, 1, 0x98]].concat()),
