@@ -57,7 +57,7 @@ impl Stills {
         let parts = Picture::new(&slicing, &pps)?.parts();
         let (mut entries, mut data) = (Vec::new(), Vec::new());
         for part in parts {
-            // Each begins behind a byte that is none of zeros, so what is escaped in it does not depend on others.
+            // Each begins behind a byte that is not 0, so what is escaped in it does not depend on what stands before.
             let begin = data.len();
             escape_into(&part, &mut data);
             entries.push((data.len() - begin) as u32);
@@ -177,16 +177,16 @@ impl Stills {
 
 /// Whether anything in a sequence parameter set forbids a still.
 fn check(unit: &[u8]) -> Result<(hevc::Sps, Slicing), Refusal> {
+    /// `general_profile_space` and `general_profile_idc`, without `general_tier_flag`.
+    const PROFILE: u8 = 0xdf;
     /// Main Still Picture.
     const STILL: u8 = 3;
-    /// Format range extensions and high throughput: the last two profiles whose slices are as those of Main.
+    /// Format range extensions and high throughput. Slices of later profiles hold more.
     const EXTENDED: [u8; 2] = [4, 5];
     /// `general_intra_constraint_flag` of these, behind the profile, its compatibility flags and ten others.
     const INTRA: u8 = 0x20;
     let (sps, shown) = hevc::parse_usability(unit)?;
     let (_, slicing) = hevc::parse_slicing(unit)?;
-    /// `general_profile_space` and `general_profile_idc`, without `general_tier_flag`.
-    const PROFILE: u8 = 0xdf;
     let profile = sps.profile_tier_level[0] & PROFILE;
     let intra = profile == STILL || EXTENDED.contains(&profile) && sps.profile_tier_level[6] & INTRA != 0;
     if !matches!(profile, 1..=5) {
