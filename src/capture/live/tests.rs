@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 
 use gstreamer_app as gst_app;
 
@@ -16,7 +16,7 @@ struct Bench {
     audio: Audio,
     card: gst_app::AppSrc,
     sounds: Receiver<Vec<Sample>>,
-    alive: Sender<()>,
+    alive: SyncSender<()>,
     ended: Receiver<()>,
 }
 
@@ -26,7 +26,7 @@ impl Bench {
         let (sound_out, sounds) = sync_channel(50);
         let (notices, _) = sync_channel(1);
         let audio = Audio { device: "/dev/video0".into(), source: AudioSource::Paired, sound_out, notices };
-        let (alive, ended) = std::sync::mpsc::channel();
+        let (alive, ended) = sync_channel(0);
         let builder = gst_app::AppSrc::builder().format(gst::Format::Time).is_live(true).do_timestamp(true);
         Self { audio, card: builder.caps(&audio_caps()).build(), sounds, alive, ended }
     }

@@ -197,7 +197,7 @@ impl Reporter {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Receiver, sync_channel};
 
     use super::*;
     use crate::capture::pace::Counts;
@@ -205,8 +205,8 @@ mod tests {
     use crate::model::Condition;
 
     fn reporter() -> (Reporter, Receiver<ChildMessage>) {
-        let (say, said) = channel();
-        let say = Box::new(move |message| say.send(message).unwrap());
+        let (say, said) = sync_channel(16);
+        let say = Box::new(move |message| say.try_send(message).unwrap());
         (Reporter::new(InputId::new("camera").unwrap(), String::new(), say), said)
     }
 

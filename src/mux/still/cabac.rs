@@ -125,7 +125,7 @@ pub(super) mod decoder {
         }
 
         /// Behind the bin that ends it: the last bit that was read is a one, and none but zeros of one byte follow.
-        pub(in super::super) fn is_over(mut self) -> bool {
+        pub(in super::super) fn ends_here(mut self) -> bool {
             let rest = self.length - self.read;
             self.offset & 1 == 1 && rest < 8 && self.bits.u(rest as u32) == Ok(0)
         }

@@ -199,7 +199,7 @@ fn a_name_busy_where_the_server_sent_us_is_that_of_the_session_that_was_left() {
     life.policy.moving(url("b.example"), life.now);
     for _ in 0..5 {
         assert_eq!(life.fail(refused(Refusal::NameBusy)), Concern::MayPass);
-        assert!(life.next().0 <= BUSY_MAX, "off air for {:?}", BACKOFF_OPERATOR);
+        assert!(life.next().0 <= BUSY_MAX, "off air for {BACKOFF_OPERATOR:?}");
     }
 }
 

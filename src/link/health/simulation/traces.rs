@@ -193,7 +193,7 @@ impl Figures {
     fn dies(&mut self, told: &Told, from: Us, until: Us, bound: Us) {
         let turns = || told.turns.iter().filter(|(_, _, turn)| matches!(turn, Turn::Dead | Turn::Returned));
         // What is said of the hole before comes in a moment after it.
-        let before = turns().filter(|(at, ..)| *at < from + OVER).next_back();
+        let before = turns().rfind(|(at, ..)| *at < from + OVER);
         let found = turns().find(|(at, _, turn)| *turn == Turn::Dead && (from + OVER..=until).contains(at));
         match (before, found) {
             (Some((_, _, Turn::Dead)), _) => self.known += 1,

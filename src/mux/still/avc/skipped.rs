@@ -39,7 +39,7 @@ mod tests {
                     found += 1;
                 }
                 prop_assert_eq!(found, n);
-                prop_assert!(decoder.is_over());
+                prop_assert!(decoder.ends_here());
             }
         }
     }

@@ -196,7 +196,7 @@ mod tests {
             if x == tile.left && (picture.rows_apart || y == tile.top) {
                 if n > 0 {
                     assert!(!decoder.goes_on(), "end_of_subset_one_bit");
-                    assert!(std::mem::replace(&mut decoder, parts.next().unwrap()).is_over());
+                    assert!(std::mem::replace(&mut decoder, parts.next().unwrap()).ends_here());
                 }
                 contexts = saved.take().filter(|_| y > tile.top).unwrap_or(Contexts::FIRST);
             }
@@ -221,14 +221,14 @@ mod tests {
             }
             assert_eq!(decoder.goes_on(), n + 1 < blocks.len(), "end_of_slice_segment_flag");
         }
-        assert!(decoder.is_over());
+        assert!(decoder.ends_here());
         assert!(parts.next().is_none());
         found
     }
 
     #[test]
     fn the_expected_is_what_a_skipped_unit_is_made_of() {
-        let state = |value: i64| (((value >> 4) * 5 - 45) * 51 >> 4) + ((value & 15) << 3) - 16;
+        let state = |value: i64| ((((value >> 4) * 5 - 45) * 51) >> 4) + ((value & 15) << 3) - 16;
         assert_eq!([107, 154, 197, 185, 201].map(state), [24, 64, 71, 87, 103], "0 is expected up to 63, and then 1");
     }
 
