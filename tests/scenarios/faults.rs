@@ -103,7 +103,7 @@ fn longest_wait(arrivals: &[(f64, f64)]) -> f64 {
 const HELD: f64 = 2.0;
 
 /// Kills or stops the worker again and again; the receivers must see live pictures, the last of them held, and the slate only
-/// where that took long. The second rendition is HEVC, whose pictures cannot be held: its receiver sees the slate.
+/// where that took long, in H.264 as in the second rendition's HEVC.
 fn worker_faults(name: &'static str, signal: Signal, repetitions: u32) {
     let mut rig = Rig::new(name);
     let pyav = Pyav::start(&rig.guard, rig.dir(), "pyav", 1);
@@ -144,12 +144,7 @@ fn worker_faults(name: &'static str, signal: Signal, repetitions: u32) {
         for bridge in bridges {
             let (slates, seconds) = (recording.slates(&bridge), bridge.pictures as f64 * FRAME);
             println!("    {receiver}: {} pictures stood in, {slates} of them the slate's", bridge.pictures);
-            let expected = match *receiver {
-                "small" => bridge.pictures,
-                _ if seconds < HELD - FRAME => 0,
-                _ => slates,
-            };
-            assert_eq!(slates, expected, "{receiver}: {stretches:?}");
+            assert!(slates == 0 || seconds >= HELD - FRAME, "{receiver}: {stretches:?}");
         }
     }
     let (main, arrivals) = (&recordings[0].1, arrivals(&pyav.log(), 0));
