@@ -78,7 +78,6 @@ fn behind_what_a_header_may_hold() {
         "log2-max-poc-lsb=4",
         "repeat-headers=1:hash=1",
         "keyint=5:min-keyint=5:open-gop=1",
-        "keyint=1",
         "lossless=1",
         "cu-lossless=1:rd=4",
         "opt-qp-pps=1:opt-ref-list-length-pps=1:repeat-headers=1",
@@ -122,8 +121,11 @@ fn a_keyframe_that_ends_no_sequence_follows() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let film = film(dir, MOVING, &[&X265[..], &["log-level=0:bframes=0"]].concat());
-    let open =
-        self::film(dir, NEXT, &[&X265[..], &["log-level=0:bframes=0:keyint=5:min-keyint=5:open-gop=1"]].concat());
+    let open = self::film(
+        dir,
+        NEXT,
+        &[&X265[..], &["log-level=0:bframes=0:keyint=5:min-keyint=5:open-gop=1", "-pix_fmt", "yuv420p"]].concat(),
+    );
     let next = &open[5..];
     assert!(next[0].key);
     let alone = decode(dir, Codec::Hevc, DECODER, next);
@@ -186,5 +188,15 @@ fn fields_are_not_repeated() {
     for unit in film {
         let refusal = Stills::after(&unit.config, &unit.payload).unwrap_err();
         assert_eq!(refusal, Refusal::Behind(Obstacle::Fields));
+    }
+}
+
+#[test]
+fn keyframes_among_themselves_are_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = film(dir.path(), MOVING, &[&X265[..], &["log-level=0:keyint=1"]].concat());
+    for unit in film {
+        let refusal = Stills::after(&unit.config, &unit.payload).unwrap_err();
+        assert_eq!(refusal, Refusal::Behind(Obstacle::OnlyKeys));
     }
 }
