@@ -144,10 +144,23 @@ fn parameters(codec: Codec, record: &[u8]) -> (ParameterSets, &'static [u8]) {
 
 /// The checksums of the decoded pictures. No decoder may complain.
 pub fn decode<'a>(dir: &Path, codec: Codec, decoder: &str, units: impl IntoIterator<Item = &'a Unit>) -> Vec<String> {
+    decode_in(&["-threads", "1"], dir, codec, decoder, units)
+}
+
+/// The same, with these options for FFmpeg's threads.
+pub fn decode_in<'a>(
+    threads: &[&str],
+    dir: &Path,
+    codec: Codec,
+    decoder: &str,
+    units: impl IntoIterator<Item = &'a Unit>,
+) -> Vec<String> {
     let file = dir.join("stream");
     std::fs::write(&file, stream(codec, units)).unwrap();
-    let mut command = vec!["-err_detect", "explode", "-xerror", "-threads", "1", "-c:v", decoder];
-    let rest = ["-f", bare(codec), "-i", text(&file), "-fps_mode", "passthrough", "-f", "framemd5", "-"];
+    let mut command = vec!["-err_detect", "explode", "-xerror"];
+    command.extend_from_slice(threads);
+    let rest =
+        ["-c:v", decoder, "-f", bare(codec), "-i", text(&file), "-fps_mode", "passthrough", "-f", "framemd5", "-"];
     command.extend_from_slice(&rest);
     let (sums, complaints) = ffmpeg(&command);
     assert_eq!(complaints, "", "{decoder}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use holdfast::model::Codec;
 use holdfast::mux::still::{Obstacle, Refusal, Stills};
 
-use crate::film::{self, LENGTH, MOVING, NEXT, STILLS, Unit, decode, hold, runs, stills};
+use crate::film::{self, LENGTH, MOVING, NEXT, STILLS, Unit, decode, decode_in, hold, runs, stills};
 
 /// Pictures that a film is cut off after: at the keyframe, behind it, and at its end.
 const CUTS: [usize; 3] = [1, 2, 16];
@@ -48,6 +48,23 @@ fn behind_x265_as_the_box_runs_it() {
             let picture = format!("testsrc2=size={size}:rate=30");
             x265(&format!("zerolatency, {size}, {rows}"), &picture, "ultrafast", rows, &["-tune", "zerolatency"]);
         }
+    }
+}
+
+#[test]
+fn rows_that_are_decoded_side_by_side_are_where_the_entry_points_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for size in ["336x180", "1280x720"] {
+        let picture = format!("testsrc2=size={size}:rate=30");
+        let parameters = ["log-level=0:bframes=0:wpp=1", "-tune", "zerolatency"];
+        let film = film(dir, &picture, &[&X265[..], &parameters].concat());
+        let held = stills(&film[LENGTH - 1], STILLS);
+        let in_threads = |threads: &[&str]| decode_in(threads, dir, Codec::Hevc, DECODER, film.iter().chain(&held));
+        let side_by_side = in_threads(&["-threads", "4", "-thread_type", "slice"]);
+        assert_eq!(side_by_side.len(), LENGTH + STILLS);
+        assert_eq!(side_by_side, in_threads(&["-threads", "1"]), "{size}");
+        assert!(side_by_side[LENGTH - 1..].windows(2).all(|pair| pair[0] == pair[1]), "{size}");
     }
 }
 
