@@ -54,8 +54,6 @@ impl Session {
         self.expire(t);
         let idle = micros(self.config.peer_idle);
         while let Some(index) = self.paths.iter().position(|path| t - path.heard >= idle) {
-            // It may hear this although it is not heard itself, and then need not wait until it has been idle for us too.
-            self.say_shutdown(index, t);
             self.remove_path(index, Closed::PeerIdle);
         }
         if !self.paths.is_empty() && self.incoming.buffer.losses.earliest().is_some_and(|due| due <= t) {

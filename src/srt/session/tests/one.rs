@@ -162,19 +162,6 @@ fn a_silent_path_is_kept_alive_and_a_dead_one_given_up() {
 }
 
 #[test]
-fn a_peer_that_is_given_up_is_told() {
-    let mut pair = pair();
-    pair.stream(ms(500), INTERVAL);
-    // Nothing gets there any more; the way back is good, so that this end sees nothing wrong with the path.
-    pair.rule(0, End::Sender, |_, _| false);
-    pair.run(ms(5500));
-    let closed = |why| Event::PathClosed { path: PathId(0), why };
-    assert!(pair.events.contains(&(End::Receiver, closed(Closed::PeerIdle))), "{:?}", pair.events);
-    assert!(pair.events.contains(&(End::Sender, closed(Closed::ByPeer))), "{:?}", pair.events);
-    assert!(pair.events.contains(&(End::Sender, Event::Closed)));
-}
-
-#[test]
 fn closing_waits_for_what_is_on_its_way_and_tells_the_peer() {
     let mut pair = pair();
     pair.rule(0, End::Sender, lossy(3, 0.05));
