@@ -11,7 +11,7 @@ TEST := $(CARGO) test --locked --profile $(PROFILE)
 
 help: ## this list
 	@echo "make demo            watch Holdfast send a film to real servers; no hardware, a few minutes the first time"
-	@echo "make test            every test, the scenarios with real servers among them (some 45 minutes on two cores, the first time)"
+	@echo "make test            every test, the scenarios with real servers among them (under an hour on two cores, the first time)"
 	@echo "make check           formatting, lints, documentation, licences: what a change must pass before its tests"
 	@echo "make simulate        SEEDS=10000 stories of bonded SRT, of links and ways and of inputs in virtual time, each under every rule (minutes)"
 	@echo "make soak            the scenarios with full repetition counts; results/ and a table"

@@ -11,7 +11,8 @@
 //!
 //! So every block of 16x16 is looked at in every picture, and every row of a still one within twenty-eight. A single row of
 //! a block would cost less and see as much, but a codec's noise is too large in sixteen pixels. Rows are copied into memory
-//! of our own, since capture buffers belong to drivers, who have few.
+//! of our own, since capture buffers belong to drivers, who have few. What is lower than eight rows, lies between those of every
+//! picture and is another one in each second picture only may be missed; nothing else of the picture may move for that.
 //!
 //! *Invariant:* no size, stride or content makes this panic, and it keeps at most one picture's luma.
 
